@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+/* DOC -- the replicated state of one document: what is merged and hashed.
+ *
+ * THE MODEL (docs/merge.md has it for users; tests/crdt/model.py is an
+ * independent implementation of this text)
+ *
+ *   document  root generation (0 never inserted, odd alive, even deleted),
+ *             context, births, and, while alive, the root's children.
+ *   births    set of (generation, dot): the INSERTs that made each generation,
+ *             of all generations ever; merge = union.
+ *   slot      what is at one path (a key of a map, under the root):
+ *     values    siblings: (dot, type, CBOR). type REGISTER or ATTACHMENT, or
+ *               one this version does not know (kept, reads as MISSING).
+ *     map       generation (1 by default; even removed; odd alive) with the
+ *               least dot that made it (its maker; none for 1), and inside it
+ *               marks (dots that say "a map is here, perhaps empty") and
+ *               children: key -> slot.
+ *     counter   generation and maker likewise, and inside it start values
+ *               (dot, number: siblings), sums: actor -> (hlc, inc, dec), and
+ *               baselines: actor -> (inc, dec).
+ *   A slot with nothing inside and both generations 1 does not exist. That
+ *   equal contexts mean equal bytes (P2) rests on this and on everything here
+ *   being a function of the set of merged events.
+ *
+ * WHO SHOWS at a slot: of the values (their dots), the map if it holds a mark
+ * or a live entry anywhere inside (the greatest dot inside it), and the
+ * counter if it has a start (the greatest dot among starts and sums), the one
+ * with the greatest dot. The rest are visible losers. Inside a shown map the
+ * same, recursively; a key where nothing shows is MISSING.
+ * A counter shows start (the greatest start dot) + sum over actors of
+ * (inc - baseline inc) - (dec - baseline dec), in int64 modulo 2^64 (float64
+ * when the start is a float).
+ *
+ * WRITES, all under the transaction's dot, which joins the context:
+ *   SET path = leaf      every observed value, mark, start and child entry at
+ *                        and below path goes; (dot, leaf) comes. The map's
+ *                        generation does not move (a concurrent SET below it
+ *                        stays as a sibling); a counter with a start is ended:
+ *                        its generation goes to the next even number.
+ *   SET path = {...}     type MAP: path becomes a map (below) and each key is
+ *                        SET in it; keys not named stay.
+ *                        type REGISTER: like a leaf, the map is one value.
+ *   becoming a map       (also every parent of a written path): if a map shows
+ *                        already, nothing. Else all that is observed at the slot,
+ *                        hidden map included, goes; a counter is ended; if the
+ *                        map's generation is even it becomes the next odd
+ *                        one; a mark (dot) comes.
+ *   UNSET path           values, marks, children, starts go; if the map had
+ *                        anything live inside, its generation becomes the
+ *                        next even one; a counter with a start is ended.
+ *   INCREMENT path n     if a counter shows: this actor's sums grow. Else, on
+ *                        a number or nothing: the slot's observed values go,
+ *                        counter generation becomes odd if even, start =
+ *                        (dot, that number or 0), then as before. On anything
+ *                        else: TAKO_INVALID. Siblings of other kinds that are
+ *                        hidden go too.
+ *   RESTART path n       as above, but observed starts go, start = (dot, n),
+ *                        baselines rise to the sums now known.
+ *   INSERT fields        root generation becomes the next odd one; (generation,
+ *                        dot) joins births; fields are SET.
+ *   DELETE               root generation becomes the next even one; no children.
+ *
+ * MERGE of two slots (contexts CA, CB): values: keep what both have; keep what
+ * one has and the other's context lacks; drop the rest. Map: the greater
+ * generation with all inside; equal: the lesser maker, marks and starts as
+ * values, children slot by slot. Counter: likewise; sums per actor: the
+ * greater hlc; baselines: the greater of each. Root: likewise by generation.
+ * Equal dot and different content (forgery, a bug): the greater bytes, type
+ * first; sums: the greater of each; reported.
+ *
+ * STORED FORM: body = deterministic CBOR map of what shows (empty for a
+ * document that is not alive), meta = everything else, canonical, and opaque
+ * to all but this folder, except that it begins with a varint n and n actor ids
+ * of 16 bytes ascending (n <= TAKO_CONTEXT_ACTORS_MAX), to which the rest
+ * refers by number. The usual case, one transaction wrote everything, is
+ * 1 + 16 + about 10 bytes. version = BLAKE2b-128 of (length of meta as 8
+ * bytes, meta, body). */
+#ifndef TAKO_CRDT_DOC_H
+#define TAKO_CRDT_DOC_H
+
+#include "codec/cbor.h"
+#include "crdt/dot.h"
+
+typedef enum crdt_type {
+    CRDT_AUTO,       /* an object is a MAP, the rest a REGISTER */
+    CRDT_REGISTER,
+    CRDT_MAP,
+    CRDT_COUNTER,
+    CRDT_ATTACHMENT,
+} crdt_type;
+
+/* A decoded document; all of it lives in the arena that made it. */
+typedef struct crdt_doc crdt_doc;
+
+/* A document that was never inserted: generation 0, empty context. */
+tako_err crdt_doc_new(tako_arena *a, crdt_doc **out);
+
+/* Decodes a stored or received state. Strings point into meta and body, which
+ * must outlive the document. Checks everything (the bytes may be hostile): no
+ * state is accepted that would encode to other bytes.
+ * TAKO_CORRUPT (e says what), TAKO_LIMIT, TAKO_NOMEM */
+tako_err crdt_doc_decode(tako_arena *a, tako_slice meta, tako_slice body,
+                         crdt_doc **out, tako_errbuf *e);
+
+/* Appends the canonical state. body stays empty when not alive. */
+tako_err crdt_doc_encode(const crdt_doc *d, tako_buf *meta, tako_buf *body);
+
+void crdt_version(tako_slice meta, tako_slice body, uint8_t out[16]);
+
+/* The meta of a document that one INSERT of plain values (CRDT_AUTO) just
+ * made, without building a tree: crdt_doc_encode would give the same bytes
+ * and the same body. `body` is a checked CBOR map. */
+tako_err crdt_fresh_meta(crdt_dot dot, tako_slice body, tako_buf *meta);
+
+/* True when meta is exactly of that shape (generation 1, one actor): the
+ * common case that receivers store without decoding. Sets *dot. Together with
+ * a checked body map this is a valid state. */
+bool crdt_meta_is_fresh(tako_slice meta, crdt_dot *dot);
+
+/* Only what the front of meta says, without decoding the rest. */
+tako_err crdt_meta_context(tako_arena *a, tako_slice meta, crdt_context *out);
+uint64_t crdt_meta_generation(tako_slice meta); /* 0 when malformed */
+
+bool                crdt_doc_alive(const crdt_doc *d);
+uint64_t            crdt_doc_generation(const crdt_doc *d);
+const crdt_context *crdt_doc_context(const crdt_doc *d);
+
+/* ---- local writes ------------------------------------------------------ */
+
+/* A path of keys from the root, n >= 1. */
+typedef struct crdt_path {
+    const tako_slice *keys;
+    size_t            count;
+} crdt_path;
+
+/* fields: a checked CBOR map. Inserting an alive document: TAKO_EXISTS. */
+tako_err crdt_insert(crdt_doc *d, crdt_dot dot, tako_slice fields);
+
+/* value: checked CBOR. All of these need an alive document (TAKO_NOTFOUND).
+ * TAKO_INVALID: the declared type contradicts what the path is (a COUNTER
+ * that is SET with a declared type, INCREMENT of a text); e says it.
+ * TAKO_LIMIT: deeper than TAKO_VALUE_DEPTH_MAX, or a counter past int64. */
+tako_err crdt_set(crdt_doc *d, crdt_dot dot, crdt_path path, crdt_type type,
+                  tako_slice value, tako_errbuf *e);
+tako_err crdt_unset(crdt_doc *d, crdt_dot dot, crdt_path path);
+tako_err crdt_increment(crdt_doc *d, crdt_dot dot, crdt_path path, int64_t by,
+                        tako_errbuf *e);
+tako_err crdt_restart(crdt_doc *d, crdt_dot dot, crdt_path path, int64_t with,
+                      tako_errbuf *e);
+tako_err crdt_delete(crdt_doc *d, crdt_dot dot);
+
+/* INSERT ... INITIAL: the constant state that is merged, never written:
+ * generation 1, every dot (hash of id, seed_version and fields ; 1 +
+ * seed_version), so that the greater VERSION shows among seeds and any real
+ * write beats both. seed_version < 2^40. */
+tako_err crdt_initial(tako_arena *a, tako_slice id, uint64_t seed_version,
+                      tako_slice fields, crdt_doc **out);
+
+/* ---- merge ------------------------------------------------------------- */
+
+typedef struct crdt_merge_info {
+    bool     changed;  /* `into` is another state than before */
+    bool     lost;     /* a concurrent update was lost to a removal */
+    bool     forged;   /* one dot with two contents was met */
+    crdt_dot forged_dot;
+} crdt_merge_info;
+
+/* Merges `from` into `into`. `from` may come from another arena, and must
+ * outlive `into`. info may be NULL. TAKO_NOMEM, TAKO_LIMIT (too many actors) */
+tako_err crdt_merge(crdt_doc *into, const crdt_doc *from, crdt_merge_info *info);
+
+/* Every slot with more than one contender. `shown` and `loser` are CBOR. */
+typedef void crdt_conflict_fn(void *ctx, crdt_path path, crdt_dot shown_dot,
+                              tako_slice shown, crdt_dot loser_dot,
+                              tako_slice loser);
+tako_err crdt_conflicts(const crdt_doc *d, crdt_conflict_fn *fn, void *ctx);
+
+#endif /* TAKO_CRDT_DOC_H */
