@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+/* STORE -- documents on disk: one SQLite file per database, in WAL mode.
+ *
+ * A store is one open database file: the writer connection, which also alone
+ * checkpoints, the actor, the clock and the commit number (lsn). A conn is
+ * one SQLite connection: the writer's, or a reader's. Nothing here locks: the
+ * caller (api) lets one thread at a time use the store and its writer conn,
+ * and one thread at a time each reader conn. Readers never wait for writers.
+ *
+ * Layout (docs/storage.md): per collection a table c<N>(row INTEGER PRIMARY
+ * KEY, id BLOB, body BLOB, meta BLOB, version BLOB, lsn INTEGER). body is CBOR
+ * of what shows, without _id; NULL for a tombstone. For an _id that is a ULID
+ * text, row is its first 62 bits + 1 (positive) and id its other 9 bytes; all other ids (and
+ * the rare ULID whose row is taken) have negative rows and the CBOR of the _id in
+ * id, under a partial unique index. */
+#ifndef TAKO_STORE_STORE_H
+#define TAKO_STORE_STORE_H
+
+#include <sqlite3.h>
+
+#include "base/files.h"
+#include "crdt/delta.h"
+#include "crdt/doc.h"
+
+#define STORE_FORMAT 1u /* of the file; a newer one is refused */
+
+typedef struct store      store;
+typedef struct store_conn store_conn;
+
+typedef enum store_durability {
+    STORE_NORMAL, /* survives a killed process */
+    STORE_FULL,   /* survives power loss: each commit is synced */
+} store_durability;
+
+typedef struct store_opts {
+    const tako_env   *env;
+    const tako_files *files;
+    const char       *path;
+    bool              create;    /* make the file when absent */
+    store_durability  durability;
+    uint32_t          lock_wait_ms; /* for another process to let go */
+
+    /* Called for each new SQLite connection before it touches a table, to
+     * register the functions that indexes use. May be NULL. */
+    tako_err (*on_connect)(void *ctx, sqlite3 *db);
+    void *on_connect_ctx;
+} store_opts;
+
+/* Opens (or creates, mode 0600) a database; takes the lock; notices copies
+ * by the seal and lost commits by the dirty mark (SYNC.md 1) and then mints a
+ * new actor and feed incarnation before anything else.
+ *
+ * TAKO_NOTFOUND no file and not create   TAKO_BUSY another process has it
+ * TAKO_CORRUPT not a database of ours    TAKO_UNSUPPORTED a newer format
+ * TAKO_IO, TAKO_FULL, TAKO_NOMEM. *out is NULL on failure. */
+tako_err store_open(const store_opts *opts, store **out, tako_errbuf *e);
+void     store_close(store *s); /* checkpoints; NULL is a no-op */
+
+/* ---- connections --------------------------------------------------------- */
+
+store_conn *store_writer(store *s);
+tako_err    store_reader_open(store *s, store_conn **out, tako_errbuf *e);
+void        store_reader_close(store_conn *c);
+sqlite3    *store_conn_db(store_conn *c);
+/* A prepared statement from the connection's cache, reset and unbound; give
+ * it back with store_done(). NULL: e has the reason. */
+sqlite3_stmt *store_sql(store_conn *c, const char *sql, tako_errbuf *e);
+void          store_done(store_conn *c, sqlite3_stmt *stmt);
+
+/* A read snapshot on a reader: everything until end sees one commit. Nested
+ * calls count. *lsn is that commit (NULL allowed). */
+tako_err store_snapshot_begin(store_conn *c, uint64_t *lsn, tako_errbuf *e);
+void     store_snapshot_end(store_conn *c);
+
+/* ---- identity and facts --------------------------------------------------- */
+
+crdt_actor store_actor(const store *s);
+uint64_t   store_lsn(const store *s);            /* last commit */
+const uint8_t *store_incarnation(const store *s); /* 16 bytes, of the feed */
+
+typedef struct store_facts {
+    uint64_t documents, tombstones;
+    uint64_t file_bytes, wal_bytes, free_bytes;
+    uint32_t collections;
+    uint64_t lsn;
+    crdt_actor actor;
+} store_facts;
+tako_err store_facts_read(store_conn *c, store_facts *out, tako_errbuf *e);
+
+/* Small values kept with the database: keys, names, checkpoints. Put inside a
+ * transaction joins it, outside is one of its own. TAKO_NOTFOUND */
+tako_err store_kv_get(store_conn *c, const char *key, tako_buf *out);
+tako_err store_kv_put(store *s, const char *key, tako_slice value);
+
+/* ---- collections ------------------------------------------------------------ */
+
+/* Numbers from 1; names: 1..TAKO_NAME_BYTES_MAX bytes of UTF-8 without
+ * control characters, not beginning "system:". find: TAKO_NOTFOUND. create:
+ * makes it when absent, inside a transaction. */
+tako_err store_coll_find(store_conn *c, tako_slice name, uint32_t *coll);
+tako_err store_coll_create(store *s, tako_slice name, uint32_t *coll,
+                           tako_errbuf *e);
+/* Borrowed until the store closes; empty for an unknown number. */
+tako_slice store_coll_name(store_conn *c, uint32_t coll);
+uint32_t   store_coll_max(store_conn *c); /* greatest number in use */
+
+/* ---- reading ----------------------------------------------------------------- */
+
+typedef struct store_row {
+    int64_t    row;
+    tako_slice id;      /* CBOR of the _id */
+    tako_slice body;    /* empty for a tombstone */
+    tako_slice meta;
+    uint8_t    version[16];
+    uint64_t   lsn;
+} store_row;
+
+/* Slices are borrowed until the next store call on the same conn.
+ * TAKO_NOTFOUND: nothing stored under id, not even a tombstone. */
+tako_err store_get(store_conn *c, uint32_t coll, tako_slice id, store_row *out);
+tako_err store_get_row(store_conn *c, uint32_t coll, int64_t row, store_row *out);
+
+/* Rows of a collection in row order, tombstones included, starting above
+ * `after` (INT64_MIN: all). TAKO_NOTFOUND at the end. Borrowed likewise. */
+typedef struct store_cursor store_cursor;
+tako_err store_scan(store_conn *c, uint32_t coll, int64_t after,
+                    store_cursor **out);
+tako_err store_scan_next(store_cursor *k, store_row *out);
+void     store_scan_close(store_cursor *k);
+
+/* The id in a row's two columns as CBOR appended to out, and the way back:
+ * what emitted SQL uses for _id. */
+tako_err store_id_encode(int64_t row, tako_slice column, tako_buf *out);
+/* The row of a ULID id; false when the id has none of its own. */
+bool store_id_row(tako_slice id, int64_t *row, uint8_t rest[9]);
+
+/* ---- writing -------------------------------------------------------------------- */
+
+tako_err store_begin(store *s, tako_errbuf *e);
+/* *lsn: the commit, 0 when nothing was written. After an error the
+ * transaction is rolled back. */
+tako_err store_commit(store *s, uint64_t *lsn, tako_errbuf *e);
+void     store_rollback(store *s);
+bool     store_in_transaction(const store *s);
+/* Savepoints, for a statement that fails inside an app's transaction. */
+tako_err store_savepoint(store *s, tako_errbuf *e);
+void     store_savepoint_keep(store *s);
+void     store_savepoint_undo(store *s);
+
+/* The transaction's own dot, reserved durably on first use. Merges of
+ * remote states do not use it. */
+tako_err store_dot(store *s, crdt_dot *out, tako_errbuf *e);
+
+/* Moves our clock past a remote hlc, within limits; see crdt_clock_observe. */
+bool store_observe_hlc(store *s, uint64_t hlc);
+
+/* A new document from a checked CBOR map (without _id), as one fresh state:
+ * the fast path. TAKO_EXISTS when an alive one is there; a tombstone is
+ * followed by the next generation. TAKO_LIMIT, TAKO_FULL, TAKO_IO, TAKO_NOMEM */
+tako_err store_insert(store *s, uint32_t coll, tako_slice id, tako_slice fields,
+                      tako_errbuf *e);
+
+/* Loads a document to change it with crdt_*; when there is none, a new empty
+ * one. It lives until the next edit or the end of the transaction.
+ * store_edit_save writes it back (and does nothing when it did not change);
+ * not calling it leaves the stored one as it is. */
+tako_err store_edit(store *s, uint32_t coll, tako_slice id, crdt_doc **doc,
+                    tako_errbuf *e);
+tako_err store_edit_save(store *s, tako_errbuf *e);
+
+/* Merges a whole remote state (hostile bytes: checked here). */
+tako_err store_merge(store *s, uint32_t coll, tako_slice id, tako_slice meta,
+                     tako_slice body, crdt_merge_info *info, tako_errbuf *e);
+/* Applies a remote delta. CRDT_DELTA_NEEDS leaves all as it was. */
+tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
+                           tako_reader *delta, const uint8_t sum_key[16],
+                           const crdt_names_in *names,
+                           crdt_delta_result *result, crdt_merge_info *info,
+                           tako_errbuf *e);
+
+/* What the last commit (or the running transaction) wrote, in order, each
+ * document once. Valid until the next store_begin. */
+typedef struct store_change {
+    uint32_t   coll;
+    int64_t    row;
+    uint64_t   lsn_before;  /* 0: the document is new here */
+    bool       alive_before, alive;
+    tako_slice meta_before; /* empty when new */
+    tako_slice body_before;
+} store_change;
+const store_change *store_changes(const store *s, size_t *count);
+
+/* ---- feed --------------------------------------------------------------------------- */
+
+/* The first commit after `after`: its lsn and what it touched. TAKO_NOTFOUND:
+ * none; TAKO_UNSUPPORTED: the feed no longer reaches back so far. */
+typedef struct store_touch {
+    uint32_t coll;
+    int64_t  row;
+} store_touch;
+tako_err store_feed_next(store_conn *c, uint64_t after, tako_arena *a,
+                         uint64_t *lsn, store_touch **touched, size_t *count);
+
+/* ---- care ------------------------------------------------------------------------------ */
+
+/* To be called now and then on the writer: checkpoints when the log is long.
+ * force: now, and the log is emptied if no reader is in the way. */
+tako_err store_checkpoint(store *s, bool force, tako_errbuf *e);
+/* The durable dirty mark (SYNC.md 1): set before the first unsynced commit is
+ * sent, cleared by store_sync(), which syncs the log. */
+tako_err store_mark_dirty(store *s);
+tako_err store_sync(store *s);
+/* SQLite's integrity check, and each document's version recomputed. Calls
+ * report(ctx, text) per finding; *findings counts. */
+tako_err store_check(store_conn *c, void (*report)(void *ctx, const char *text),
+                     void *ctx, uint64_t *findings, tako_errbuf *e);
+/* Online copy to a new file (mode 0600, refused when it exists); opening that
+ * copy, or a restored one, mints a new actor. */
+tako_err store_backup(store_conn *c, const char *to, 
+                      void (*progress)(void *ctx, uint64_t done, uint64_t all),
+                      void *ctx, tako_errbuf *e);
+tako_err store_compact(store *s, tako_errbuf *e);
+/* Canonical hash of the live documents of one collection (or, coll 0, of
+ * all): the same on every replica with the same states, whatever the order. */
+tako_err store_hash(store_conn *c, uint32_t coll, uint8_t out[32],
+                    uint64_t *documents, tako_errbuf *e);
+
+/* ---- indexes ------------------------------------------------------------------------------- */
+
+/* The catalogue of indexes; the SQL comes from query's emitter. sql is a whole
+ * CREATE INDEX statement for table c<N>. TAKO_EXISTS, TAKO_NOTFOUND */
+typedef struct store_index {
+    tako_slice name, text; /* text: the statement as the user wrote it */
+    uint32_t   coll;
+} store_index;
+tako_err store_index_create(store *s, uint32_t coll, tako_slice name,
+                            tako_slice text, const char *sql, tako_errbuf *e);
+tako_err store_index_drop(store *s, uint32_t coll, tako_slice name,
+                          tako_errbuf *e);
+tako_err store_index_list(store_conn *c, tako_arena *a, store_index **out,
+                          size_t *count);
+/* SQL name of an index of a collection: "i<coll>_<name in hex>". */
+void store_index_sql_name(uint32_t coll, tako_slice name, tako_buf *out);
+
+#endif /* TAKO_STORE_STORE_H */
