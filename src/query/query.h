@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/* QUERY -- TQL: text -> tokens (re2c) -> tree (lemon) -> checks -> one SQLite
+ * statement over document bodies. SQLite plans, joins, sorts and groups; the
+ * emitter owns what documents need and SQL lacks: MISSING, kinds that never
+ * compare equal, true booleans, arrays and objects as values.
+ *
+ * TQL VALUES IN SQLITE: int64 -> INTEGER, float64 -> REAL, string -> TEXT,
+ * MISSING -> NULL, and null, booleans, bytes, arrays and objects -> BLOB with
+ * their CBOR. So equality of bytes is equality of values, and every kind keeps
+ * its own storage class or first byte.
+ *
+ * A query belongs to one connection and is used by one thread at a time. */
+#ifndef TAKO_QUERY_QUERY_H
+#define TAKO_QUERY_QUERY_H
+
+#include "store/store.h"
+
+typedef enum query_kind {
+    QUERY_SELECT,
+    QUERY_INSERT,
+    QUERY_UPDATE,
+    QUERY_DELETE,
+    QUERY_CREATE_INDEX,
+    QUERY_DROP_INDEX,
+    QUERY_BEGIN,
+    QUERY_BEGIN_READ_ONLY,
+    QUERY_COMMIT,
+    QUERY_ROLLBACK,
+} query_kind;
+
+typedef struct query query;
+
+/* Registers TQL's functions on a connection; the store calls it for each one
+ * (store_opts.on_connect; ctx is the tako_env). */
+tako_err query_register(void *env, sqlite3 *db);
+
+/* What a statement is, from a full parse, so that the caller can choose the
+ * connection. TAKO_INVALID: e has "line L column C: ...". */
+tako_err query_classify(const tako_env *env, tako_slice text, query_kind *kind,
+                        tako_errbuf *e);
+
+/* Compiles a statement for a connection (the writer's for anything but
+ * SELECT). The text is copied. Parameters are bound later, so a query can be
+ * kept and run again. A collection that does not exist reads as empty, and is
+ * made by INSERT.
+ * TAKO_INVALID syntax, names, types (e: line, column, what was expected)
+ * TAKO_LIMIT   statement size, depth, parameters */
+tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
+                       query **out, tako_errbuf *e);
+void     query_free(query *q);
+query_kind query_kind_of(const query *q);
+/* The collection that a statement is about (the FROM of a SELECT). */
+tako_slice query_collection(const query *q);
+
+/* True when the query was compiled against an older schema (a collection or
+ * index came or went) and must be prepared again before its next run. */
+bool query_is_stale(const query *q);
+
+/* Binds parameters, a checked CBOR map name -> value (an empty slice: none),
+ * and rewinds. The map is copied. A name that the text uses and the map
+ * lacks: TAKO_INVALID with the name. */
+tako_err query_bind(query *q, tako_slice params, tako_errbuf *e);
+
+/* SELECT: appends the next row as a CBOR map to `row`; TAKO_NOTFOUND at the
+ * end. Holds a read transaction of its connection until the end, an error, or
+ * query_reset. */
+tako_err query_step(query *q, tako_buf *row, tako_errbuf *e);
+void     query_reset(query *q);
+
+/* Everything else but transaction control: runs to its end inside the store's
+ * running transaction, atomically (it undoes itself on failure). Appends the
+ * CBOR of each touched _id to `ids`; *count is their number. rand10 random
+ * bytes for generated ids come from env. */
+tako_err query_run(query *q, store *s, tako_buf *ids, uint64_t *count,
+                   tako_errbuf *e);
+
+/* ---- predicates: subscriptions and permissions --------------------------- */
+
+/* The WHERE of `SELECT * FROM c [WHERE ...]` over one document at a time: the
+ * same emitted expression, on a private in-memory connection, prepared once.
+ * One thread at a time. */
+typedef struct query_predicate query_predicate;
+
+/* params: as query_bind; bound once. TAKO_INVALID when the statement needs
+ * anything beyond one document (e: which clause). */
+tako_err query_predicate_new(const tako_env *env, tako_slice text,
+                             tako_slice params, query_predicate **out,
+                             tako_errbuf *e);
+void     query_predicate_free(query_predicate *p);
+tako_slice query_predicate_collection(const query_predicate *p);
+/* Canonical text, parameters folded in: equal interests, equal text. */
+tako_slice query_predicate_text(const query_predicate *p);
+/* id: CBOR; body: as stored. An empty body (tombstone) never matches. */
+bool query_predicate_match(query_predicate *p, tako_slice id, tako_slice body);
+
+#endif /* TAKO_QUERY_QUERY_H */
