@@ -15,24 +15,24 @@
 #include "base/check.h"
 #include "codec/decimal_pow10.h"
 
-#define MANTISSA_BITS    52
-#define EXPONENT_MAX     1023
-#define EXPONENT_MIN     (-1022)
-#define BITS_INFINITE    0x7ff0000000000000u
-#define MASK_MANTISSA    0x000fffffffffffffu
-#define MASK_63          0x7fffffffffffffffu
+#define MANTISSA_BITS 52
+#define EXPONENT_MAX  1023
+#define EXPONENT_MIN  (-1022)
+#define BITS_INFINITE 0x7ff0000000000000u
+#define MASK_MANTISSA 0x000fffffffffffffu
+#define MASK_63       0x7fffffffffffffffu
 
 /* More digits than this cannot matter beyond being zero or not: the midpoint
  * of two doubles has at most 767 significant ones. */
 #define EXACT_DIGITS_MAX 800u
 /* Both sides of a comparison stay below 801 digits or 5^1165 * 2^54. */
-#define EXACT_LIMBS      96u
+#define EXACT_LIMBS 96u
 
 static decimal_u128 mul64(uint64_t a, uint64_t b)
 {
 #ifdef __SIZEOF_INT128__
     __extension__ typedef unsigned __int128 wide;
-    wide                                    p = (wide)a * b;
+    wide p = (wide)a * b;
 
     return (decimal_u128){ (uint64_t)(p >> 64), (uint64_t)p };
 #else
@@ -69,7 +69,7 @@ static decimal_u128 power_of(int k)
  * for 2^exp2, as the bits of the nearest double. */
 static uint64_t round_bits(uint64_t top, bool below, int exp2)
 {
-    int      keep = MANTISSA_BITS + 1;
+    int keep = MANTISSA_BITS + 1;
     unsigned drop;
     uint64_t m, rest, half;
 
@@ -95,13 +95,13 @@ static uint64_t round_bits(uint64_t top, bool below, int exp2)
  * what is known about it. */
 static void round_product(uint64_t w, int k, uint64_t *low, uint64_t *high)
 {
-    unsigned     lz = (unsigned)__builtin_clzll(w);
+    unsigned lz = (unsigned)__builtin_clzll(w);
     decimal_u128 g = power_of(k);
     decimal_u128 a = mul64(w << lz, g.lo);
     decimal_u128 b = mul64(w << lz, g.hi);
-    uint64_t     p1 = b.lo + a.hi, p2 = b.hi + (p1 < b.lo), q1, q2;
-    int          exp2 = floor_log2_pow10(k) + 64 - (int)lz;
-    bool         exact = k >= 0 && k <= DECIMAL_POW10_EXACT;
+    uint64_t p1 = b.lo + a.hi, p2 = b.hi + (p1 < b.lo), q1, q2;
+    int exp2 = floor_log2_pow10(k) + 64 - (int)lz;
+    bool exact = k >= 0 && k <= DECIMAL_POW10_EXACT;
 
     /* The error is below 2^64, one unit of p1. */
     q1 = exact ? p1 : p1 + 1;
@@ -109,7 +109,7 @@ static void round_product(uint64_t w, int k, uint64_t *low, uint64_t *high)
     TAKO_ASSERT(q2 >= p2);
     for (int end = 0; end < 2; end++) {
         uint64_t hi = end == 0 ? p2 : q2, lo = end == 0 ? p1 : q1;
-        int      x = exp2;
+        int x = exp2;
 
         if (hi >> 63 == 0) {
             hi = hi << 1 | lo >> 63;
@@ -176,9 +176,9 @@ static int natural_cmp(const natural *a, const natural *b)
  * Digits beyond EXACT_DIGITS_MAX become a single 1 when any is not zero. */
 static int64_t natural_of_text(natural *x, const decimal_text *d)
 {
-    int64_t  exp10 = d->exponent;
+    int64_t exp10 = d->exponent;
     unsigned n = 0;
-    bool     point = false, rest = false;
+    bool point = false, rest = false;
 
     x->n = 0;
     for (size_t i = 0; i < d->mantissa.len; i++) {
@@ -205,12 +205,12 @@ static int64_t natural_of_text(natural *x, const decimal_text *d)
 /* Compares d with the midpoint of the double `bits` and the next one. */
 static int cmp_midpoint(const decimal_text *d, uint64_t bits)
 {
-    natural  x, y;
-    int      exp10 = (int)natural_of_text(&x, d);
-    int      biased = (int)(bits >> MANTISSA_BITS);
+    natural x, y;
+    int exp10 = (int)natural_of_text(&x, d);
+    int biased = (int)(bits >> MANTISSA_BITS);
     uint64_t m = bits & MASK_MANTISSA;
-    int      exp2 = (biased == 0 ? 1 : biased) - 1 + EXPONENT_MIN -
-               MANTISSA_BITS - 1;
+    int exp2 =
+        (biased == 0 ? 1 : biased) - 1 + EXPONENT_MIN - MANTISSA_BITS - 1;
 
     if (biased != 0)
         m |= MASK_MANTISSA + 1;
@@ -232,7 +232,7 @@ static int cmp_midpoint(const decimal_text *d, uint64_t bits)
 bool decimal_to_double(const decimal_text *d, double *out)
 {
     uint64_t low = 0, high = 0, more;
-    int      k;
+    int k;
 
     if (d->digits == 0 || d->exp10 < DECIMAL_POW10_MIN) {
         *out = 0.0; /* 10^19 * 10^-343 is below half the smallest double */
@@ -267,8 +267,8 @@ typedef struct shortest_power {
 static shortest_power shortest_power_of(int k)
 {
     decimal_u128 g = power_of(k);
-    uint64_t     lo = (g.lo >> 2 | g.hi << 62) + 1;
-    uint64_t     hi = (g.hi >> 2) + (lo == 0);
+    uint64_t lo = (g.lo >> 2 | g.hi << 62) + 1;
+    uint64_t hi = (g.hi >> 2) + (lo == 0);
 
     return (shortest_power){ hi << 1 | lo >> 63, lo & MASK_63 };
 }
@@ -277,7 +277,7 @@ static shortest_power shortest_power_of(int k)
 static uint64_t round_to_odd(shortest_power g, uint64_t cp)
 {
     decimal_u128 y = mul64(g.g1, cp);
-    uint64_t     z = (y.lo >> 1) + mul64(g.g0, cp).hi;
+    uint64_t z = (y.lo >> 1) + mul64(g.g0, cp).hi;
 
     return (y.hi + (z >> 63)) | ((z & MASK_63) != 0);
 }
@@ -286,10 +286,10 @@ static uint64_t round_to_odd(shortest_power g, uint64_t cp)
  * 10^*k or a coarser one. */
 static uint64_t schubfach(uint64_t c, int q, int *k)
 {
-    bool     even = (c & 1) == 0, narrow = c == MASK_MANTISSA + 1 && q > -1074;
+    bool even = (c & 1) == 0, narrow = c == MASK_MANTISSA + 1 && q > -1074;
     uint64_t vb, vbl, vbr, s, tens;
     unsigned h;
-    bool     under, over;
+    bool under, over;
 
     /* floor(log10(2^q)), or of 3/4 * 2^q where the doubles below c * 2^q are
      * twice as dense as those above */
@@ -324,7 +324,7 @@ static uint64_t schubfach(uint64_t c, int q, int *k)
 void decimal_shortest(double v, uint64_t *digits, int *exp10)
 {
     uint64_t bits, c;
-    int      biased, q;
+    int biased, q;
 
     memcpy(&bits, &v, sizeof bits);
     TAKO_ASSERT(bits > 0 && bits < BITS_INFINITE);

@@ -11,11 +11,11 @@
 /* A decimal number as a parser met it: digits * 10^exp10, where `digits` are
  * the first significant ones, at most DECIMAL_DIGITS_MAX. */
 typedef struct decimal_text {
-    uint64_t   digits;
-    int64_t    exp10;
-    bool       cut;      /* digits that are not zero were left out */
+    uint64_t digits;
+    int64_t exp10;
+    bool cut;            /* digits that are not zero were left out */
     tako_slice mantissa; /* all digits, with at most one '.' between */
-    int64_t    exponent; /* what was written after the 'e', else 0 */
+    int64_t exponent;    /* what was written after the 'e', else 0 */
 } decimal_text;
 
 /* The double nearest to a positive or zero number, ties to even. A number too

@@ -687,7 +687,8 @@ static const decimal_u128 decimal_pow10[] = {
     { 0xa1e53af46f801c53u, 0x60495ae3c1097fd0u }, // 10^321
     { 0xca5e89b18b602368u, 0x385bb19cb14bdfc4u }, // 10^322
     { 0xfcf62c1dee382c42u, 0x46729e03dd9ed7b5u }, // 10^323
-    { 0x9e19db92b4e31ba9u, 0x6c07a2c26a8346d1u }, // 10^324};
+    { 0x9e19db92b4e31ba9u, 0x6c07a2c26a8346d1u }, // 10^324
+};
 // clang-format on
 
 _Static_assert(sizeof decimal_pow10 / sizeof decimal_pow10[0] ==

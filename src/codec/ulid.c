@@ -14,7 +14,7 @@ static const char ulid_letters[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 void ulid_to_text(const uint8_t in[16], char out[ULID_TEXT_BYTES])
 {
     unsigned acc = 0, bits = 2; /* as if two zero bits came first */
-    size_t   n = 0;
+    size_t n = 0;
 
     for (size_t i = 0; i < ULID_BYTES; i++) {
         acc = (acc << 8 | in[i]) & 0xfff;
@@ -37,9 +37,9 @@ static unsigned ulid_letter(uint8_t c)
 
 bool ulid_from_text(tako_slice text, uint8_t out[16])
 {
-    uint8_t  bytes[ULID_BYTES];
+    uint8_t bytes[ULID_BYTES];
     unsigned acc = 0, bits = 0;
-    size_t   n = 0;
+    size_t n = 0;
 
     if (text.len != ULID_TEXT_BYTES || text.ptr[0] > '7')
         return false;

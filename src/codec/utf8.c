@@ -11,7 +11,7 @@
 /* The length of the character at p, which is not ASCII; 0 when malformed. */
 static size_t utf8_char(const uint8_t *p, size_t left)
 {
-    uint8_t  c = p[0], low = 0x80, high = 0xbf;
+    uint8_t c = p[0], low = 0x80, high = 0xbf;
     unsigned n;
 
     if (c >= 0xc2 && c <= 0xdf) {
@@ -42,7 +42,7 @@ size_t utf8_valid_bytes(tako_slice text)
 
     while (i < text.len) {
         uint64_t w;
-        size_t   n;
+        size_t n;
 
         if (text.len - i >= sizeof w) {
             memcpy(&w, text.ptr + i, sizeof w);
