@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+/* tako.h -- the whole public interface of libtako.
+ *
+ * If a name is not in this file it is not part of the library's promise and
+ * may change in any release.
+ *
+ * RULES THAT HOLD FOR EVERY FUNCTION, so that they are not repeated:
+ *   - a function that can fail returns tako_err; 0 (TAKO_OK) is success;
+ *   - output parameters come last and are untouched on failure unless the
+ *     comment says otherwise;
+ *   - strings and bytes passed in are copied before the call returns; strings
+ *     are UTF-8 and end in NUL;
+ *   - *_free, *_close and *_stop of NULL are no-ops;
+ *   - a tako_db may be used from any thread at any time; a tako_result, a
+ *     tako_tx by one thread at a time;
+ *   - after a failure tako_last_error(db) has the detail (what and where) for
+ *     the calling thread's last failed call on that database.
+ *
+ * CAVEATS
+ *   - One process has a database open at a time; tako_open says TAKO_BUSY to
+ *     the second. Two handles in one process on one file likewise.
+ *   - While a tako_tx is open, other writers wait: keep transactions short.
+ *   - A tako_result of a SELECT reads from a snapshot, which holds back the
+ *     cleaning of the write-ahead log: read it to its end, or free it.
+ *   - Copying a database file by hand is noticed at the next open and costs
+ *     the copy a new identity; use tako_backup().
+ *   - Callbacks (observers, status) run on tako's own threads: return soon,
+ *     and do not close the database from one. */
+#ifndef TAKO_H
+#define TAKO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tako/tako_err.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tako_db     tako_db;
+typedef struct tako_tx     tako_tx;
+typedef struct tako_result tako_result;
+
+/* Small ids are structs, so that the compiler refuses one for another. */
+typedef struct tako_sub {
+    uint32_t id;
+} tako_sub;
+typedef struct tako_observer {
+    uint32_t id;
+} tako_observer;
+
+/* ---- open, close ---------------------------------------------------------- */
+
+typedef enum tako_durability {
+    TAKO_DURABILITY_NORMAL = 0, /* commits survive a killed process */
+    TAKO_DURABILITY_FULL = 1,   /* and power loss: each is synced to disk */
+} tako_durability;
+
+typedef enum tako_level {
+    TAKO_LEVEL_ERROR = 0,
+    TAKO_LEVEL_WARN = 1,
+    TAKO_LEVEL_INFO = 2,
+    TAKO_LEVEL_DEBUG = 3,
+} tako_level;
+
+/* One event; `fields` is a JSON object. From any thread. */
+typedef void tako_log_fn(void *ctx, tako_level level, const char *event,
+                         const char *fields);
+
+typedef struct tako_open_opts {
+    size_t          size; /* = sizeof(tako_open_opts): later versions add */
+    const char     *path; /* required; the directory must exist */
+    int             must_exist;   /* 1: do not make a new database */
+    tako_durability durability;
+    uint32_t        busy_wait_ms; /* for another process to let go */
+    tako_log_fn    *log;          /* NULL: silence */
+    void           *log_ctx;
+} tako_open_opts;
+#define TAKO_OPEN_OPTS_INIT { sizeof(tako_open_opts), NULL, 0, TAKO_DURABILITY_NORMAL, 2000, NULL, NULL }
+
+/* TAKO_NOTFOUND (must_exist), TAKO_BUSY, TAKO_CORRUPT (not a tako database),
+ * TAKO_UNSUPPORTED (a newer format), TAKO_IO, TAKO_FULL, TAKO_NOMEM.
+ * On failure *out is NULL and detail (NULL, or a buffer of detail_cap bytes)
+ * gets the reason. */
+TAKO_API tako_err tako_open(const tako_open_opts *opts, tako_db **out,
+                            char *detail, size_t detail_cap);
+
+/* Stops sync and observers, waits for running callbacks, checkpoints. Open
+ * transactions are rolled back; results must be freed before. */
+TAKO_API void tako_close(tako_db *db);
+
+/* Detail of this thread's last failed call on db; never NULL. Valid until the
+ * thread's next call on db. */
+TAKO_API const char *tako_last_error(tako_db *db);
+
+/* "0.1.0" */
+TAKO_API const char *tako_version(void);
+
+/* ---- statements -------------------------------------------------------------- */
+
+/* Parameters: a JSON object, {"name": value}, or NULL. */
+typedef struct tako_params {
+    const char *json;      /* NUL-terminated, or NULL */
+    const void *cbor;      /* else a deterministic CBOR map of cbor_len bytes */
+    size_t      cbor_len;
+} tako_params;
+
+/* Runs one statement of TQL (docs/query.md); a mutation is one transaction.
+ * params may be NULL. *out (NULL allowed for mutations) is to be freed.
+ *
+ * TAKO_INVALID (the statement or a parameter: line and column in the detail),
+ * TAKO_EXISTS (INSERT of an _id that is there), TAKO_LIMIT, TAKO_FULL, TAKO_IO,
+ * TAKO_NOMEM */
+TAKO_API tako_err tako_execute(tako_db *db, const char *statement,
+                               const tako_params *params, tako_result **out);
+
+/* The next row of a SELECT: TAKO_OK, or TAKO_NOTFOUND at the end. */
+TAKO_API tako_err tako_result_next(tako_result *r);
+/* The current row, valid until the next call on r. */
+TAKO_API tako_err tako_result_cbor(tako_result *r, const void **data,
+                                   size_t *len);
+TAKO_API tako_err tako_result_json(tako_result *r, const char **json,
+                                   size_t *len);
+/* What a mutation did: how many documents it touched, their ids as a JSON
+ * array (valid until r is freed), and the commit number: 0 inside a
+ * transaction, or when nothing changed. */
+TAKO_API uint64_t    tako_result_mutated(const tako_result *r);
+TAKO_API const char *tako_result_ids_json(tako_result *r);
+TAKO_API uint64_t    tako_result_commit(const tako_result *r);
+/* 1 when the statement was a SELECT. */
+TAKO_API int  tako_result_has_rows(const tako_result *r);
+TAKO_API void tako_result_free(tako_result *r);
+
+/* One document by _id (JSON text of the id, as "\"01H...\"" or "7"), as JSON
+ * with its _id. *json is to be freed with tako_free. TAKO_NOTFOUND */
+TAKO_API tako_err tako_get(tako_db *db, const char *collection,
+                           const char *id_json, char **json);
+TAKO_API void tako_free(void *ptr);
+
+/* ---- transactions ---------------------------------------------------------------- */
+
+#define TAKO_TX_READ_ONLY 1u
+
+/* Serializable. A writing transaction waits for the one before it
+ * (TAKO_BUSY after the opening's busy_wait_ms). Read-only ones see one
+ * snapshot and wait for nobody. */
+TAKO_API tako_err tako_tx_begin(tako_db *db, uint32_t flags, tako_tx **out);
+/* A statement that fails leaves the transaction as it was before it. */
+TAKO_API tako_err tako_tx_execute(tako_tx *tx, const char *statement,
+                                  const tako_params *params, tako_result **out);
+/* Ends the transaction, whatever is returned; frees tx. commit may be NULL. */
+TAKO_API tako_err tako_tx_commit(tako_tx *tx, uint64_t *commit);
+TAKO_API void     tako_tx_rollback(tako_tx *tx);
+
+/* ---- observers ----------------------------------------------------------------------- */
+
+/* The whole result as a JSON array, first at once and then after commits
+ * (local or merged) that touched the statement's collection and changed the
+ * result. Deliveries to one observer never overlap; commits that come while
+ * one runs are answered by one more, of the latest state. */
+typedef void tako_observe_fn(void *ctx, const char *rows_json, size_t len,
+                             uint64_t commit);
+TAKO_API tako_err tako_observe(tako_db *db, const char *select,
+                               const tako_params *params, tako_observe_fn *fn,
+                               void *ctx, tako_observer *out);
+/* After it returns the callback does not run any more (when called from the
+ * callback itself: after that returns). TAKO_NOTFOUND */
+TAKO_API tako_err tako_unobserve(tako_db *db, tako_observer observer);
+
+/* ---- sync ------------------------------------------------------------------------------ */
+
+typedef struct tako_sync_opts {
+    size_t             size;   /* = sizeof(tako_sync_opts) */
+    const char        *name;   /* of this device, for people; NULL: a part of its key */
+    const void        *secret; /* the mesh secret: 16 random bytes or more; required */
+    size_t             secret_len;
+    const char *const *listen; /* "tcp://HOST:PORT" ..., port 0: any */
+    size_t             listen_count;
+    const char *const *peers;  /* to dial, and redial for ever */
+    size_t             peers_count;
+} tako_sync_opts;
+#define TAKO_SYNC_OPTS_INIT { sizeof(tako_sync_opts), NULL, NULL, 0, NULL, 0, NULL, 0 }
+
+/* TAKO_INVALID (an address, the secret), TAKO_IO (cannot listen), TAKO_MISUSE
+ * (already started) */
+TAKO_API tako_err tako_sync_start(tako_db *db, const tako_sync_opts *opts);
+TAKO_API void     tako_sync_stop(tako_db *db);
+/* The address a listener got, by its place in opts.listen; to be freed with
+ * tako_free. TAKO_NOTFOUND */
+TAKO_API tako_err tako_sync_address(tako_db *db, size_t index, char **address);
+/* Adds or drops a peer address while running. */
+TAKO_API tako_err tako_peer_add(tako_db *db, const char *address);
+TAKO_API tako_err tako_peer_remove(tako_db *db, const char *address);
+
+/* What this device wants from others: "SELECT * FROM c [WHERE ...]". Not kept
+ * over a restart: subscribe after each open. May come before sync starts. */
+TAKO_API tako_err tako_subscribe(tako_db *db, const char *select,
+                                 const tako_params *params, tako_sub *out);
+TAKO_API tako_err tako_unsubscribe(tako_db *db, tako_sub sub);
+
+/* Waits until a peer (its name, or its key in hex; NULL: any one) has
+ * acknowledged everything up to `commit` that it is interested in.
+ * TAKO_TIMEOUT, TAKO_CLOSED (sync is stopped meanwhile) */
+TAKO_API tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
+                            uint32_t timeout_ms);
+
+/* State for people and programs, as one JSON object: documents, sizes, actor,
+ * commit, name, listeners, links (peer, address, state, up since, round trip,
+ * bytes, acknowledged commit, subscriptions, in sync), subscriptions. To be
+ * freed with tako_free. */
+TAKO_API tako_err tako_status(tako_db *db, char **json);
+
+/* ---- care --------------------------------------------------------------------------------- */
+
+typedef void tako_text_fn(void *ctx, const char *text);
+typedef void tako_progress_fn(void *ctx, uint64_t done, uint64_t all);
+
+/* Canonical hash, 64 hex digits, of the live documents of a collection (NULL:
+ * of all): equal on all devices with equal documents. */
+TAKO_API tako_err tako_hash(tako_db *db, const char *collection, char hex[65],
+                            uint64_t *documents);
+/* Reports each finding to fn (may be NULL); TAKO_CORRUPT when there are any. */
+TAKO_API tako_err tako_check(tako_db *db, tako_text_fn *fn, void *ctx);
+/* Online copy into a new file. TAKO_EXISTS */
+TAKO_API tako_err tako_backup(tako_db *db, const char *to,
+                              tako_progress_fn *fn, void *ctx);
+/* Makes a database from a backup, checked, with an identity of its own; it
+ * must not exist yet. detail as in tako_open. TAKO_EXISTS, TAKO_CORRUPT */
+TAKO_API tako_err tako_restore(const char *from, const char *to, char *detail,
+                               size_t detail_cap);
+TAKO_API tako_err tako_compact(tako_db *db);
+/* Names of the collections as a JSON array, to be freed with tako_free. */
+TAKO_API tako_err tako_collections(tako_db *db, char **json);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TAKO_H */

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+/* NODE -- one device's side of the mesh: the logic of the one event loop.
+ *
+ * It joins what knows nothing of each other: links (mesh) carry the bytes of
+ * sessions (sync), which read and write the store; predicates (query) decide
+ * what a neighbour wants; peers are dialled and redialled; commits, local and
+ * merged, become deltas to every interested neighbour.
+ *
+ * Every function is called on the loop's thread (tako_net of base/net.h),
+ * except where said. The host (api) owns the store, its lock, and the loop. */
+#ifndef TAKO_NODE_NODE_H
+#define TAKO_NODE_NODE_H
+
+#include "base/net.h"
+#include "mesh/link.h"
+#include "store/store.h"
+
+typedef struct node node;
+
+/* What one commit changed: a copy of store_changes, so that it can cross
+ * threads. One block of memory. */
+typedef struct node_commit node_commit;
+
+/* Copies the last commit's changes while the writer is still locked. */
+tako_err node_commit_copy(const tako_env *env, const store *s, uint64_t lsn,
+                          node_commit **out);
+void     node_commit_free(node_commit *c);
+
+/* What the host does for the node. */
+typedef struct node_host {
+    void *ctx;
+    /* Locks the writer for the node; NULL while shutting down. */
+    store *(*write_begin)(void *ctx);
+    /* Lets go. lsn: the commit just made (0 none), whose store_changes the host
+     * hands to its observers. The node tells its own sessions itself. */
+    void (*write_end)(void *ctx, uint64_t lsn);
+    /* A peer acknowledged, a link came or went, a subscription caught up:
+     * something that a waiting app thread may be waiting for. */
+    void (*progress)(void *ctx);
+} node_host;
+
+typedef struct node_opts {
+    const tako_env     *env;
+    const tako_net     *net;
+    const node_host    *host;
+    store_conn         *reader;   /* the node's own */
+    const sec_identity *identity;
+    const sec_mesh     *mesh;
+    const char         *name;     /* of this device */
+    crdt_actor          actor;
+    const uint8_t      *incarnation; /* of the feed, 16 bytes */
+} node_opts;
+
+tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e);
+/* Starts to close listeners and links; then calls done(ctx) once, after which
+ * node_free may be called. */
+void node_stop(node *n, void (*done)(void *ctx), void *ctx);
+void node_free(node *n);
+
+tako_err node_listen(node *n, const char *address,
+                     char bound[TAKO_ADDRESS_BYTES_MAX], tako_errbuf *e);
+/* Dials now and redials for ever with back-off. TAKO_INVALID, TAKO_EXISTS,
+ * TAKO_LIMIT; removing: TAKO_NOTFOUND */
+tako_err node_peer_add(node *n, const char *address, tako_errbuf *e);
+tako_err node_peer_remove(node *n, const char *address);
+
+/* TAKO_INVALID (e: why it is no subscription), TAKO_LIMIT */
+tako_err node_subscribe(node *n, uint32_t id, tako_slice text,
+                        tako_slice params, tako_errbuf *e);
+tako_err node_unsubscribe(node *n, uint32_t id);
+
+/* A commit of the app; takes the record over. In commit order. */
+void node_on_commit(node *n, node_commit *take);
+
+/* True when `peer` (name or hex key; NULL any) has acknowledged all that it
+ * wants up to commit lsn. */
+bool node_acknowledged(const node *n, const char *peer, uint64_t lsn);
+
+/* Appends the inside of a JSON object: "links":[...],"subscriptions":[...],... */
+tako_err node_status(node *n, tako_buf *json);
+
+#endif /* TAKO_NODE_NODE_H */
