@@ -22,8 +22,8 @@ static unsigned base64_value(uint8_t c)
 void base64_put(tako_buf *b, tako_slice bytes)
 {
     const uint8_t *p = bytes.ptr;
-    size_t         left = bytes.len;
-    uint8_t       *out;
+    size_t left = bytes.len;
+    uint8_t *out;
 
     if (left > SIZE_MAX / 4 || !tako_buf_reserve(b, (left + 2) / 3 * 4)) {
         b->failed = true;
@@ -51,7 +51,7 @@ void base64_put(tako_buf *b, tako_slice bytes)
 
 bool base64_check(tako_slice text, size_t *len)
 {
-    size_t   n = text.len, pad = 0;
+    size_t n = text.len, pad = 0;
     unsigned last;
 
     *len = 0;
@@ -78,8 +78,8 @@ void base64_decode(tako_slice text, uint8_t *out)
 {
     for (size_t i = 0; i < text.len; i += 4) {
         const uint8_t *p = text.ptr + i;
-        unsigned       c = base64_value(p[2]), d = base64_value(p[3]);
-        uint32_t       v = (uint32_t)base64_value(p[0]) << 18 |
+        unsigned c = base64_value(p[2]), d = base64_value(p[3]);
+        uint32_t v = (uint32_t)base64_value(p[0]) << 18 |
                      (uint32_t)base64_value(p[1]) << 12;
 
         if (c != NOT_BASE64)

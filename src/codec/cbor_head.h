@@ -78,12 +78,14 @@ static inline size_t cbor_head_write(uint8_t *p, unsigned major, uint64_t arg)
     return 1 + n;
 }
 
-/* The content of the text or bytes item at p, which is well-formed. */
+/* The content of the text or bytes item at p; empty when it is cut off. */
 static inline tako_slice cbor_head_string(const uint8_t *p, size_t left)
 {
     cbor_head h;
     size_t n = cbor_head_read(p, left, &h);
 
+    if (n == 0 || h.arg > left - n)
+        return TAKO_SLICE_NONE;
     return tako_slice_of(p + n, (size_t)h.arg);
 }
 

@@ -6,7 +6,11 @@
  *   floats print as the shortest text that reads back equal, with a '.' or
  *   an exponent, so that kinds survive (1.0 prints 1.0);
  *   bytes are {"$bytes": "base64"} (RFC 4648 section 4, padded) both ways; an
- *   object that has just this key and text that is not base64 is refused;
+ *   object that has just this key and text that is not base64 is refused.
+ *   So that a map {"$bytes": text} survives too, a map whose only key is
+ *   "bytes" behind one or more '$' and whose value is text has one '$' more
+ *   in JSON: the map {"$bytes": "x"} is {"$$bytes": "x"} there. With other
+ *   keys beside it, or a value that is not text, the key is as any other;
  *   invalid UTF-8, lone surrogates, duplicate keys (by name), trailing text
  *   and nesting over depth_max are refused. Iterative. */
 #ifndef TAKO_CODEC_JSON_H
@@ -30,7 +34,8 @@ tako_err json_next_to_cbor(tako_slice text, unsigned depth_max, tako_buf *out,
                            size_t *used, tako_errbuf *e);
 
 /* Appends compact JSON of a checked value. Only TAKO_NOMEM (also in
- * out->failed). Map keys come in stored order. */
+ * out->failed); for bytes that never passed cbor_check() also TAKO_CORRUPT,
+ * with `out` as long as before. Map keys come in stored order. */
 tako_err json_from_cbor(tako_slice value, tako_buf *out);
 
 /* The same over several indented lines. */

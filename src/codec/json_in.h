@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* JSON_IN -- what the files of the JSON reader share; inside codec only.
+/* JSON_IN -- what the files of JSON share; inside codec only.
  *
  * The reader appends CBOR to `out` as it goes. A container gets a head of one
  * byte when it opens, and its count when it closes; where the count needs
@@ -12,27 +12,27 @@
 #define JSON_PAIRS_MAX 512u /* keys of open objects that have their offset */
 
 typedef struct json_frame {
-    const uint8_t *open;    /* the '{' or '[' in the text */
-    size_t         head;    /* offset of the container's head */
-    size_t         key;     /* of the newest key, for its order */
-    size_t         count;   /* elements or pairs that are complete */
-    uint32_t       pairs;   /* index of the first key in json_in.pairs */
-    bool           map;
-    bool           sorted;  /* every key came after the one before it */
-    bool           indexed; /* all keys are in json_in.pairs */
+    const uint8_t *open; /* the '{' or '[' in the text */
+    size_t head;         /* offset of the container's head */
+    size_t key;          /* of the newest key, for its order */
+    size_t count;        /* elements or pairs that are complete */
+    uint32_t pairs;      /* index of the first key in json_in.pairs */
+    bool map;
+    bool sorted;  /* every key came after the one before it */
+    bool indexed; /* all keys are in json_in.pairs */
 } json_frame;
 
 typedef struct json_in {
     const uint8_t *start;
     const uint8_t *cur;
     const uint8_t *end;
-    tako_buf      *out;
-    tako_errbuf   *e;
-    size_t         base;
-    unsigned       depth;
-    unsigned       depth_max;
-    uint32_t       pairs_len;
-    uint32_t       pairs[JSON_PAIRS_MAX];
+    tako_buf *out;
+    tako_errbuf *e;
+    size_t base;
+    unsigned depth;
+    unsigned depth_max;
+    uint32_t pairs_len;
+    uint32_t pairs[JSON_PAIRS_MAX];
     /* One more than the limit: {"$bytes": ...} is a value, not a level. */
     json_frame stack[TAKO_JSON_DEPTH_MAX + 1];
 } json_in;
@@ -64,5 +64,38 @@ tako_err json_map_key(json_in *in, json_frame *f, size_t at,
  * it an ordinary one, has one '$' more. Returns how many '$' the key has, 0
  * for any other key. */
 size_t json_bytes_key(tako_slice key);
+
+#define JSON_EACH_BYTE(x) (0x0101010101010101u * (uint64_t)(x))
+
+/* The first byte from p on that ends a string or needs a look: a quote, a
+ * backslash, a control character, and with `ascii` one that is not ASCII. */
+static inline const uint8_t *json_scan_plain(const uint8_t *p,
+                                             const uint8_t *end, bool ascii)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    while (end - p >= 8) {
+        uint64_t w, quote, slash, hit;
+
+        memcpy(&w, p, sizeof w);
+        quote = w ^ JSON_EACH_BYTE('"');
+        slash = w ^ JSON_EACH_BYTE('\\');
+        /* The high bit of a byte that is zero, or below 0x20; a borrow can
+         * set it wrongly only above a byte where it is right. */
+        hit = (quote - JSON_EACH_BYTE(1)) & ~quote;
+        hit |= (slash - JSON_EACH_BYTE(1)) & ~slash;
+        hit |= (w - JSON_EACH_BYTE(0x20)) & ~w;
+        if (ascii)
+            hit |= w;
+        hit &= JSON_EACH_BYTE(0x80);
+        if (hit != 0)
+            return p + (unsigned)__builtin_ctzll(hit) / 8;
+        p += 8;
+    }
+#endif
+    while (p < end && *p >= 0x20 && *p != '"' && *p != '\\' &&
+           !(ascii && *p >= 0x80))
+        p++;
+    return p;
+}
 
 #endif /* TAKO_CODEC_JSON_IN_H */

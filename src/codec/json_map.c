@@ -35,12 +35,12 @@ static tako_slice key_at(const json_in *in, size_t at)
 static const uint8_t *find_key(const json_in *in, const uint8_t *p, size_t n)
 {
     size_t depth = 0;
-    bool   quoted = false;
+    bool quoted = false;
 
     for (p++; p < in->end && n > 0; p++) {
         if (quoted) {
-            p += *p == '\\';
-            quoted = p >= in->end || *p != '"' || p[-1] == '\\';
+            quoted = *p != '"';
+            p += *p == '\\'; /* and what it escapes */
         } else if (*p == '"') {
             quoted = true;
         } else if (*p == '{' || *p == '[') {
@@ -77,8 +77,8 @@ static bool pair_after(const json_in *in, const map_pair *a, const map_pair *b)
 static uint64_t prefix_at(const json_in *in, size_t at)
 {
     const uint8_t *p = in->out->ptr + in->base + at;
-    size_t         left = in->out->len - in->base - at;
-    uint64_t       v = 0;
+    size_t left = in->out->len - in->base - at;
+    uint64_t v = 0;
 
     for (size_t i = 0; i < 8; i++)
         v = v << 8 | (i < left ? p[i] : 0);
@@ -88,7 +88,7 @@ static uint64_t prefix_at(const json_in *in, size_t at)
 /* The pairs of f, in the order of the text. */
 static void index_pairs(const json_in *in, const json_frame *f, map_pair *pairs)
 {
-    size_t      end = in->out->len - in->base;
+    size_t end = in->out->len - in->base;
     tako_reader r = tako_reader_of(
         tako_slice_of(in->out->ptr + in->base, in->out->len - in->base));
 
@@ -113,7 +113,7 @@ static void sort_small(const json_in *in, map_pair *pairs, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
         map_pair x = pairs[i];
-        size_t   j = i;
+        size_t j = i;
 
         for (; j > 0 && pair_after(in, &pairs[j - 1], &x); j--)
             pairs[j] = pairs[j - 1];
@@ -177,19 +177,19 @@ static tako_err check_unique(const json_in *in, const json_frame *f,
 static tako_err sort_pairs(json_in *in, const json_frame *f)
 {
     tako_buf *out = in->out;
-    map_pair  small[SMALL_MAP];
+    map_pair small[SMALL_MAP];
     map_pair *pairs = small;
-    size_t    from = in->base + f->head + 1, body = out->len - from;
-    size_t    index = f->count > SMALL_MAP ? 2 * f->count * sizeof *pairs : 0;
-    uint8_t  *copy;
+    size_t from = in->base + f->head + 1, body = out->len - from;
+    size_t index = f->count > SMALL_MAP ? 2 * f->count * sizeof *pairs : 0;
+    uint8_t *copy;
 
     if (!tako_buf_reserve(out, body + index + sizeof *pairs))
         return TAKO_NOMEM;
     copy = out->ptr + out->len;
     if (index > 0) {
         /* The index first, on a boundary of its type, then the copy. */
-        copy += (sizeof *pairs - (uintptr_t)copy % sizeof *pairs) %
-                sizeof *pairs;
+        copy +=
+            (sizeof *pairs - (uintptr_t)copy % sizeof *pairs) % sizeof *pairs;
         pairs = (map_pair *)(void *)copy;
         copy += index;
     }
@@ -230,7 +230,7 @@ tako_err json_map_key(json_in *in, json_frame *f, size_t at,
 size_t json_bytes_key(tako_slice key)
 {
     static const char word[] = "bytes";
-    size_t            n = 0;
+    size_t n = 0;
 
     while (n < key.len && key.ptr[n] == '$')
         n++;
@@ -244,8 +244,8 @@ size_t json_bytes_key(tako_slice key)
 static void drop_dollar(json_in *in, size_t at, tako_slice key)
 {
     tako_buf *out = in->out;
-    uint8_t  *to = out->ptr + in->base + at;
-    size_t    rest = (size_t)(out->ptr + out->len - (key.ptr + 1));
+    uint8_t *to = out->ptr + in->base + at;
+    size_t rest = (size_t)(out->ptr + out->len - (key.ptr + 1));
 
     to += cbor_head_write(to, CBOR_MAJOR_TEXT, key.len - 1);
     memmove(to, key.ptr + 1, rest);
@@ -255,10 +255,10 @@ static void drop_dollar(json_in *in, size_t at, tako_slice key)
 /* An object of one pair: bytes, if it says so. */
 static tako_err map_bytes(json_in *in, const json_frame *f, bool *value)
 {
-    tako_buf  *out = in->out;
-    uint8_t   *head = out->ptr + in->base + f->head, *end = out->ptr + out->len;
+    tako_buf *out = in->out;
+    uint8_t *head = out->ptr + in->base + f->head, *end = out->ptr + out->len;
     tako_slice key = key_at(in, f->head + 1), text;
-    size_t     n, dollars = json_bytes_key(key);
+    size_t n, dollars = json_bytes_key(key);
     const uint8_t *at = key.ptr + key.len;
 
     if (dollars == 0 || *at >> 5 != CBOR_MAJOR_TEXT)

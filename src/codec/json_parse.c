@@ -16,8 +16,8 @@ tako_err json_fail(const json_in *in, tako_err code, const uint8_t *at,
                    const char *fmt, ...)
 {
     tako_errbuf what;
-    size_t      line = 1, column = 1;
-    va_list     ap;
+    size_t line = 1, column = 1;
+    va_list ap;
 
     if (in->e == NULL)
         return code;
@@ -40,8 +40,8 @@ tako_err json_fail_expected(const json_in *in, const uint8_t *at,
                             const char *what)
 {
     tako_slice rest = tako_slice_of(at, (size_t)(in->end - at));
-    char       found[UTF8_SHOW_BYTES];
-    size_t     n = 1;
+    char found[UTF8_SHOW_BYTES];
+    size_t n = 1;
 
     if (rest.len == 0)
         return json_fail(in, TAKO_INVALID, at, "expected %s, found the end",
@@ -62,8 +62,7 @@ tako_err json_fail_expected(const json_in *in, const uint8_t *at,
     memcpy(found, at, n);
     found[n] = '\0';
     return json_fail(in, TAKO_INVALID, at, "expected %s, found %s%s%s", what,
-                     *at == '\'' ? "\"" : "'", found,
-                     *at == '\'' ? "\"" : "'");
+                     *at == '\'' ? "\"" : "'", found, *at == '\'' ? "\"" : "'");
 }
 
 static tako_err fail_depth(const json_in *in)
@@ -78,8 +77,7 @@ static void skip_space(json_in *in)
 {
     const uint8_t *p = in->cur;
 
-    while (p < in->end &&
-           (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+    while (p < in->end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
         p++;
     in->cur = p;
 }
@@ -109,8 +107,8 @@ static tako_err fail_value(const json_in *in)
 static bool begins_bytes(json_in *in)
 {
     static const char key[] = "\"$bytes\"";
-    const uint8_t    *open = in->cur;
-    bool              is;
+    const uint8_t *open = in->cur;
+    bool is;
 
     in->cur++;
     skip_space(in);
@@ -142,25 +140,24 @@ static tako_err open_container(json_in *in, bool map)
 static tako_err close_container(json_in *in)
 {
     json_frame *f = &in->stack[in->depth - 1];
-    tako_buf   *out = in->out;
-    uint8_t     head[CBOR_HEAD_BYTES_MAX];
-    size_t      n;
-    bool        value = false;
+    tako_buf *out = in->out;
+    uint8_t head[CBOR_HEAD_BYTES_MAX];
+    size_t n;
+    bool value = false;
 
     if (out->failed)
         return TAKO_NOMEM;
     if (out->len - in->base > TAKO_VALUE_BYTES_MAX)
         return json_fail(in, TAKO_LIMIT, in->cur,
-                         "a value of more than %u bytes",
-                         TAKO_VALUE_BYTES_MAX);
+                         "a value of more than %u bytes", TAKO_VALUE_BYTES_MAX);
     if (f->map)
         TAKO_TRY(json_map_close(in, f, &value));
     if (!value) {
         if (in->depth > in->depth_max)
             return json_fail(in, TAKO_LIMIT, f->open, "nested deeper than %u",
                              in->depth_max);
-        n = cbor_head_write(
-            head, f->map ? CBOR_MAJOR_MAP : CBOR_MAJOR_ARRAY, f->count);
+        n = cbor_head_write(head, f->map ? CBOR_MAJOR_MAP : CBOR_MAJOR_ARRAY,
+                            f->count);
         if (n > 1)
             tako_buf_insert(out, in->base + f->head + 1,
                             tako_slice_of(head + 1, n - 1));
@@ -175,8 +172,8 @@ static tako_err close_container(json_in *in)
 /* A key and its colon; cur is where the key has to begin. */
 static tako_err read_key(json_in *in, const char *expected)
 {
-    json_frame    *f = &in->stack[in->depth - 1];
-    size_t         at = in->out->len - in->base;
+    json_frame *f = &in->stack[in->depth - 1];
+    size_t at = in->out->len - in->base;
     const uint8_t *text = in->cur;
 
     if (in->cur == in->end || *in->cur != '"')
@@ -237,7 +234,7 @@ static tako_err after_value(json_in *in)
 {
     while (in->depth > 0) {
         json_frame *f = &in->stack[in->depth - 1];
-        uint8_t     c;
+        uint8_t c;
 
         f->count++;
         skip_space(in);
@@ -272,8 +269,7 @@ static tako_err read_one(json_in *in)
         return TAKO_NOMEM;
     if (in->out->len - in->base > TAKO_VALUE_BYTES_MAX)
         return json_fail(in, TAKO_LIMIT, in->cur,
-                         "a value of more than %u bytes",
-                         TAKO_VALUE_BYTES_MAX);
+                         "a value of more than %u bytes", TAKO_VALUE_BYTES_MAX);
     return TAKO_OK;
 }
 
@@ -286,15 +282,15 @@ static void begin(json_in *in, tako_slice text, unsigned depth_max,
     in->e = e;
     in->base = out->len;
     in->depth = 0;
-    in->depth_max = depth_max < TAKO_JSON_DEPTH_MAX ? depth_max
-                                                    : TAKO_JSON_DEPTH_MAX;
+    in->depth_max =
+        depth_max < TAKO_JSON_DEPTH_MAX ? depth_max : TAKO_JSON_DEPTH_MAX;
     in->pairs_len = 0;
 }
 
 tako_err json_to_cbor(tako_slice text, unsigned depth_max, tako_buf *out,
                       tako_errbuf *e)
 {
-    json_in  in;
+    json_in in;
     tako_err err;
 
     if (text.len > TAKO_VALUE_BYTES_MAX)
@@ -312,7 +308,7 @@ tako_err json_to_cbor(tako_slice text, unsigned depth_max, tako_buf *out,
 tako_err json_next_to_cbor(tako_slice text, unsigned depth_max, tako_buf *out,
                            size_t *used, tako_errbuf *e)
 {
-    json_in  in;
+    json_in in;
     tako_err err;
 
     *used = 0;

@@ -13,39 +13,6 @@
 
 /* --- strings ---------------------------------------------------------- */
 
-#define EACH_BYTE(x) (0x0101010101010101u * (uint64_t)(x))
-
-/* The first byte from p on that ends a string or needs a look: a quote, a
- * backslash, a control character, and with `ascii` one that is not ASCII. */
-static const uint8_t *scan_plain(const uint8_t *p, const uint8_t *end,
-                                 bool ascii)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    while (end - p >= 8) {
-        uint64_t w, quote, slash, hit;
-
-        memcpy(&w, p, sizeof w);
-        quote = w ^ EACH_BYTE('"');
-        slash = w ^ EACH_BYTE('\\');
-        /* The high bit of a byte that is zero, or below 0x20; a borrow can
-         * set it wrongly only above a byte where it is right. */
-        hit = (quote - EACH_BYTE(1)) & ~quote;
-        hit |= (slash - EACH_BYTE(1)) & ~slash;
-        hit |= (w - EACH_BYTE(0x20)) & ~w;
-        if (ascii)
-            hit |= w;
-        hit &= EACH_BYTE(0x80);
-        if (hit != 0)
-            return p + (unsigned)__builtin_ctzll(hit) / 8;
-        p += 8;
-    }
-#endif
-    while (p < end && *p >= 0x20 && *p != '"' && *p != '\\' &&
-           !(ascii && *p >= 0x80))
-        p++;
-    return p;
-}
-
 /* Four hex digits at p, or -1. */
 static int32_t hex4(const uint8_t *p, const uint8_t *end)
 {
@@ -75,7 +42,7 @@ static tako_err read_unicode(const json_in *in, const uint8_t **at,
                              const uint8_t *end, uint8_t **out)
 {
     const uint8_t *p = *at;
-    int32_t        cp = hex4(p + 2, end), low;
+    int32_t cp = hex4(p + 2, end), low;
 
     if (cp < 0)
         return json_fail(in, TAKO_INVALID, p,
@@ -87,8 +54,7 @@ static tako_err read_unicode(const json_in *in, const uint8_t **at,
                   : -1;
         if (low < 0xdc00 || low > 0xdfff)
             return json_fail(in, TAKO_INVALID, *at,
-                             "half of a surrogate pair, \\u%04x",
-                             (unsigned)cp);
+                             "half of a surrogate pair, \\u%04x", (unsigned)cp);
         cp = 0x10000 + ((cp - 0xd800) << 10) + (low - 0xdc00);
         p += 6;
     }
@@ -105,8 +71,8 @@ static tako_err unescape(const json_in *in, const uint8_t *s,
     uint8_t *start = out;
 
     while (s < end) {
-        const uint8_t *p = scan_plain(s, end, false);
-        uint8_t        c;
+        const uint8_t *p = json_scan_plain(s, end, false);
+        uint8_t c;
 
         memcpy(out, s, (size_t)(p - s));
         out += p - s;
@@ -154,11 +120,11 @@ static tako_err read_string_slow(json_in *in, const uint8_t *s,
                                  const uint8_t *p)
 {
     tako_buf *out = in->out;
-    bool      escapes = false;
-    size_t    n, head, ok;
+    bool escapes = false;
+    size_t n, head, ok;
 
     for (;; p += 2) { /* steps over a backslash and what it escapes */
-        p = scan_plain(p, in->end, false);
+        p = json_scan_plain(p, in->end, false);
         if (p < in->end && *p == '"')
             break;
         if (p < in->end && *p == '\\' && in->end - p >= 2) {
@@ -176,8 +142,8 @@ static tako_err read_string_slow(json_in *in, const uint8_t *s,
     n = (size_t)(p - s);
     ok = utf8_valid_bytes(tako_slice_of(s, n));
     if (ok < n)
-        return json_fail(in, TAKO_INVALID, s + ok,
-                         "byte 0x%02x is not UTF-8", s[ok]);
+        return json_fail(in, TAKO_INVALID, s + ok, "byte 0x%02x is not UTF-8",
+                         s[ok]);
     in->cur = p + 1;
     if (!escapes) {
         cbor_put_text(out, tako_slice_of(s, n));
@@ -195,9 +161,9 @@ static tako_err read_string_slow(json_in *in, const uint8_t *s,
 
 tako_err json_read_string(json_in *in)
 {
-    const uint8_t *s = in->cur + 1, *p = scan_plain(s, in->end, true);
-    tako_buf      *out = in->out;
-    size_t         n = (size_t)(p - s);
+    const uint8_t *s = in->cur + 1, *p = json_scan_plain(s, in->end, true);
+    tako_buf *out = in->out;
+    size_t n = (size_t)(p - s);
 
     if (p == in->end || *p != '"')
         return read_string_slow(in, s, p);
@@ -238,8 +204,8 @@ static const uint8_t *read_digits(const json_in *in, const uint8_t *p,
 static tako_err read_exponent(json_in *in, const uint8_t **at, decimal_text *d)
 {
     const uint8_t *p = *at + 1;
-    bool           negative = false;
-    int64_t        v = 0;
+    bool negative = false;
+    int64_t v = 0;
 
     if (p < in->end && (*p == '+' || *p == '-'))
         negative = *p++ == '-';
@@ -271,10 +237,10 @@ static bool put_integer(tako_buf *out, const decimal_text *d, bool negative)
 tako_err json_read_number(json_in *in)
 {
     const uint8_t *p = in->cur;
-    decimal_text   d = { 0, 0, false, TAKO_SLICE_NONE, 0 };
-    unsigned       count = 0;
-    bool           negative = *p == '-', integer = true;
-    double         v;
+    decimal_text d = { 0, 0, false, TAKO_SLICE_NONE, 0 };
+    unsigned count = 0;
+    bool negative = *p == '-', integer = true;
+    double v;
 
     p += negative;
     d.mantissa.ptr = p;
