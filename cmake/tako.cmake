@@ -137,6 +137,20 @@ function(tako_benches)
   endforeach()
 endfunction()
 
+# Each fuzz target over its seeds, as an ordinary test with any compiler.
+function(tako_seed_tests)
+  file(GLOB targets CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/fuzz_*.c)
+  foreach(target ${targets})
+    get_filename_component(base ${target} NAME_WE)
+    string(REGEX REPLACE "^fuzz_" "" entry ${base})
+    add_executable(seeds_${entry} ${target} ${CMAKE_SOURCE_DIR}/fuzz/standalone.c)
+    target_link_libraries(seeds_${entry} PRIVATE tako_api)
+    add_test(NAME seeds_${entry}
+      COMMAND seeds_${entry} ${CMAKE_SOURCE_DIR}/fuzz/seeds/${entry})
+    set_tests_properties(seeds_${entry} PROPERTIES TIMEOUT 120 LABELS unit)
+  endforeach()
+endfunction()
+
 function(tako_fuzzers)
   file(GLOB targets CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/fuzz_*.c)
   foreach(target ${targets})
