@@ -13,7 +13,8 @@ void sys_env_init(tako_env *out);
 /* Files through POSIX. `env` is used for memory. */
 void sys_files_init(tako_files *out, const tako_env *env);
 
-/* ---- loop: libuv in a thread of its own ------------------------------------ */
+/* ---- loop: libuv in a thread of its own ------------------------------------
+ */
 typedef struct sys_loop sys_loop;
 tako_err sys_loop_start(const tako_env *env, sys_loop **out, tako_net *net,
                         tako_errbuf *e);
@@ -22,24 +23,25 @@ tako_err sys_loop_call(sys_loop *l, void (*fn)(void *arg), void *arg);
 /* Closes all streams and listeners, ends and joins the thread. */
 void sys_loop_stop(sys_loop *l);
 
-/* ---- threads ----------------------------------------------------------------- */
-typedef struct sys_mutex  sys_mutex;
-typedef struct sys_cond   sys_cond;
+/* ---- threads
+ * ----------------------------------------------------------------- */
+typedef struct sys_mutex sys_mutex;
+typedef struct sys_cond sys_cond;
 typedef struct sys_thread sys_thread;
 tako_err sys_mutex_new(const tako_env *env, sys_mutex **out);
-void     sys_mutex_free(sys_mutex *m);
-void     sys_mutex_lock(sys_mutex *m);
-bool     sys_mutex_trylock(sys_mutex *m);
-void     sys_mutex_unlock(sys_mutex *m);
+void sys_mutex_free(sys_mutex *m);
+void sys_mutex_lock(sys_mutex *m);
+bool sys_mutex_trylock(sys_mutex *m);
+void sys_mutex_unlock(sys_mutex *m);
 tako_err sys_cond_new(const tako_env *env, sys_cond **out);
-void     sys_cond_free(sys_cond *c);
-void     sys_cond_signal(sys_cond *c);
-void     sys_cond_broadcast(sys_cond *c);
+void sys_cond_free(sys_cond *c);
+void sys_cond_signal(sys_cond *c);
+void sys_cond_broadcast(sys_cond *c);
 /* timeout_ms UINT64_MAX: for ever. false: timed out. Wakes may be spurious. */
-bool     sys_cond_wait(sys_cond *c, sys_mutex *m, uint64_t timeout_ms);
+bool sys_cond_wait(sys_cond *c, sys_mutex *m, uint64_t timeout_ms);
 tako_err sys_thread_start(const tako_env *env, void (*fn)(void *arg), void *arg,
                           sys_thread **out);
-void     sys_thread_join(sys_thread *t);
+void sys_thread_join(sys_thread *t);
 /* A number that is the same within a thread and differs between living ones. */
 uint64_t sys_thread_self(void);
 
