@@ -201,8 +201,7 @@ static tako_err files_remove(void *ctx, const char *path)
     return unlink(path) == 0 ? TAKO_OK : err_of(errno);
 }
 
-/* ---- locks -----------------------------------------------------------------
- */
+/* ---- locks -------------------------------------------------------------- */
 
 /* One try. *again: the file was removed meanwhile, open it anew. */
 static tako_err lock_try(const char *path, int *fd_out, bool *again)
@@ -286,8 +285,7 @@ static void files_unlock(void *ctx, tako_file_lock *lock)
     tako_env_free(env_of(ctx), lock, sizeof *lock);
 }
 
-/* ---- machine
- * ----------------------------------------------------------------- */
+/* ---- machine ------------------------------------------------------------ */
 
 /* 16 bytes that stand for the text of a small file, zero without it. */
 static void id_of_file(const char *path, const char *label, uint8_t out[16])

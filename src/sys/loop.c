@@ -23,8 +23,7 @@ static void mutex_unlock(sys_loop *l)
     TAKO_ASSERT(pthread_mutex_unlock(&l->mutex) == 0);
 }
 
-/* ---- posts
- * ------------------------------------------------------------------- */
+/* ---- posts -------------------------------------------------------------- */
 
 static tako_err posts_add(const tako_env *env, sys_posts *p, sys_post post)
 {
@@ -97,8 +96,7 @@ static void on_async(uv_async_t *async)
         close_handles(l);
 }
 
-/* ---- timer
- * ------------------------------------------------------------------- */
+/* ---- timer -------------------------------------------------------------- */
 
 static void timer_arm(sys_loop *l);
 
@@ -140,8 +138,7 @@ static void loop_timer(void *ctx, uint64_t at_ms, void (*fn)(void *),
         timer_arm(l);
 }
 
-/* ---- life
- * -------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------- */
 
 static void loop_main(void *arg)
 {

@@ -62,16 +62,14 @@ struct sys_loop {
     uint8_t *read_buf;
 };
 
-/* ---- tcp.c -----------------------------------------------------------------
- */
+/* ---- tcp.c -------------------------------------------------------------- */
 /* Fills the stream part of the table. */
 void tcp_net_init(tako_net *net);
 /* Begins to close every stream and listener. */
 void tcp_close_all(sys_loop *l);
 void tcp_flush_dirty(uv_idle_t *handle);
 
-/* ---- address.c -------------------------------------------------------------
- */
+/* ---- address.c ---------------------------------------------------------- */
 typedef struct sys_address {
     char host[TAKO_ADDRESS_BYTES_MAX];
     uint16_t port;
@@ -84,8 +82,7 @@ tako_err address_parse(const char *text, sys_address *out, tako_errbuf *e);
 void address_print(const struct sockaddr_storage *ip,
                    char out[TAKO_ADDRESS_BYTES_MAX]);
 
-/* ---- lookup.c --------------------------------------------------------------
- */
+/* ---- lookup.c ----------------------------------------------------------- */
 /* Resolves a name in a thread of its own, then calls done on the loop's thread
  * with at most SYS_DIAL_TRIES_MAX addresses, or with count 0 and a reason.
  * `*out` may be given up with lookup_abandon until done is called.

@@ -13,8 +13,7 @@ void sys_env_init(tako_env *out);
 /* Files through POSIX. `env` is used for memory. */
 void sys_files_init(tako_files *out, const tako_env *env);
 
-/* ---- loop: libuv in a thread of its own ------------------------------------
- */
+/* ---- loop: libuv in a thread of its own --------------------------------- */
 typedef struct sys_loop sys_loop;
 tako_err sys_loop_start(const tako_env *env, sys_loop **out, tako_net *net,
                         tako_errbuf *e);
@@ -23,8 +22,7 @@ tako_err sys_loop_call(sys_loop *l, void (*fn)(void *arg), void *arg);
 /* Closes all streams and listeners, ends and joins the thread. */
 void sys_loop_stop(sys_loop *l);
 
-/* ---- threads
- * ----------------------------------------------------------------- */
+/* ---- threads ------------------------------------------------------------ */
 typedef struct sys_mutex sys_mutex;
 typedef struct sys_cond sys_cond;
 typedef struct sys_thread sys_thread;

@@ -93,8 +93,7 @@ static void stream_move(tako_stream *s, stream_state next)
     s->state = next;
 }
 
-/* ---- birth and death
- * --------------------------------------------------------- */
+/* ---- birth and death ---------------------------------------------------- */
 
 static tako_stream *stream_new(sys_loop *l, stream_state state)
 {
@@ -196,8 +195,7 @@ static void stream_end(tako_stream *s, tako_err why, const char *detail)
     uv_close((uv_handle_t *)&s->timer, on_handle_closed);
 }
 
-/* ---- reading
- * ----------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
@@ -231,8 +229,7 @@ static void stream_opened(tako_stream *s)
         stream_end(s, TAKO_IO, uv_strerror(rc));
 }
 
-/* ---- writing
- * ----------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------ */
 
 static void stream_set_dirty(tako_stream *s)
 {
@@ -400,8 +397,7 @@ static void tcp_close(tako_stream *s, bool flush)
         stream_drained(s);
 }
 
-/* ---- dialling
- * ---------------------------------------------------------------- */
+/* ---- dialling ----------------------------------------------------------- */
 
 static void dial_failed(tako_stream *s, tako_err why, const char *text)
 {
@@ -538,8 +534,7 @@ static tako_err tcp_dial(void *ctx, const char *address,
     return TAKO_OK;
 }
 
-/* ---- listening
- * --------------------------------------------------------------- */
+/* ---- listening ---------------------------------------------------------- */
 
 static void on_connection(uv_stream_t *server, int status)
 {
