@@ -8,7 +8,7 @@
  * and one thread at a time each reader conn. Readers never wait for writers.
  *
  * Layout (docs/storage.md): per collection a table c<N>(row INTEGER PRIMARY
- * KEY, id BLOB, body BLOB, meta BLOB, version BLOB, lsn INTEGER). body is CBOR
+ * KEY, id BLOB, version BLOB, lsn INTEGER, body BLOB, meta BLOB). body is CBOR
  * of what shows, without _id; NULL for a tombstone. For an _id that is a ULID
  * text, row is its first 62 bits + 1 (positive) and id its other 9 bytes; all other ids (and
  * the rare ULID whose row is taken) have negative rows and the CBOR of the _id in
@@ -54,7 +54,8 @@ typedef struct store_opts {
  * TAKO_CORRUPT not a database of ours    TAKO_UNSUPPORTED a newer format
  * TAKO_IO, TAKO_FULL, TAKO_NOMEM. *out is NULL on failure. */
 tako_err store_open(const store_opts *opts, store **out, tako_errbuf *e);
-void     store_close(store *s); /* checkpoints; NULL is a no-op */
+/* Checkpoints. Every reader must be closed before. NULL is a no-op. */
+void store_close(store *s);
 
 /* ---- connections --------------------------------------------------------- */
 
@@ -77,6 +78,19 @@ void     store_snapshot_end(store_conn *c);
 crdt_actor store_actor(const store *s);
 uint64_t   store_lsn(const store *s);            /* last commit */
 const uint8_t *store_incarnation(const store *s); /* 16 bytes, of the feed */
+
+/* No dot of the present actor is above this hlc: what a peer names as the
+ * greatest it knows of us must not be above it. */
+uint64_t store_own_hlc(const store *s);
+/* Not 0: a remote state or delta brought an event of our own actor with this
+ * hlc, which we never gave out: this file was rolled back or copied. The next
+ * store_begin() then mints a new actor and incarnation by itself, and until
+ * then store_dot() refuses with TAKO_BUSY: sessions look at it after each
+ * merge, and start again with the new actor. */
+uint64_t store_foreign_self(const store *s);
+/* A new actor and a new incarnation of the feed, now and synced; for a
+ * session that learns of a rollback in the handshake. Outside transactions. */
+tako_err store_renew_actor(store *s, tako_errbuf *e);
 
 typedef struct store_facts {
     uint64_t documents, tombstones;
@@ -189,6 +203,10 @@ typedef struct store_change {
     tako_slice body_before;
 } store_change;
 const store_change *store_changes(const store *s, size_t *count);
+/* The same one by one, from 16 bytes a change, without the array that
+ * store_changes() makes (NULL with *count > 0 means: out of memory). */
+size_t store_change_count(const store *s);
+void   store_change_at(const store *s, size_t i, store_change *out);
 
 /* ---- feed --------------------------------------------------------------------------- */
 

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the files of the store share and nobody else sees. */
+#ifndef TAKO_STORE_INTERNAL_H
+#define TAKO_STORE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "base/check.h"
+#include "store/store.h"
+
+#define STORE_APP_ID         0x74616b6f   /* "tako" in the file's header */
+#define STORE_STATEMENTS_MAX 96u          /* cached by one connection */
+#define STORE_HOT_COLLS      16u          /* with statements of their own */
+#define STORE_SAVEPOINTS_MAX 16u          /* nested */
+#define STORE_KEEP_BYTES     (256u << 10) /* of a buffer between uses */
+#define STORE_REST_BYTES     9u           /* of a ULID beside its row */
+
+/* ---- connections (conn.c) ------------------------------------------------ */
+
+typedef enum coll_stmt_kind {
+    COLL_GET,    /* by row */
+    COLL_GET_ID, /* by id, among the negative rows */
+    COLL_INSERT,
+    COLL_UPDATE,
+    COLL_STMTS,
+} coll_stmt_kind;
+
+/* Columns of COLL_GET, COLL_GET_ID and scans. */
+#define ROW_COLUMNS "row, id, version, lsn, body, meta"
+enum { COL_ROW, COL_ID, COL_VERSION, COL_LSN, COL_BODY, COL_META };
+
+typedef struct stmt_slot {
+    uint64_t hash; /* of the SQL text */
+    uint64_t used; /* the connection's tick at its last use */
+    sqlite3_stmt *stmt;
+    bool busy;
+} stmt_slot;
+
+typedef struct coll_stmts {
+    uint32_t coll;
+    sqlite3_stmt *stmt[COLL_STMTS];
+} coll_stmts;
+
+typedef struct coll_entry {
+    tako_slice name;  /* empty: not loaded */
+    int64_t next_row; /* next negative row, 0 not known; writer only */
+} coll_entry;
+
+struct store_conn {
+    const tako_env *env;
+    store *store;
+    sqlite3 *db;
+    uint64_t tick;
+    stmt_slot cached[STORE_STATEMENTS_MAX];
+    coll_stmts hot[STORE_HOT_COLLS]; /* by number modulo size */
+    tako_arena names;
+    coll_entry *colls; /* by number - 1 */
+    size_t coll_count;
+    size_t coll_cap;
+    tako_buf row; /* the row that was read last */
+    unsigned snapshots;
+    bool snapshot_own; /* this BEGIN is the snapshot's */
+    uint64_t snapshot_lsn;
+};
+
+tako_err conn_open(store *s, store_conn *c, bool writer, tako_errbuf *e);
+void conn_close(store_conn *c);
+/* The code for an SQLite result, with text naming `what` and the file. */
+tako_err conn_fail(const store_conn *c, int rc, const char *what,
+                   tako_errbuf *e);
+tako_err conn_exec(store_conn *c, const char *sql, tako_errbuf *e);
+/* Runs a statement without rows from the cache. */
+tako_err conn_run(store_conn *c, const char *sql, tako_errbuf *e);
+/* The first column of the first row as an integer; 0 when NULL or no row. */
+tako_err conn_int(store_conn *c, const char *sql, int64_t *out, tako_errbuf *e);
+/* A statement of one collection, reset. TAKO_NOTFOUND: no such collection */
+tako_err conn_coll_stmt(store_conn *c, uint32_t coll, coll_stmt_kind kind,
+                        sqlite3_stmt **out, tako_errbuf *e);
+int conn_bind(sqlite3_stmt *stmt, int at, tako_slice bytes);
+/* conn_bind, but NULL for empty bytes. */
+int conn_bind_or_null(sqlite3_stmt *stmt, int at, tako_slice bytes);
+tako_slice conn_column(sqlite3_stmt *stmt, int at);
+/* Empties a buffer, giving memory beyond STORE_KEEP_BYTES back. */
+void conn_buf_reset(tako_buf *b);
+
+/* ---- ids (id.c) ---------------------------------------------------------- */
+
+typedef struct doc_key {
+    tako_slice id; /* CBOR, borrowed */
+    bool ulid;     /* row and rest are set */
+    int64_t row;
+    uint8_t rest[STORE_REST_BYTES];
+} doc_key;
+
+/* Checks an _id. TAKO_INVALID, TAKO_LIMIT */
+tako_err doc_key_of(tako_slice id, doc_key *out, tako_errbuf *e);
+
+/* ---- reading (read.c) ---------------------------------------------------- */
+
+/* Finds a document. On success the statement stands on its row: the caller
+ * resets it. TAKO_NOTFOUND; *taken then tells that another ULID has its row.*/
+tako_err row_find(store_conn *c, uint32_t coll, const doc_key *key,
+                  sqlite3_stmt **out, bool *taken, tako_errbuf *e);
+/* A row as the columns say it, borrowed from the statement; the id is encoded
+ * into `id`. TAKO_CORRUPT, TAKO_NOMEM */
+tako_err row_read(sqlite3_stmt *stmt, tako_buf *id, store_row *out);
+
+/* ---- the actor (actor.c) ------------------------------------------------- */
+
+/* The one row of table `state`. */
+typedef struct actor_state {
+    crdt_actor actor;
+    uint8_t incarnation[16];
+    uint8_t seal[16];
+    uint64_t hlc; /* no hlc above was used or observed */
+    uint64_t own; /* no dot of ours is above */
+    uint64_t lsn; /* no commit is above */
+    bool dirty;
+    uint8_t boot[16]; /* of the machine, when dirty */
+} actor_state;
+
+void actor_random(const tako_env *env, actor_state *out);
+tako_err actor_open(store *s, bool fresh, tako_errbuf *e);
+void actor_close(store *s);
+/* Makes sure that the next transaction's dot and lsn are reserved. */
+tako_err actor_reserve(store *s, tako_errbuf *e);
+/* Writes `next` synced and takes it over; outside transactions. */
+tako_err actor_save(store *s, const actor_state *next, tako_errbuf *e);
+
+/* ---- changes (change.c) -------------------------------------------------- */
+
+typedef struct change_prior {
+    uint64_t lsn;
+    tako_slice meta, body;
+} change_prior;
+
+typedef struct change_entry {
+    int64_t row;
+    uint32_t coll_alive; /* coll << 1 | alive */
+    uint32_t prior;      /* 1 + index, 0 when the document is new */
+} change_entry;
+
+typedef struct change_flip { /* `alive` of an entry, before a savepoint's */
+    uint32_t entry;
+    bool alive;
+} change_flip;
+
+typedef struct change_view change_view;
+
+typedef struct change_list {
+    tako_arena arena; /* what was before */
+    change_entry *entries;
+    size_t count, cap;
+    change_prior *priors;
+    size_t prior_count, prior_cap;
+    change_flip *flips;
+    size_t flip_count, flip_cap;
+    uint32_t *table; /* (coll, row) -> 1 + entry; made when needed */
+    size_t table_cap, table_used;
+    change_view *view;
+} change_list;
+
+typedef struct change_mark {
+    size_t count, prior_count, flip_count;
+} change_mark;
+
+tako_err change_init(change_list *l, const tako_env *env);
+void change_fini(change_list *l);
+void change_reset(change_list *l);
+change_mark change_here(const change_list *l);
+void change_undo(change_list *l, change_mark to);
+/* A document that was not stored before this transaction. */
+tako_err change_reserve(change_list *l);
+void change_new(change_list *l, uint32_t coll, int64_t row, bool alive);
+/* One that was, at its first change; copies meta and body. Nothing is
+ * recorded before change_old_done. */
+tako_err change_old(change_list *l, uint64_t lsn, tako_slice meta,
+                    tako_slice body);
+void change_old_done(change_list *l, uint32_t coll, int64_t row, bool alive);
+/* One that this transaction changed already. */
+tako_err change_again(change_list *l, uint32_t coll, int64_t row, bool alive);
+
+/* ---- the store ----------------------------------------------------------- */
+
+typedef struct store_savepoint_mark {
+    change_mark changes;
+    size_t coll_count;
+} store_savepoint_mark;
+
+typedef struct store_txn {
+    bool open;
+    tako_err broken; /* the failure that rolled it back */
+    bool dotted;
+    bool ahead_told; /* a clock ahead of ours was logged */
+    bool coll_made;
+    crdt_dot dot;
+    uint64_t lsn;
+    size_t coll_count; /* cached at its beginning */
+    store_savepoint_mark marks[STORE_SAVEPOINTS_MAX];
+    unsigned mark_count;
+} store_txn;
+
+/* A document that is being changed. */
+typedef struct doc_edit {
+    bool open;
+    bool stored;
+    bool taken; /* another ULID has its row */
+    uint32_t coll;
+    doc_key key;
+    int64_t row;
+    uint64_t lsn;
+    uint8_t version[16];
+    tako_slice meta, body;
+    crdt_doc *doc;
+} doc_edit;
+
+struct store {
+    const tako_env *env;
+    const tako_files *files;
+    char *path;
+    size_t path_cap;
+    tako_slice seal_path, lock_path; /* NUL-terminated */
+    tako_arena paths;
+    store_durability durability;
+    tako_err (*on_connect)(void *ctx, sqlite3 *db);
+    void *on_connect_ctx;
+
+    tako_file_lock *lock;
+    store_conn writer;
+    _Atomic(unsigned) readers;
+
+    actor_state state;
+    bool state_open; /* state was read from the file */
+    crdt_clock clock;
+    uint64_t own_last;
+    uint64_t pending_hlc; /* observed inside a transaction */
+    uint64_t foreign;     /* our actor's hlc that we never gave out */
+    uint64_t lsn;         /* last commit */
+    uint64_t next_lsn;
+    bool wrote;    /* in this session */
+    bool unsynced; /* a commit may be lost by power loss */
+
+    store_txn txn;
+    change_list changes;
+    doc_edit edit;
+    tako_arena edit_arena;
+    tako_arena merge_arena;
+    tako_buf meta, body, blob;
+    uint64_t feed_bytes; /* added since the last pruning */
+    int wal_pages;
+};
+
+/* schema.c: checks what the file is, makes or migrates it. *fresh: made. */
+tako_err schema_open(store *s, bool create, bool *fresh, tako_errbuf *e);
+
+/* txn.c: fails unless a usable transaction is open. */
+tako_err txn_check(const store *s, tako_errbuf *e);
+/* A write failed with `err`: rolls back and keeps the reason. */
+tako_err txn_break(store *s, tako_err err);
+
+/* write.c */
+tako_err edit_load(store *s, tako_arena *a, uint32_t coll, tako_slice id,
+                   doc_edit *out, tako_errbuf *e);
+tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e);
+/* Inserts a state under an id that may be known. TAKO_EXISTS */
+tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
+                        tako_slice meta, tako_slice body, int64_t *row,
+                        tako_errbuf *e);
+
+/* coll.c: forgets all that a rolled back transaction may have made. */
+void coll_forget(store_conn *c, size_t keep);
+void coll_rows_forget(store_conn *c);
+tako_err coll_next_row(store *s, uint32_t coll, int64_t *row, tako_errbuf *e);
+
+/* feed.c */
+tako_err feed_write(store *s, tako_errbuf *e);
+tako_err feed_prune(store *s, tako_errbuf *e);
+
+#endif /* TAKO_STORE_INTERNAL_H */

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/* MERGE -- remote states and deltas.
+ *
+ * Most of what a cold sync brings are fresh states (one INSERT wrote all) of
+ * documents unknown here: such a state is checked and stored as it came,
+ * without building a tree. Everything else is decoded, which checks it, and
+ * merged.
+ *
+ * A remote event of our own actor that we never made says that this file was
+ * rolled back or copied: it is merged, and remembered in `foreign`, and the
+ * next transaction begins with a new actor (txn.c). */
+#include "store/internal.h"
+
+static void note_dot(store *s, crdt_dot dot)
+{
+    if (dot.hlc > s->own_last && dot.hlc > s->foreign &&
+        crdt_actor_cmp(dot.actor, s->state.actor) == 0)
+        s->foreign = dot.hlc;
+    if (!store_observe_hlc(s, dot.hlc) && !s->txn.ahead_told) {
+        s->txn.ahead_told = true;
+        tako_log(s->env, TAKO_LOG_WARN, "clock_ahead", "\"remote_ms\":%llu",
+                 (unsigned long long)CRDT_HLC_MS(dot.hlc));
+    }
+}
+
+static void note_context(store *s, const crdt_context *context)
+{
+    for (size_t i = 0; i < context->count; i++)
+        note_dot(s, context->dots[i]);
+}
+
+/* A checked state of a document of which nothing may be stored here. */
+static tako_err insert_state(store *s, uint32_t coll, const doc_key *key,
+                             tako_slice meta, tako_slice body, tako_errbuf *e)
+{
+    int64_t row;
+    tako_err err = change_reserve(&s->changes);
+
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "out of memory");
+    TAKO_TRY(row_insert_new(s, coll, key, meta, body, &row, e));
+    change_new(&s->changes, coll, row, body.len > 0);
+    return TAKO_OK;
+}
+
+static tako_err check_body(tako_slice body, tako_errbuf *e)
+{
+    tako_err err = cbor_check(body, TAKO_VALUE_DEPTH_MAX, e);
+
+    if (err == TAKO_OK && cbor_kind_of(body) != CBOR_MAP)
+        err = tako_fail(e, TAKO_CORRUPT, "a state's body is not a map");
+    return err == TAKO_INVALID ? TAKO_CORRUPT : err;
+}
+
+/* Merges into what is stored, or into nothing. */
+static tako_err merge_slow(store *s, uint32_t coll, tako_slice id,
+                           tako_slice meta, tako_slice body,
+                           crdt_merge_info *info, tako_errbuf *e)
+{
+    tako_arena *a = &s->merge_arena;
+    crdt_doc *remote = NULL;
+    doc_edit d;
+    tako_err err;
+
+    TAKO_TRY(edit_load(s, a, coll, id, &d, e));
+    TAKO_TRY(crdt_doc_decode(a, meta, body, &remote, e));
+    note_context(s, crdt_doc_context(remote));
+    if (!d.stored) {
+        info->changed = crdt_doc_context(remote)->count > 0;
+        return info->changed ? insert_state(s, coll, &d.key, meta, body, e)
+                             : TAKO_OK;
+    }
+    if (tako_slice_eq(meta, d.meta) && tako_slice_eq(body, d.body))
+        return TAKO_OK;
+    err = crdt_merge(d.doc, remote, info);
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "merging a document failed");
+    return edit_save(s, &d, false, e);
+}
+
+tako_err store_merge(store *s, uint32_t coll, tako_slice id, tako_slice meta,
+                     tako_slice body, crdt_merge_info *info, tako_errbuf *e)
+{
+    crdt_merge_info local;
+    crdt_dot dot;
+    doc_key key;
+    tako_err err;
+
+    TAKO_ARG(s != NULL);
+    info = info != NULL ? info : &local;
+    memset(info, 0, sizeof *info);
+    TAKO_TRY(txn_check(s, e));
+    if (meta.len > TAKO_DOC_STATE_BYTES_MAX ||
+        body.len > TAKO_DOC_STATE_BYTES_MAX - meta.len)
+        return tako_fail(e, TAKO_LIMIT, "a state has over %u bytes",
+                         TAKO_DOC_STATE_BYTES_MAX);
+    if (!crdt_meta_is_fresh(meta, &dot))
+        return merge_slow(s, coll, id, meta, body, info, e);
+    TAKO_TRY(doc_key_of(id, &key, e));
+    TAKO_TRY(check_body(body, e));
+    err = insert_state(s, coll, &key, meta, body, e);
+    if (err == TAKO_EXISTS)
+        return merge_slow(s, coll, id, meta, body, info, e);
+    if (err == TAKO_OK) {
+        note_dot(s, dot);
+        info->changed = true;
+    }
+    return err;
+}
+
+tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
+                           tako_reader *delta, const uint8_t sum_key[16],
+                           const crdt_names_in *names,
+                           crdt_delta_result *result, crdt_merge_info *info,
+                           tako_errbuf *e)
+{
+    crdt_merge_info local;
+    doc_edit d;
+
+    TAKO_ARG(s != NULL && delta != NULL && names != NULL && result != NULL);
+    info = info != NULL ? info : &local;
+    memset(info, 0, sizeof *info);
+    TAKO_TRY(txn_check(s, e));
+    TAKO_TRY(edit_load(s, &s->merge_arena, coll, id, &d, e));
+    TAKO_TRY(crdt_delta_apply(d.doc, delta, sum_key, names, result, info, e));
+    if (*result != CRDT_DELTA_APPLIED)
+        return TAKO_OK;
+    note_context(s, crdt_doc_context(d.doc));
+    return edit_save(s, &d, false, e);
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+/* STORE -- opening and closing, and the facts about a database.
+ *
+ * ORDER OF OPENING  lock; make the file, mode 0600, when absent; look what it
+ * is; tables; then who we are (actor.c), before anybody can write. The lock
+ * file is not the database itself: SQLite's own locks are per process, and a
+ * copy must be able to look at a database that is open. */
+#include "store/internal.h"
+
+#include <stdio.h>
+
+static tako_slice path_with(store *s, const char *suffix)
+{
+    size_t n = s->path_cap - 1, m = strlen(suffix);
+    char *p = tako_arena_alloc(&s->paths, n + m + 1);
+
+    if (p == NULL)
+        return TAKO_SLICE_NONE;
+    memcpy(p, s->path, n);
+    memcpy(p + n, suffix, m);
+    return tako_slice_of(p, n + m);
+}
+
+static store *store_new(const store_opts *o)
+{
+    store *s = tako_env_alloc(o->env, sizeof *s);
+
+    if (s == NULL)
+        return NULL;
+    s->env = o->env;
+    s->files = o->files;
+    s->durability = o->durability;
+    s->on_connect = o->on_connect;
+    s->on_connect_ctx = o->on_connect_ctx;
+    s->paths = tako_arena_on(o->env);
+    s->edit_arena = tako_arena_on(o->env);
+    s->merge_arena = tako_arena_on(o->env);
+    s->meta = tako_buf_on(o->env);
+    s->body = tako_buf_on(o->env);
+    s->blob = tako_buf_on(o->env);
+    s->writer.env = o->env;
+    s->writer.store = s;
+    s->path_cap = strlen(o->path) + 1;
+    s->path = tako_arena_alloc(&s->paths, s->path_cap);
+    if (s->path != NULL)
+        memcpy(s->path, o->path, s->path_cap);
+    return s;
+}
+
+static void store_free(store *s)
+{
+    const tako_env *env = s->env;
+
+    if (s->writer.db != NULL)
+        conn_close(&s->writer);
+    if (s->lock != NULL)
+        s->files->unlock(s->files->ctx, s->lock);
+    change_fini(&s->changes);
+    tako_arena_fini(&s->edit_arena);
+    tako_arena_fini(&s->merge_arena);
+    tako_arena_fini(&s->paths);
+    tako_buf_fini(&s->meta);
+    tako_buf_fini(&s->body);
+    tako_buf_fini(&s->blob);
+    tako_env_free(env, s, sizeof *s);
+}
+
+static int wal_hook(void *ctx, sqlite3 *db, const char *name, int pages)
+{
+    (void)db;
+    (void)name;
+    ((store *)ctx)->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+static tako_err file_ready(store *s, bool create, tako_errbuf *e)
+{
+    uint64_t device, inode;
+    tako_err err;
+
+    err = s->files->identity(s->files->ctx, s->path, &device, &inode);
+    if (err == TAKO_NOTFOUND && create)
+        err = s->files->write(s->files->ctx, s->path, TAKO_SLICE_NONE);
+    if (err == TAKO_NOTFOUND)
+        return tako_fail(e, err, "there is no file %s", s->path);
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "%s: cannot be opened", s->path);
+    return TAKO_OK;
+}
+
+static tako_err feed_position(store *s, tako_errbuf *e)
+{
+    int64_t last = 0;
+
+    TAKO_TRY(conn_int(&s->writer, "SELECT max(lsn) FROM feed", &last, e));
+    if (last < 0 || last > INT64_MAX / 2)
+        return tako_fail(e, TAKO_CORRUPT, "%s: table feed is damaged", s->path);
+    s->lsn = (uint64_t)last;
+    s->next_lsn = (s->lsn > s->state.lsn ? s->lsn : s->state.lsn) + 1;
+    return TAKO_OK;
+}
+
+static tako_err open_steps(store *s, const store_opts *o, tako_errbuf *e)
+{
+    bool fresh;
+    tako_err err;
+
+    TAKO_TRY(change_init(&s->changes, s->env));
+    s->seal_path = path_with(s, ".seal");
+    s->lock_path = path_with(s, ".lock");
+    if (s->path == NULL || s->seal_path.ptr == NULL || s->lock_path.ptr == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    err = s->files->lock(s->files->ctx, (const char *)s->lock_path.ptr,
+                         o->lock_wait_ms, &s->lock);
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "%s: %s", s->path,
+                         err == TAKO_BUSY ? "another process has it open"
+                                          : "locking it failed");
+    TAKO_TRY(file_ready(s, o->create, e));
+    TAKO_TRY(conn_open(s, &s->writer, true, e));
+    TAKO_TRY(schema_open(s, o->create, &fresh, e));
+    (void)sqlite3_wal_hook(s->writer.db, wal_hook, s);
+    TAKO_TRY(conn_run(&s->writer,
+                      s->durability == STORE_FULL ? "PRAGMA synchronous=FULL"
+                                                  : "PRAGMA synchronous=NORMAL",
+                      e));
+    TAKO_TRY(actor_open(s, fresh, e));
+    return feed_position(s, e);
+}
+
+tako_err store_open(const store_opts *opts, store **out, tako_errbuf *e)
+{
+    store *s;
+    tako_err err;
+
+    TAKO_ARG(opts != NULL && out != NULL);
+    *out = NULL;
+    TAKO_ARG(opts->env != NULL && opts->files != NULL && opts->path != NULL &&
+             opts->path[0] != '\0');
+    s = store_new(opts);
+    if (s == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    err = open_steps(s, opts, e);
+    if (err != TAKO_OK) {
+        store_free(s);
+        return err;
+    }
+    *out = s;
+    return TAKO_OK;
+}
+
+void store_close(store *s)
+{
+    if (s == NULL)
+        return;
+    TAKO_ASSERT(atomic_load(&s->readers) == 0); /* they borrow from s */
+    while (s->writer.snapshots > 0)
+        store_snapshot_end(&s->writer);
+    store_rollback(s);
+    if (s->feed_bytes > 0)
+        (void)feed_prune(s, NULL);
+    actor_close(s);
+    store_free(s); /* SQLite checkpoints when the last connection goes */
+}
+
+uint64_t store_lsn(const store *s)
+{
+    return s->lsn;
+}
+
+/* ---- facts --------------------------------------------------------------- */
+
+static uint64_t wal_bytes(store_conn *c)
+{
+    sqlite3_file *file = NULL;
+    sqlite3_int64 size = 0;
+
+    if (sqlite3_file_control(c->db, "main", SQLITE_FCNTL_JOURNAL_POINTER,
+                             &file) != SQLITE_OK ||
+        file == NULL || file->pMethods == NULL ||
+        file->pMethods->xFileSize(file, &size) != SQLITE_OK)
+        return 0;
+    return (uint64_t)size;
+}
+
+static tako_err count_rows(store_conn *c, store_facts *out, tako_errbuf *e)
+{
+    uint32_t max = store_coll_max(c);
+
+    for (uint32_t coll = 1; coll <= max; coll++) {
+        char sql[80];
+        int64_t all = 0, alive = 0;
+
+        if (store_coll_name(c, coll).len == 0)
+            continue;
+        (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM c%u", coll);
+        TAKO_TRY(conn_int(c, sql, &all, e));
+        (void)snprintf(sql, sizeof sql,
+                       "SELECT count(*) FROM c%u WHERE body IS NOT NULL", coll);
+        TAKO_TRY(conn_int(c, sql, &alive, e));
+        out->documents += (uint64_t)alive;
+        out->tombstones += (uint64_t)(all - alive);
+        out->collections++;
+    }
+    return TAKO_OK;
+}
+
+static tako_err facts_inside(store_conn *c, store_facts *out, tako_errbuf *e)
+{
+    int64_t pages = 0, size = 0, unused = 0;
+
+    TAKO_TRY(count_rows(c, out, e));
+    TAKO_TRY(conn_int(c, "PRAGMA page_count", &pages, e));
+    TAKO_TRY(conn_int(c, "PRAGMA page_size", &size, e));
+    TAKO_TRY(conn_int(c, "PRAGMA freelist_count", &unused, e));
+    out->file_bytes = (uint64_t)(pages * size);
+    out->free_bytes = (uint64_t)(unused * size);
+    out->wal_bytes = wal_bytes(c);
+    out->actor = c->store->state.actor;
+    return TAKO_OK;
+}
+
+tako_err store_facts_read(store_conn *c, store_facts *out, tako_errbuf *e)
+{
+    tako_err err;
+
+    TAKO_ARG(c != NULL && out != NULL);
+    memset(out, 0, sizeof *out);
+    TAKO_TRY(store_snapshot_begin(c, &out->lsn, e));
+    err = facts_inside(c, out, e);
+    store_snapshot_end(c);
+    return err;
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+/* WRITE -- local writes: the fast insert, and load, change, save.
+ *
+ * INSERT  does not look whether the document is there: the meta of a fresh
+ * state is made without a tree and the INSERT itself finds a conflict, which
+ * SQLite reports before it has changed anything.
+ *
+ * EDIT  decodes into an arena, lets the caller use crdt_*, and writes the row
+ * back where its version moved. Whether this transaction has touched the
+ * document before is seen from the row's lsn, which then is the
+ * transaction's own. */
+#include "store/internal.h"
+
+/* ---- rows ---------------------------------------------------------------- */
+
+static tako_err bind_state(sqlite3_stmt *stmt, uint64_t lsn, tako_slice version,
+                           tako_slice meta, tako_slice body)
+{
+    int rc = conn_bind(stmt, 3, version);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_int64(stmt, 4, (int64_t)lsn);
+    if (rc == SQLITE_OK)
+        rc = conn_bind_or_null(stmt, 5, body);
+    if (rc == SQLITE_OK)
+        rc = conn_bind(stmt, 6, meta);
+    return rc == SQLITE_OK ? TAKO_OK : TAKO_NOMEM;
+}
+
+/* TAKO_EXISTS when the row, or an equal negative id, is there; any other
+ * failure has rolled back. */
+static tako_err row_insert(store *s, uint32_t coll, int64_t row,
+                           tako_slice column, tako_slice meta, tako_slice body,
+                           tako_errbuf *e)
+{
+    sqlite3_stmt *stmt = NULL;
+    uint8_t version[16];
+    tako_err err;
+    int rc;
+
+    TAKO_TRY(conn_coll_stmt(&s->writer, coll, COLL_INSERT, &stmt, e));
+    crdt_version(meta, body, version);
+    err = bind_state(stmt, s->txn.lsn, tako_slice_of(version, 16), meta, body);
+    if (err != TAKO_OK || sqlite3_bind_int64(stmt, 1, row) != SQLITE_OK ||
+        conn_bind(stmt, 2, column) != SQLITE_OK)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    rc = sqlite3_step(stmt);
+    if (rc == SQLITE_DONE) {
+        (void)sqlite3_reset(stmt);
+        return TAKO_OK;
+    }
+    err = (rc & 0xff) == SQLITE_CONSTRAINT
+              ? TAKO_EXISTS
+              : conn_fail(&s->writer, rc, "writing a document", e);
+    (void)sqlite3_reset(stmt);
+    return err == TAKO_EXISTS ? err : txn_break(s, err);
+}
+
+static tako_err row_update(store *s, uint32_t coll, int64_t row,
+                           const uint8_t version[16], tako_slice meta,
+                           tako_slice body, tako_errbuf *e)
+{
+    sqlite3_stmt *stmt = NULL;
+    tako_err err;
+    int rc;
+
+    TAKO_TRY(conn_coll_stmt(&s->writer, coll, COLL_UPDATE, &stmt, e));
+    err = bind_state(stmt, s->txn.lsn, tako_slice_of(version, 16), meta, body);
+    if (err != TAKO_OK || sqlite3_bind_int64(stmt, 1, row) != SQLITE_OK)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    rc = sqlite3_step(stmt);
+    if (rc != SQLITE_DONE)
+        err = conn_fail(&s->writer, rc, "writing a document", e);
+    (void)sqlite3_reset(stmt);
+    return err == TAKO_OK ? err : txn_break(s, err);
+}
+
+/* Under a negative row, with the whole id in the column. */
+static tako_err insert_below(store *s, uint32_t coll, const doc_key *key,
+                             tako_slice meta, tako_slice body, int64_t *row,
+                             tako_errbuf *e)
+{
+    TAKO_TRY(coll_next_row(s, coll, row, e));
+    return row_insert(s, coll, *row, key->id, meta, body, e);
+}
+
+tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
+                        tako_slice meta, tako_slice body, int64_t *row,
+                        tako_errbuf *e)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool taken;
+    tako_err err;
+
+    if (!key->ulid)
+        return insert_below(s, coll, key, meta, body, row, e);
+    *row = key->row;
+    err = row_insert(s, coll, key->row,
+                     tako_slice_of(key->rest, STORE_REST_BYTES), meta, body, e);
+    if (err != TAKO_EXISTS)
+        return err;
+    err = row_find(&s->writer, coll, key, &stmt, &taken, e);
+    if (err == TAKO_OK) {
+        (void)sqlite3_reset(stmt);
+        return TAKO_EXISTS;
+    }
+    if (err != TAKO_NOTFOUND)
+        return err;
+    return insert_below(s, coll, key, meta, body, row, e);
+}
+
+/* ---- edits --------------------------------------------------------------- */
+
+/* Copies the row under the statement, which another call may reset. */
+static tako_err edit_take(sqlite3_stmt *stmt, tako_arena *a, doc_edit *d)
+{
+    tako_slice version = conn_column(stmt, COL_VERSION);
+    tako_slice meta = conn_column(stmt, COL_META);
+    tako_slice body = conn_column(stmt, COL_BODY);
+
+    if (version.len != sizeof d->version)
+        return TAKO_CORRUPT;
+    memcpy(d->version, version.ptr, sizeof d->version);
+    d->stored = true;
+    d->row = sqlite3_column_int64(stmt, COL_ROW);
+    d->lsn = (uint64_t)sqlite3_column_int64(stmt, COL_LSN);
+    d->meta = tako_arena_copy(a, meta);
+    d->body = body.len > 0 ? tako_arena_copy(a, body) : TAKO_SLICE_NONE;
+    return d->meta.ptr == NULL || (body.len > 0 && d->body.ptr == NULL)
+               ? TAKO_NOMEM
+               : TAKO_OK;
+}
+
+tako_err edit_load(store *s, tako_arena *a, uint32_t coll, tako_slice id,
+                   doc_edit *out, tako_errbuf *e)
+{
+    sqlite3_stmt *stmt = NULL;
+    doc_edit d = { .coll = coll };
+    bool taken;
+    tako_err err;
+
+    out->open = false;
+    tako_arena_reset(a);
+    TAKO_TRY(doc_key_of(id, &d.key, e));
+    err = row_find(&s->writer, coll, &d.key, &stmt, &taken, e);
+    if (err == TAKO_NOTFOUND) {
+        if (stmt == NULL && store_coll_name(&s->writer, coll).len == 0)
+            return tako_fail(e, TAKO_NOTFOUND,
+                             "there is no collection number %u", coll);
+        d.key.id = tako_arena_copy(a, id);
+        err = d.key.id.ptr != NULL ? crdt_doc_new(a, &d.doc) : TAKO_NOMEM;
+    } else if (err == TAKO_OK) {
+        err = edit_take(stmt, a, &d);
+        (void)sqlite3_reset(stmt);
+        if (err == TAKO_OK)
+            err = crdt_doc_decode(a, d.meta, d.body, &d.doc, e);
+    }
+    if (err == TAKO_NOMEM)
+        (void)tako_fail(e, err, "out of memory");
+    if (err != TAKO_OK)
+        return err;
+    d.open = true;
+    *out = d;
+    return TAKO_OK;
+}
+
+/* What a local write may make; shrinking is always possible. */
+static tako_err size_check(store *s, size_t body, size_t before, tako_errbuf *e)
+{
+    if (body > TAKO_DOC_BYTES_MAX && body > before)
+        return tako_fail(e, TAKO_LIMIT, "the document has %zu bytes, over %u",
+                         body, TAKO_DOC_BYTES_MAX);
+    if (body > TAKO_DOC_BYTES_WARN && body > before)
+        tako_log(s->env, TAKO_LOG_WARN, "document_large", "\"bytes\":%zu",
+                 body);
+    return TAKO_OK;
+}
+
+/* The row is there: notes what was, then replaces it. */
+static tako_err save_stored(store *s, doc_edit *d, const uint8_t version[16],
+                            tako_slice meta, tako_slice body, tako_errbuf *e)
+{
+    bool first = d->lsn != s->txn.lsn;
+    tako_err err;
+
+    if (first) {
+        err = change_old(&s->changes, d->lsn, d->meta, d->body);
+        if (err != TAKO_OK)
+            return tako_fail(e, err, "out of memory");
+    }
+    TAKO_TRY(row_update(s, d->coll, d->row, version, meta, body, e));
+    if (first) {
+        change_old_done(&s->changes, d->coll, d->row, body.len > 0);
+        return TAKO_OK;
+    }
+    err = change_again(&s->changes, d->coll, d->row, body.len > 0);
+    if (err == TAKO_OK)
+        return TAKO_OK;
+    (void)txn_break(s, err); /* the row is written, its change is not */
+    return tako_fail(e, err, "%s: recording a change failed", s->path);
+}
+
+static tako_err save_new(store *s, doc_edit *d, tako_slice meta,
+                         tako_slice body, tako_errbuf *e)
+{
+    if (change_reserve(&s->changes) != TAKO_OK)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    TAKO_TRY(row_insert_new(s, d->coll, &d->key, meta, body, &d->row, e));
+    change_new(&s->changes, d->coll, d->row, body.len > 0);
+    d->stored = true;
+    return TAKO_OK;
+}
+
+tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e)
+{
+    uint8_t version[16];
+    tako_slice meta, body;
+    tako_err err;
+
+    conn_buf_reset(&s->meta);
+    conn_buf_reset(&s->body);
+    err = crdt_doc_encode(d->doc, &s->meta, &s->body);
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "encoding the document failed");
+    meta = tako_buf_slice(&s->meta);
+    body = tako_buf_slice(&s->body);
+    if (!d->stored && crdt_doc_context(d->doc)->count == 0)
+        return TAKO_OK; /* nothing ever happened to it */
+    crdt_version(meta, body, version);
+    if (d->stored && memcmp(version, d->version, sizeof version) == 0)
+        return TAKO_OK;
+    if (local)
+        TAKO_TRY(size_check(s, body.len, d->body.len, e));
+    if (meta.len + body.len > TAKO_DOC_STATE_BYTES_MAX)
+        return tako_fail(e, TAKO_LIMIT, "the state has %zu bytes, over %u",
+                         meta.len + body.len, TAKO_DOC_STATE_BYTES_MAX);
+    err = d->stored ? save_stored(s, d, version, meta, body, e)
+                    : save_new(s, d, meta, body, e);
+    if (err == TAKO_OK) {
+        memcpy(d->version, version, sizeof version);
+        d->lsn = s->txn.lsn; /* a second save of this edit is no first one */
+    }
+    return err;
+}
+
+tako_err store_edit(store *s, uint32_t coll, tako_slice id, crdt_doc **doc,
+                    tako_errbuf *e)
+{
+    TAKO_ARG(s != NULL && doc != NULL);
+    *doc = NULL;
+    TAKO_TRY(txn_check(s, e));
+    TAKO_TRY(edit_load(s, &s->edit_arena, coll, id, &s->edit, e));
+    *doc = s->edit.doc;
+    return TAKO_OK;
+}
+
+tako_err store_edit_save(store *s, tako_errbuf *e)
+{
+    TAKO_ARG(s != NULL);
+    TAKO_TRY(txn_check(s, e));
+    if (!s->edit.open)
+        return tako_fail(e, TAKO_MISUSE, "no document is being changed");
+    return edit_save(s, &s->edit, true, e);
+}
+
+/* ---- the fast insert ----------------------------------------------------- */
+
+/* Something is stored under the id: follow a tombstone, refuse the living. */
+static tako_err insert_after(store *s, uint32_t coll, tako_slice id,
+                             tako_slice fields, crdt_dot dot, tako_errbuf *e)
+{
+    doc_edit d;
+    tako_err err;
+
+    s->edit.open = false; /* its arena is used here */
+    TAKO_TRY(edit_load(s, &s->edit_arena, coll, id, &d, e));
+    if (crdt_doc_alive(d.doc))
+        return tako_fail(e, TAKO_EXISTS, "a document with this _id exists");
+    err = crdt_insert(d.doc, dot, fields);
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "inserting failed");
+    return edit_save(s, &d, true, e);
+}
+
+tako_err store_insert(store *s, uint32_t coll, tako_slice id, tako_slice fields,
+                      tako_errbuf *e)
+{
+    doc_key key;
+    crdt_dot dot;
+    int64_t row;
+    tako_err err;
+
+    TAKO_ARG(s != NULL);
+    TAKO_TRY(txn_check(s, e));
+    TAKO_TRY(doc_key_of(id, &key, e));
+    if (fields.len == 0 || cbor_kind_of(fields) != CBOR_MAP)
+        return tako_fail(e, TAKO_INVALID, "a document is a map");
+    TAKO_TRY(size_check(s, fields.len, 0, e));
+    TAKO_TRY(store_dot(s, &dot, e));
+    conn_buf_reset(&s->meta);
+    err = crdt_fresh_meta(dot, fields, &s->meta);
+    if (err == TAKO_OK)
+        err = change_reserve(&s->changes);
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "inserting failed");
+    err = row_insert_new(s, coll, &key, tako_buf_slice(&s->meta), fields, &row,
+                         e);
+    if (err == TAKO_EXISTS)
+        return insert_after(s, coll, id, fields, dot, e);
+    if (err == TAKO_OK)
+        change_new(&s->changes, coll, row, true);
+    return err;
+}
