@@ -35,7 +35,7 @@ typedef struct crdt_names_in {
 /* Plain names: 16 + varint bytes, and length-prefixed text. For tests and
  * for deltas outside sessions. */
 extern const crdt_names_out crdt_names_plain_out;
-extern const crdt_names_in  crdt_names_plain_in;
+extern const crdt_names_in crdt_names_plain_in;
 
 /* Appends delta(d, base). key: the session's, for the sum. `before`, when not
  * NULL, is the state at base: removals are then named exactly, not summed. */
@@ -45,9 +45,9 @@ tako_err crdt_delta_encode(const crdt_doc *d, const crdt_context *base,
 
 typedef enum crdt_delta_result {
     CRDT_DELTA_APPLIED,
-    CRDT_DELTA_STALE,    /* we have all of it already */
-    CRDT_DELTA_NEEDS,    /* base is not covered, or the sum disagrees: ask for
-                          * the whole document; d is unchanged */
+    CRDT_DELTA_STALE, /* we have all of it already */
+    CRDT_DELTA_NEEDS, /* base is not covered, or the sum disagrees: ask for
+                       * the whole document; d is unchanged */
 } crdt_delta_result;
 
 /* Reads one delta from `in` (to its end) and applies it. On TAKO_CORRUPT d is

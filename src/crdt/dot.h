@@ -19,7 +19,7 @@ typedef struct crdt_actor {
 
 typedef struct crdt_dot {
     crdt_actor actor;
-    uint64_t   hlc; /* never 0 in a real dot */
+    uint64_t hlc; /* never 0 in a real dot */
 } crdt_dot;
 
 static inline int crdt_actor_cmp(crdt_actor a, crdt_actor b)
@@ -60,19 +60,23 @@ bool crdt_clock_observe(crdt_clock *c, uint64_t remote, uint64_t wall_ms);
 /* Sorted by actor, no duplicates, every hlc > 0. Lives in an arena. */
 typedef struct crdt_context {
     crdt_dot *dots;
-    size_t    count;
-    size_t    cap;
+    size_t count;
+    size_t cap;
 } crdt_context;
+
+/* Where the actor is, or where it would be put. */
+size_t crdt_context_find(const crdt_context *c, const crdt_actor *actor,
+                         bool *found);
 
 /* The hlc known of an actor, 0 when none. */
 uint64_t crdt_context_get(const crdt_context *c, crdt_actor actor);
-bool     crdt_context_has(const crdt_context *c, crdt_dot dot);
+bool crdt_context_has(const crdt_context *c, crdt_dot dot);
 
 /* Raises (never lowers) an actor's hlc. TAKO_NOMEM. */
 tako_err crdt_context_add(tako_arena *a, crdt_context *c, crdt_dot dot);
 tako_err crdt_context_join(tako_arena *a, crdt_context *into,
                            const crdt_context *from);
-bool     crdt_context_covers(const crdt_context *big, const crdt_context *small);
-bool     crdt_context_eq(const crdt_context *a, const crdt_context *b);
+bool crdt_context_covers(const crdt_context *big, const crdt_context *small);
+bool crdt_context_eq(const crdt_context *a, const crdt_context *b);
 
 #endif /* TAKO_CRDT_DOT_H */
