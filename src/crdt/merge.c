@@ -442,7 +442,7 @@ tako_err crdt_merge_beyond(crdt_doc *into, const crdt_doc *from,
     m.info.changed = !crdt_context_covers(&into->context, &from->context);
     m.beyond = whole || holds_beyond(into, &from->context, base);
     TAKO_TRY(merge_births(&m, &into->births, &from->births));
-    TAKO_TRY(merge_map(&m, &into->root, &from->root, whole, whole));
+    TAKO_TRY(merge_map(&m, &into->root, &from->root, whole, whole || all));
     if (m.info.changed)
         TAKO_TRY(
             crdt_context_join(into->arena, &into->context, &from->context));
@@ -453,7 +453,7 @@ tako_err crdt_merge_beyond(crdt_doc *into, const crdt_doc *from,
 
 tako_err crdt_merge(crdt_doc *into, const crdt_doc *from, crdt_merge_info *info)
 {
-    return crdt_merge_beyond(into, from, NULL, info);
+    return crdt_merge_beyond(into, from, NULL, true, info);
 }
 
 tako_err crdt_doc_copy(const crdt_doc *d, crdt_doc **out)

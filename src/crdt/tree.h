@@ -179,10 +179,12 @@ static inline bool crdt_type_refused(uint32_t type)
 
 /* ---- between the files of this folder ---------------------------------- */
 
-/* Merges `from`, which tells only what is beyond *base (NULL: it is whole).
- * Assumes that into's context covers base. */
+/* Merges `from`, which tells only what is beyond *base (NULL: it is whole),
+ * or, with `all`, every entry that is alive. Assumes that into's context
+ * covers base. */
 tako_err crdt_merge_beyond(crdt_doc *into, const crdt_doc *from,
-                           const crdt_context *base, crdt_merge_info *info);
+                           const crdt_context *base, bool all,
+                           crdt_merge_info *info);
 
 /* A copy of the nodes in d's own arena; strings are shared. */
 tako_err crdt_doc_copy(const crdt_doc *d, crdt_doc **out);
