@@ -428,7 +428,8 @@ static tako_err merge_births(merger *m, crdt_births *ours,
 }
 
 tako_err crdt_merge_beyond(crdt_doc *into, const crdt_doc *from,
-                           const crdt_context *base, crdt_merge_info *info)
+                           const crdt_context *base, bool all,
+                           crdt_merge_info *info)
 {
     bool whole = base == NULL;
     merger m = { .a = into->arena,
