@@ -77,8 +77,11 @@ function(tako_library)
   add_library(tako SHARED ${CMAKE_BINARY_DIR}/empty.c)
   set_target_properties(tako PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
   target_link_options(tako PRIVATE -Wl,--gc-sections)
+  # The modules also name each other; all mentions must agree on how they are
+  # linked.
   foreach(object ${objects})
-    target_link_libraries(tako PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,${object}>)
+    set_property(TARGET tako PROPERTY LINK_LIBRARY_OVERRIDE_${object} WHOLE_ARCHIVE)
+    target_link_libraries(tako PRIVATE ${object})
   endforeach()
   target_include_directories(tako PUBLIC
     $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
