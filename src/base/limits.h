@@ -34,19 +34,20 @@
 #define TAKO_SUBSCRIPTIONS_MAX    256u         /* of one node, and of one peer */
 #define TAKO_OBSERVERS_MAX        65536u
 #define TAKO_LINKS_MAX            256u
-#define SYNC_NAMES_ACTORS_MAX     8192u        /* numbered names of one lane */
-#define SYNC_NAMES_KEYS_MAX       4096u
-#define SYNC_NAMES_DOCS_MAX       16384u
-#define SYNC_DIRTY_MAX            16384u       /* changed documents waiting for one peer */
-#define SYNC_DIRTY_BYTES_MAX      (4u << 20)   /* their delta bases */
-#define SYNC_CUT_BYTES_MAX        (1u << 20)   /* applied in one transaction */
-#define SYNC_CHUNK_DOCS_MAX       2000u        /* of a first download, likewise */
-#define SYNC_CHUNK_BYTES_MAX      (512u << 10)
-#define SYNC_HELD_BYTES_MAX       (4u << 20)   /* of cuts that wait for an answer */
-#define SYNC_LIST_ITEMS_MAX       (4u << 20)   /* of one peer's differing documents */
-#define SYNC_BUCKETS_BITS_MAX     12u
-#define SYNC_NEEDS_MAX            4096u        /* documents asked for in one message */
-#define SYNC_REASON_BYTES_MAX     400u         /* texts that peers send */
+#define TAKO_SYNC_NAMES_ACTORS_MAX     8192u        /* numbered names of one lane */
+#define TAKO_SYNC_NAMES_KEYS_MAX       4096u
+#define TAKO_SYNC_NAMES_DOCS_MAX       16384u
+#define TAKO_SYNC_DIRTY_MAX            16384u       /* changed documents waiting for one peer */
+#define TAKO_SYNC_DIRTY_BYTES_MAX      (4u << 20)   /* their delta bases */
+#define TAKO_SYNC_CUT_BYTES_MAX        (1u << 20)   /* applied in one transaction */
+#define TAKO_SYNC_CHUNK_DOCS_MAX       2000u        /* of a first download, likewise */
+#define TAKO_SYNC_CHUNK_BYTES_MAX      (512u << 10)
+#define TAKO_SYNC_HELD_BYTES_MAX       (4u << 20)   /* of cuts that wait for an answer */
+#define TAKO_SYNC_LIST_ITEMS_MAX       (4u << 20)   /* of one peer's differing documents */
+#define TAKO_SYNC_RECORDS_MAX     32768u       /* of one message */
+#define TAKO_SYNC_BUCKETS_BITS_MAX     12u
+#define TAKO_SYNC_NEEDS_MAX            4096u        /* documents asked for in one message */
+#define TAKO_SYNC_REASON_BYTES_MAX     400u         /* texts that peers send */
 #define TAKO_PEER_ADDRESSES_MAX   64u
 #define TAKO_READERS_MAX          32u          /* connections reading at once */
 #define TAKO_READERS_IDLE_MAX     2u           /* kept open without use */

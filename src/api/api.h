@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+/* API -- what the files behind include/tako/tako.h share.
+ *
+ * THREADS. The store is used by one thread at a time: whoever holds
+ * db->writer (lock.c). Each reader connection is used by whoever took it from
+ * the pool (readers.c). Observers run on one thread of their own
+ * (observe.c), the node on the loop's (sync.c). Locks are taken in this
+ * order, and none of the later ones is held while a callback runs:
+ *
+ *   sync.mutex   start, stop, subscriptions
+ *   writer       the store
+ *   sync.gate, observers.mutex, readers.mutex, errors.mutex   leaves */
+#ifndef TAKO_API_API_H
+#define TAKO_API_API_H
+
+#include <stdatomic.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "node/node.h"
+#include "obs/log.h"
+#include "query/query.h"
+#include "store/store.h"
+#include "sys/sys.h"
+#include "tako/tako.h"
+
+#define API_RESULT_BYTES_UPFRONT (64u << 10) /* of a SELECT, read at once */
+#define API_PARAMS_DEPTH_MAX     (TAKO_VALUE_DEPTH_MAX + 4u)
+
+/* ---- the writer's lock (lock.c) ------------------------------------------- */
+
+typedef struct api_waiter api_waiter;
+
+typedef struct api_lock {
+    const tako_env *env;
+    sys_mutex *mutex;
+    sys_cond *cond;
+    api_waiter *first, *last; /* in the order they came */
+    bool held;
+    bool loop_refused;
+} api_lock;
+
+tako_err api_lock_init(api_lock *l, const tako_env *env);
+void api_lock_fini(api_lock *l);
+/* First come, first served; UINT64_MAX waits for ever. loop: the caller is
+ * the node, which gets TAKO_CLOSED once api_lock_refuse_loop was called.
+ * TAKO_BUSY. Any thread may release. */
+tako_err api_lock_take(api_lock *l, uint64_t wait_ms, bool loop);
+void api_lock_release(api_lock *l);
+void api_lock_refuse_loop(api_lock *l, bool refuse);
+
+/* ---- prepared queries of one connection (queries.c) ------------------------ */
+
+typedef struct api_query {
+    uint64_t hash;
+    uint64_t used; /* tick of the last use */
+    query *query;
+    uint8_t *text;
+    size_t len;
+    bool busy;
+} api_query;
+
+typedef struct api_queries {
+    const tako_env *env;
+    uint64_t tick;
+    api_query at[TAKO_QUERIES_CACHED_MAX];
+} api_queries;
+
+void api_queries_init(api_queries *c, const tako_env *env);
+void api_queries_fini(api_queries *c);
+/* A query of this text, from the cache or prepared; give it back. */
+tako_err api_query_take(api_queries *c, store_conn *conn, tako_slice text,
+                        query **out, tako_errbuf *e);
+void api_query_give(api_queries *c, query *q);
+
+/* ---- readers (readers.c) ----------------------------------------------------- */
+
+typedef struct api_reader {
+    store_conn *conn;
+    api_queries queries;
+    tako_buf scratch; /* of whoever has the reader */
+    bool snapshot;
+    uint64_t epoch; /* db->epoch of the snapshot */
+    uint64_t lsn;   /* the commit that it shows */
+    unsigned users; /* a transaction and its open results */
+    struct api_reader *next;
+} api_reader;
+
+typedef struct api_readers {
+    sys_mutex *mutex;
+    sys_cond *cond;
+    api_reader *all[TAKO_READERS_MAX]; /* open ones */
+    api_reader *idle;
+    unsigned idle_count, open_count;
+} api_readers;
+
+tako_err api_readers_init(tako_db *db);
+void api_readers_fini(tako_db *db);
+/* A reader with a snapshot of the last commit, used by the caller alone until
+ * its last api_reader_give. TAKO_BUSY when too many are out. */
+tako_err api_reader_take(tako_db *db, api_reader **out, tako_errbuf *e);
+void api_reader_give(tako_db *db, api_reader *r);
+/* Ends snapshots that idle readers keep. */
+void api_readers_let_go(tako_db *db);
+
+/* ---- writing (write.c) --------------------------------------------------------- */
+
+/* Takes the writer and begins a transaction. TAKO_BUSY, ... */
+tako_err api_write_begin(tako_db *db, tako_errbuf *e);
+/* Commits, tells observers and the node, and lets the writer go. */
+tako_err api_write_commit(tako_db *db, uint64_t *lsn, tako_errbuf *e);
+void api_write_rollback(tako_db *db);
+/* The node's way in, on the loop's thread; see node_host. */
+store *api_node_write_begin(void *ctx);
+void api_node_write_end(void *ctx, uint64_t lsn);
+
+/* ---- statements (execute.c, result.c) ------------------------------------------- */
+
+/* The parameters as a checked CBOR map, in `own` or borrowed; none: empty. */
+tako_err api_params(const tako_params *params, tako_buf *own, tako_slice *out,
+                    tako_errbuf *e);
+tako_err api_statement(const char *text, tako_slice *out, tako_errbuf *e);
+tako_err api_kind_of(const tako_env *env, tako_slice text, query_kind *out,
+                     tako_errbuf *e);
+/* A SELECT on a reader; takes one use of it over, whatever is returned. */
+tako_err api_select(tako_db *db, api_reader *r, tako_slice text,
+                    tako_slice params, tako_result **out, tako_errbuf *e);
+/* A statement inside the writer's transaction; a SELECT is read to its end. */
+tako_err api_run(tako_db *db, tako_slice text, tako_slice params,
+                 tako_result **out, tako_errbuf *e);
+
+/* Of a SELECT: `rows` holds rows that were read up front, each after its
+ * length (4 bytes, native); query and reader are set while there may be more,
+ * which then go through `rows` one by one. */
+struct tako_result {
+    tako_db *db;
+    bool has_rows;
+    api_reader *reader;
+    query *query;
+    tako_err failed; /* of an earlier next */
+    tako_buf rows;
+    size_t pos; /* in rows: where the next one begins */
+    tako_slice current;
+    tako_buf json;
+    bool json_done;
+
+    tako_buf ids; /* of a mutation, CBOR one after the other */
+    tako_buf ids_json;
+    uint64_t mutated, commit;
+};
+
+tako_result *api_result_new(tako_db *db);
+/* Reads rows until `limit` bytes or the end; then the reader is given back. */
+tako_err api_result_fill(tako_result *r, size_t limit, tako_errbuf *e);
+
+/* Runs a SELECT of a reader to its end and appends a JSON array. */
+tako_err api_select_json(api_reader *r, tako_slice text, tako_slice params,
+                         tako_buf *json, tako_errbuf *e);
+
+/* ---- observers (observe.c) -------------------------------------------------------- */
+
+typedef struct api_observer api_observer;
+
+typedef struct api_observers {
+    sys_mutex *mutex;
+    sys_cond *work;  /* for the dispatcher */
+    sys_cond *quiet; /* a callback returned */
+    sys_thread *thread;
+    uint64_t thread_id;
+    api_observer *first, *last;
+    api_observer *queue, *queue_last; /* to be looked at */
+    uint32_t running;                 /* its callback may be running; 0 none */
+    atomic_uint count;
+    uint32_t next_id;
+    bool stop;
+} api_observers;
+
+tako_err api_observers_init(tako_db *db);
+void api_observers_fini(tako_db *db);
+/* The writer is held: a commit touched what store_changes names. */
+void api_observers_mark(tako_db *db);
+
+/* ---- sync (sync.c, calls.c) -------------------------------------------------------- */
+
+typedef struct api_pending {
+    node_commit *commit;
+    struct api_pending *next;
+} api_pending;
+
+typedef struct api_subscription {
+    uint32_t id;
+    tako_buf text, params;
+    struct api_subscription *next;
+} api_subscription;
+
+typedef struct api_wait {
+    const char *peer;
+    uint64_t commit;
+    bool done;
+    struct api_wait *next;
+} api_wait;
+
+typedef struct api_sync {
+    sys_mutex *mutex;
+
+    /* Written with mutex and gate held, so either is enough to read. */
+    bool running;
+    sys_loop *loop;
+    tako_net net;
+
+    node_host host;
+    node *node; /* the loop's thread alone */
+    bool node_stopping;
+    store_conn *reader;
+    sec_identity identity;
+    sec_mesh mesh;
+    crdt_actor actor;
+    uint8_t incarnation[16];
+    char name[TAKO_NAME_BYTES_MAX + 1];
+    tako_buf addresses; /* of listeners, each ending in NUL */
+    size_t address_count;
+
+    api_subscription *subs;
+    uint32_t sub_count, next_sub;
+
+    sys_mutex *gate;
+    bool live;   /* commits are handed over */
+    bool posted; /* a drain is on its way */
+    api_pending *first, *last;
+
+    sys_mutex *wait_mutex;
+    sys_cond *wait_cond;
+    api_wait *waits;
+    bool wait_closed;
+} api_sync;
+
+tako_err api_sync_init(tako_db *db);
+void api_sync_fini(tako_db *db);
+/* The writer is held: hands the last commit's changes to the node. */
+void api_sync_commit(tako_db *db, uint64_t lsn);
+/* Runs fn(arg) on the loop's thread and waits; sync.mutex is held. TAKO_BUSY
+ * when the loop itself waits for a transaction of the program. */
+tako_err api_loop_call(tako_db *db, void (*fn)(void *arg), void *arg,
+                       tako_errbuf *e);
+/* This device's keys, made at their first use, and the store's actor. */
+tako_err api_identity(tako_db *db, sec_identity *out, tako_errbuf *e);
+/* node_host.progress */
+void api_progress(void *ctx);
+void api_waits_close(tako_db *db, bool closed);
+
+/* ---- the handle (db.c) --------------------------------------------------------------- */
+
+typedef struct api_error_text {
+    uint64_t thread;
+    uint64_t used;
+    char text[sizeof((tako_errbuf){ 0 }.text)];
+} api_error_text;
+
+typedef struct api_errors {
+    sys_mutex *mutex;
+    uint64_t tick;
+    api_error_text *at[TAKO_ERROR_THREADS_MAX];
+} api_errors;
+
+struct tako_db {
+    tako_env env;
+    obs_log log;
+    tako_files files;
+    uint64_t busy_wait_ms;
+    store *store;
+
+    api_lock writer;
+    api_queries writer_queries;
+    /* Even; odd while a commit is on its way, when no snapshot may be taken
+     * for the last one. */
+    atomic_uint_fast64_t epoch;
+
+    api_readers readers;
+    api_observers observers;
+    api_sync sync;
+    api_errors errors;
+
+    sys_mutex *tx_mutex;
+    tako_tx *txs; /* open ones */
+};
+
+/* Keeps the detail for tako_last_error and returns err. */
+tako_err api_fail(tako_db *db, tako_err err, const tako_errbuf *e);
+/* Makes `text` a string for tako_free. TAKO_NOMEM */
+tako_err api_text_out(tako_slice text, char **out);
+/* The same without a copy: begin, append, end. */
+void api_text_begin(tako_buf *b);
+tako_err api_text_end(tako_buf *b, char **out);
+/* Open transactions, rolled back when the database closes. */
+void api_txs_end(tako_db *db);
+
+#endif /* TAKO_API_API_H */

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+/* EXECUTE -- one statement, outside of transactions of the program.
+ *
+ * A SELECT runs on a reader of the pool and waits for no writer. Anything else
+ * takes the writer and is a transaction of its own. Which it is shows in the
+ * first word, so that a statement is parsed once, when it is prepared, and not
+ * at all when it comes again. */
+#include "api/api.h"
+
+#include "codec/json.h"
+
+tako_err api_params(const tako_params *params, tako_buf *own, tako_slice *out,
+                    tako_errbuf *e)
+{
+    tako_slice map = TAKO_SLICE_NONE;
+
+    *out = map;
+    if (params == NULL || (params->json == NULL && params->cbor == NULL))
+        return TAKO_OK;
+    if (params->json != NULL && params->cbor != NULL)
+        return tako_fail(e, TAKO_MISUSE,
+                         "parameters are given both as JSON and as CBOR");
+    if (params->json != NULL) {
+        tako_buf_reset(own);
+        TAKO_TRY(json_to_cbor(tako_slice_str(params->json),
+                              API_PARAMS_DEPTH_MAX, own, e));
+        map = tako_buf_slice(own);
+    } else {
+        map = tako_slice_of(params->cbor, params->cbor_len);
+        if (map.len > TAKO_VALUE_BYTES_MAX)
+            return tako_fail(e, TAKO_LIMIT, "parameters: more than %u bytes",
+                             TAKO_VALUE_BYTES_MAX);
+        TAKO_TRY(cbor_check(map, API_PARAMS_DEPTH_MAX, e));
+    }
+    if (cbor_kind_of(map) != CBOR_MAP)
+        return tako_fail(e, TAKO_INVALID,
+                         "parameters: an object of names and values expected");
+    *out = map;
+    return TAKO_OK;
+}
+
+tako_err api_statement(const char *text, tako_slice *out, tako_errbuf *e)
+{
+    if (text == NULL)
+        return tako_fail(e, TAKO_MISUSE, "no statement");
+    *out = tako_slice_str(text);
+    if (out->len > TAKO_STATEMENT_BYTES_MAX)
+        return tako_fail(e, TAKO_LIMIT, "statement: more than %u bytes",
+                         TAKO_STATEMENT_BYTES_MAX);
+    return TAKO_OK;
+}
+
+/* ---- kinds ------------------------------------------------------------------- */
+
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* The first word is `word` (upper case), and ends there. */
+static bool first_word_is(tako_slice text, const char *word)
+{
+    size_t at = 0, n = strlen(word);
+
+    while (at < text.len && is_space(text.ptr[at]))
+        at++;
+    if (text.len - at <= n || !is_space(text.ptr[at + n]))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t c = text.ptr[at + i];
+
+        if (c >= 'a' && c <= 'z')
+            c = (uint8_t)(c - 'a' + 'A');
+        if (c != (uint8_t)word[i])
+            return false;
+    }
+    return true;
+}
+
+tako_err api_kind_of(const tako_env *env, tako_slice text, query_kind *out,
+                     tako_errbuf *e)
+{
+    static const struct {
+        const char *word;
+        query_kind kind;
+    } words[] = {
+        { "SELECT", QUERY_SELECT },
+        { "INSERT", QUERY_INSERT },
+        { "UPDATE", QUERY_UPDATE },
+        { "DELETE", QUERY_DELETE },
+    };
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (first_word_is(text, words[i].word)) {
+            *out = words[i].kind;
+            return TAKO_OK;
+        }
+    }
+    return query_classify(env, text, out, e); /* comments, other statements */
+}
+
+/* ---- running -------------------------------------------------------------------- */
+
+tako_err api_select(tako_db *db, api_reader *r, tako_slice text,
+                    tako_slice params, tako_result **out, tako_errbuf *e)
+{
+    tako_result *res = api_result_new(db);
+    tako_err err;
+
+    if (res == NULL) {
+        api_reader_give(db, r);
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    }
+    res->has_rows = true;
+    res->reader = r;
+    err = api_query_take(&r->queries, r->conn, text, &res->query, e);
+    if (err == TAKO_OK && query_kind_of(res->query) != QUERY_SELECT)
+        err = tako_fail(e, TAKO_INVALID, "not a SELECT");
+    if (err == TAKO_OK)
+        err = query_bind(res->query, params, e);
+    if (err == TAKO_OK)
+        err = api_result_fill(res, API_RESULT_BYTES_UPFRONT, e);
+    if (err != TAKO_OK) {
+        tako_result_free(res);
+        return err;
+    }
+    *out = res;
+    return TAKO_OK;
+}
+
+tako_err api_select_json(api_reader *r, tako_slice text, tako_slice params,
+                         tako_buf *json, tako_errbuf *e)
+{
+    query *q = NULL;
+    tako_err err = api_query_take(&r->queries, r->conn, text, &q, e);
+
+    if (err != TAKO_OK)
+        return err;
+    err = query_kind_of(q) == QUERY_SELECT
+              ? query_bind(q, params, e)
+              : tako_fail(e, TAKO_INVALID, "not a SELECT");
+    tako_put_u8(json, '[');
+    while (err == TAKO_OK) {
+        tako_buf_reset(&r->scratch);
+        err = query_step(q, &r->scratch, e);
+        if (err != TAKO_OK)
+            break;
+        if (json->len > 0 && json->ptr[json->len - 1] != '[')
+            tako_put_u8(json, ',');
+        err = json_from_cbor(tako_buf_slice(&r->scratch), json);
+    }
+    tako_put_u8(json, ']');
+    api_query_give(&r->queries, q);
+    if (err == TAKO_NOTFOUND)
+        err = json->failed ? TAKO_NOMEM : TAKO_OK;
+    return err;
+}
+
+static tako_err run_select(tako_result *res, query *q, tako_slice params,
+                           tako_errbuf *e)
+{
+    tako_err err = query_bind(q, params, e);
+
+    res->has_rows = true;
+    if (err != TAKO_OK)
+        return err;
+    res->query = q;
+    err = api_result_fill(res, SIZE_MAX, e);
+    res->query = NULL;
+    return err;
+}
+
+tako_err api_run(tako_db *db, tako_slice text, tako_slice params,
+                 tako_result **out, tako_errbuf *e)
+{
+    tako_result *res = api_result_new(db);
+    query *q = NULL;
+    tako_err err;
+
+    if (res == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    err = api_query_take(&db->writer_queries, store_writer(db->store), text, &q,
+                         e);
+    if (err == TAKO_OK && query_kind_of(q) == QUERY_SELECT) {
+        err = run_select(res, q, params, e);
+    } else if (err == TAKO_OK) {
+        err = query_bind(q, params, e);
+        if (err == TAKO_OK)
+            err = query_run(q, db->store, &res->ids, &res->mutated, e);
+    }
+    api_query_give(&db->writer_queries, q);
+    if (err == TAKO_OK && (res->ids.failed || res->rows.failed))
+        err = tako_fail(e, TAKO_NOMEM, "out of memory");
+    if (err != TAKO_OK) {
+        tako_result_free(res);
+        return err;
+    }
+    *out = res;
+    return TAKO_OK;
+}
+
+static tako_err execute_writing(tako_db *db, tako_slice text, tako_slice params,
+                                tako_result **out, tako_errbuf *e)
+{
+    tako_result *res = NULL;
+    uint64_t lsn = 0;
+    tako_err err;
+
+    TAKO_TRY(api_write_begin(db, e));
+    err = api_run(db, text, params, &res, e);
+    if (err != TAKO_OK) {
+        api_write_rollback(db);
+        return err;
+    }
+    err = api_write_commit(db, &lsn, e);
+    if (err != TAKO_OK) {
+        tako_result_free(res);
+        return err;
+    }
+    res->commit = lsn;
+    *out = res;
+    return TAKO_OK;
+}
+
+static tako_err execute_reading(tako_db *db, tako_slice text, tako_slice params,
+                                tako_result **out, tako_errbuf *e)
+{
+    api_reader *r = NULL;
+
+    TAKO_TRY(api_reader_take(db, &r, e));
+    return api_select(db, r, text, params, out, e);
+}
+
+static tako_err execute(tako_db *db, tako_slice text, tako_slice params,
+                        tako_result **out, tako_errbuf *e)
+{
+    tako_result *res = NULL;
+    query_kind kind;
+    tako_err err = TAKO_INVALID;
+
+    TAKO_TRY(api_kind_of(&db->env, text, &kind, e));
+    switch (kind) {
+    case QUERY_SELECT:
+        return out != NULL ? execute_reading(db, text, params, out, e)
+                           : tako_fail(e, TAKO_MISUSE,
+                                       "a SELECT needs a place for its result");
+    case QUERY_INSERT:
+    case QUERY_UPDATE:
+    case QUERY_DELETE:
+    case QUERY_CREATE_INDEX:
+    case QUERY_DROP_INDEX:
+        err = execute_writing(db, text, params, &res, e);
+        break;
+    case QUERY_BEGIN:
+    case QUERY_BEGIN_READ_ONLY:
+    case QUERY_COMMIT:
+    case QUERY_ROLLBACK:
+        return tako_fail(e, TAKO_INVALID,
+                         "transactions are begun with tako_tx_begin()");
+    }
+    if (err != TAKO_OK)
+        return err;
+    if (out != NULL)
+        *out = res;
+    else
+        tako_result_free(res);
+    return TAKO_OK;
+}
+
+tako_err tako_execute(tako_db *db, const char *statement,
+                      const tako_params *params, tako_result **out)
+{
+    tako_errbuf e = { "" };
+    tako_buf own;
+    tako_slice text = TAKO_SLICE_NONE, map = TAKO_SLICE_NONE;
+    tako_err err;
+
+    TAKO_ARG(db != NULL);
+    own = tako_buf_on(&db->env);
+    err = api_statement(statement, &text, &e);
+    if (err == TAKO_OK)
+        err = api_params(params, &own, &map, &e);
+    if (err == TAKO_OK)
+        err = execute(db, text, map, out, &e);
+    tako_buf_fini(&own);
+    return err == TAKO_OK ? TAKO_OK : api_fail(db, err, &e);
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/* WRITE -- the way of every commit.
+ *
+ * With the writer held: commit, move the epoch (readers.c), tell observers
+ * which collections it touched, hand its changes to the node, and only then
+ * see to the write-ahead log, which is out of the way of whoever waits for the
+ * news. So observers and the node hear of commits in the order they were made.
+ * Commits of the node itself take the same way, but the node tells its own
+ * sessions. */
+#include "api/api.h"
+
+static void committing(tako_db *db)
+{
+    TAKO_DCHECK((atomic_load(&db->epoch) & 1u) == 0);
+    (void)atomic_fetch_add(&db->epoch, 1u);
+}
+
+static void committed(tako_db *db, uint64_t lsn)
+{
+    (void)atomic_fetch_add(&db->epoch, 1u);
+    api_readers_let_go(db);
+    if (lsn != 0)
+        api_observers_mark(db);
+}
+
+static void checkpoint(tako_db *db)
+{
+    tako_errbuf e = { "" };
+    tako_err err = store_checkpoint(db->store, false, &e);
+    char text[160];
+
+    if (err != TAKO_OK)
+        tako_log(&db->env, TAKO_LOG_WARN, "checkpoint_failed",
+                 "\"error\":\"%s\",\"detail\":%s", tako_err_name(err),
+                 tako_log_str(e.text, text, sizeof text));
+}
+
+tako_err api_write_begin(tako_db *db, tako_errbuf *e)
+{
+    tako_err err = api_lock_take(&db->writer, db->busy_wait_ms, false);
+
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "another transaction is writing");
+    err = store_begin(db->store, e);
+    if (err != TAKO_OK)
+        api_lock_release(&db->writer);
+    return err;
+}
+
+tako_err api_write_commit(tako_db *db, uint64_t *lsn, tako_errbuf *e)
+{
+    uint64_t made = 0;
+    tako_err err;
+
+    committing(db);
+    err = store_commit(db->store, &made, e);
+    committed(db, err == TAKO_OK ? made : 0);
+    if (err == TAKO_OK && made != 0)
+        api_sync_commit(db, made);
+    if (err == TAKO_OK)
+        checkpoint(db);
+    api_lock_release(&db->writer);
+    if (err == TAKO_OK)
+        *lsn = made;
+    return err;
+}
+
+void api_write_rollback(tako_db *db)
+{
+    store_rollback(db->store);
+    api_lock_release(&db->writer);
+}
+
+store *api_node_write_begin(void *ctx)
+{
+    tako_db *db = ctx;
+
+    if (api_lock_take(&db->writer, UINT64_MAX, true) != TAKO_OK)
+        return NULL;
+    committing(db);
+    return db->store;
+}
+
+void api_node_write_end(void *ctx, uint64_t lsn)
+{
+    tako_db *db = ctx;
+
+    committed(db, lsn);
+    if (lsn != 0)
+        checkpoint(db);
+    api_lock_release(&db->writer);
+}
