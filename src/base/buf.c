@@ -68,6 +68,8 @@ void tako_put_fmt(tako_buf *b, const char *fmt, ...)
     va_start(ap, fmt);
     n = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
+    if (n < 0)
+        b->failed = true;
     if (n < 0 || !tako_buf_reserve(b, (size_t)n + 1))
         return;
     va_start(ap, fmt);

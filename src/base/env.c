@@ -2,6 +2,7 @@
 #include "base/env.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,17 +21,50 @@ void tako_env_free(const tako_env *env, void *ptr, size_t n)
         (void)env->realloc(env->ctx, ptr, n, 0);
 }
 
+#define LOG_FIELDS_BYTES 1024u
+#define LOG_CUT          "\"cut\":true"
+
+/* `fields` was cut at its end: drops the field that is not whole, so that it
+ * is still the inside of an object, and says that something is missing. */
+static void log_cut(char fields[LOG_FIELDS_BYTES])
+{
+    size_t last = 0, depth = 0;
+    bool quoted = false;
+
+    for (size_t i = 0; fields[i] != '\0'; i++) {
+        char c = fields[i];
+
+        if (quoted && c == '\\' && fields[i + 1] != '\0')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && (c == '{' || c == '['))
+            depth++;
+        else if (!quoted && depth > 0 && (c == '}' || c == ']'))
+            depth--;
+        else if (!quoted && c == ',' && depth == 0 &&
+                 i + sizeof LOG_CUT < LOG_FIELDS_BYTES)
+            last = i + 1;
+    }
+    memcpy(fields + last, LOG_CUT, sizeof LOG_CUT);
+}
+
 void tako_log(const tako_env *env, tako_log_level level, const char *event,
               const char *fmt, ...)
 {
-    char    fields[1024];
+    char fields[LOG_FIELDS_BYTES];
     va_list ap;
+    int n;
 
     if (env->log == NULL)
         return;
     va_start(ap, fmt);
-    (void)vsnprintf(fields, sizeof fields, fmt, ap);
+    n = vsnprintf(fields, sizeof fields, fmt, ap);
     va_end(ap);
+    if (n < 0)
+        fields[0] = '\0';
+    if (n >= (int)sizeof fields)
+        log_cut(fields);
     env->log(env->ctx, level, event, fields);
 }
 

@@ -49,7 +49,8 @@ void *tako_env_alloc(const tako_env *env, size_t n);
 void tako_env_free(const tako_env *env, void *ptr, size_t n);
 
 /* Logs `event` with printf-formatted JSON fields (the inside of an object).
- * Strings from outside must be escaped by the caller with tako_log_str(). */
+ * Strings from outside must be escaped by the caller with tako_log_str().
+ * Of more than 1023 bytes the last fields are left out, for "cut":true. */
 void tako_log(const tako_env *env, tako_log_level level, const char *event,
               const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 

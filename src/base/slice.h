@@ -90,6 +90,8 @@ static inline tako_slice tako_read_bytes(tako_reader *r, size_t n)
         r->failed = true;
         return TAKO_SLICE_NONE;
     }
+    if (r->in.ptr == NULL) /* an empty input: not even NULL + 0 is defined */
+        return TAKO_SLICE_NONE;
     s = tako_slice_of(r->in.ptr + r->pos, n);
     r->pos += n;
     return s;
