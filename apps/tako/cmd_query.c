@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+
+#include "args.h"
+#include "options.h"
+#include "print.h"
+#include "session.h"
+
+static tako_err print_answer(void *ctx, const char *kind, tako_slice json)
+{
+    bool *transaction = ctx;
+
+    if (strcmp(kind, "row") == 0)
+        return print_line(json) ? TAKO_OK : TAKO_IO;
+    if (strcmp(kind, "done") != 0)
+        return TAKO_OK;
+    if (json.len > 11 && memcmp(json.ptr, "{\"mutated\":", 11) == 0)
+        return print_line(json) ? TAKO_OK : TAKO_IO;
+    *transaction =
+        json.len > 15 && memcmp(json.ptr, "{\"transaction\":", 15) == 0;
+    return TAKO_OK;
+}
+
+static int query(const program *p, const char *path, const char *statement,
+                 const tako_buf *params)
+{
+    session *s;
+    tako_errbuf e;
+    tako_buf request = tako_buf_on(&p->env);
+    bool transaction = false;
+    tako_err err = TAKO_NOMEM;
+    int status = session_start(p, path, true, &s);
+
+    if (status != STATUS_OK)
+        return status;
+    session_put_execute(&request, tako_slice_str(statement),
+                        tako_buf_slice(params));
+    if (!request.failed)
+        err = session_call(s, tako_buf_slice(&request), print_answer,
+                           &transaction, &e);
+    if (err != TAKO_OK) {
+        print_statement_error(statement, err, e.text);
+        status = STATUS_FAILED;
+    } else if (transaction) {
+        print_error("a transaction needs `tako shell`: this one is over",
+                    statement);
+        status = STATUS_FAILED;
+    }
+    tako_buf_fini(&request);
+    session_close(s);
+    return status;
+}
+
+int cmd_query(const program *p, const command *self, int argc, char **argv)
+{
+    const char *operand[2];
+    const char *file = NULL;
+    option_list pairs = { { NULL }, 0 };
+    bool json = false;
+    const option_spec specs[] = {
+        { "arg", OPTION_LIST, &pairs, "NAME=JSON",
+          "the value of the parameter :NAME" },
+        { "args", OPTION_TEXT, &file, "FILE",
+          "an object with all parameters; -: standard input" },
+        { "json", OPTION_FLAG, &json, NULL,
+          "JSON lines (this is the default)" },
+        OPTION_SPEC_END,
+    };
+    tako_buf params = tako_buf_on(&p->env);
+    tako_errbuf e = { "" };
+    int status = options_parse(self, specs, argc, argv, 2, 2, operand);
+
+    if (status != OPTIONS_GO_ON)
+        return status;
+    if (args_read(&pairs, file, &params, &e) == TAKO_OK)
+        status = query(p, operand[0], operand[1], &params);
+    else
+        status = options_wrong(self, "a parameter is wrong", e.text);
+    tako_buf_fini(&params);
+    return status;
+}

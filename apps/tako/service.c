@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "service.h"
+
+#include <string.h>
+
+#include "codec/json.h"
+#include "query/query.h"
+#include "text.h"
+
+typedef struct call {
+    service *v;
+    tako_slice request; /* a CBOR map */
+    service_emit *emit;
+    void *ctx;
+    tako_errbuf *e;
+    tako_err note_err; /* of an emit inside a callback */
+} call;
+
+void service_init(service *v, const tako_env *env, tako_db *db)
+{
+    *v = (service){ env, db, NULL };
+}
+
+bool service_rollback(service *v)
+{
+    bool open = v->tx != NULL;
+
+    if (open)
+        tako_tx_rollback(v->tx);
+    v->tx = NULL;
+    return open;
+}
+
+void service_fini(service *v)
+{
+    service_rollback(v);
+}
+
+/* The detail of a failed call on the database. */
+static tako_err failed(const call *c, tako_err err)
+{
+    return tako_fail(c->e, err, "%s", tako_last_error(c->v->db));
+}
+
+/* A text in the request, empty when absent. */
+static tako_slice text_of(const call *c, const char *key)
+{
+    tako_slice v = cbor_map_get(c->request, tako_slice_str(key));
+    tako_reader r = tako_reader_of(v);
+    cbor_item item;
+
+    if (v.len == 0 || cbor_kind_of(v) != CBOR_TEXT || !cbor_read(&r, &item))
+        return TAKO_SLICE_NONE;
+    return item.str;
+}
+
+static uint64_t number_of(const call *c, const char *key, uint64_t fallback)
+{
+    tako_slice v = cbor_map_get(c->request, tako_slice_str(key));
+    tako_reader r = tako_reader_of(v);
+    cbor_item item;
+
+    if (v.len == 0 || cbor_kind_of(v) != CBOR_INT || !cbor_read(&r, &item) ||
+        item.integer < 0)
+        return fallback;
+    return (uint64_t)item.integer;
+}
+
+/* The same ending in NUL, in `b`. NUL inside: TAKO_INVALID. */
+static tako_err cstr_of(const call *c, const char *key, tako_buf *b)
+{
+    tako_slice s = text_of(c, key);
+
+    if (s.len == 0)
+        return tako_fail(c->e, TAKO_INVALID, "\"%s\" is missing", key);
+    if (memchr(s.ptr, '\0', s.len) != NULL)
+        return tako_fail(c->e, TAKO_INVALID, "\"%s\" holds a NUL", key);
+    tako_put_bytes(b, s);
+    tako_buf_cstr(b);
+    return b->failed ? TAKO_NOMEM : TAKO_OK;
+}
+
+static tako_err done(const call *c, const tako_buf *json)
+{
+    return json->failed ? TAKO_NOMEM
+                        : c->emit(c->ctx, "done", tako_buf_slice(json));
+}
+
+tako_err service_put_name(tako_buf *out, tako_slice name, tako_errbuf *e)
+{
+    if (name.len == 0 || name.len > TAKO_NAME_BYTES_MAX ||
+        memchr(name.ptr, '\0', name.len) != NULL)
+        return tako_fail(e, TAKO_INVALID,
+                         "a collection's name has 1 to %u bytes",
+                         TAKO_NAME_BYTES_MAX);
+    tako_put_u8(out, '`');
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.ptr[i] == '`')
+            tako_put_u8(out, '`');
+        tako_put_u8(out, name.ptr[i]);
+    }
+    tako_put_u8(out, '`');
+    return TAKO_OK;
+}
+
+/* ---- execute ---------------------------------------------------------------- */
+
+static tako_err emit_rows(call *c, tako_result *r, tako_buf *b)
+{
+    uint64_t rows = 0;
+    tako_err err;
+
+    while ((err = tako_result_next(r)) == TAKO_OK) {
+        const char *json;
+        size_t len;
+
+        err = tako_result_json(r, &json, &len);
+        if (err != TAKO_OK)
+            return failed(c, err);
+        TAKO_TRY(c->emit(c->ctx, "row", tako_slice_of(json, len)));
+        rows++;
+    }
+    if (err != TAKO_NOTFOUND)
+        return failed(c, err);
+    tako_put_fmt(b, "{\"rows\":%llu}", (unsigned long long)rows);
+    return done(c, b);
+}
+
+static tako_err emit_mutated(call *c, tako_result *r, tako_buf *b)
+{
+    const char *ids = tako_result_ids_json(r);
+
+    if (ids == NULL)
+        return TAKO_NOMEM;
+    tako_put_str(b, "{\"mutated\":");
+    tako_put_str(b, ids);
+    tako_put_fmt(b, ",\"commit\":%llu}",
+                 (unsigned long long)tako_result_commit(r));
+    return done(c, b);
+}
+
+static tako_err run_statement(call *c, const char *text)
+{
+    tako_params params = { NULL, NULL, 0 };
+    tako_slice given = cbor_map_get(c->request, tako_slice_str("params"));
+    tako_result *r = NULL;
+    tako_buf b = tako_buf_on(c->v->env);
+    tako_err err;
+
+    params.cbor = given.ptr;
+    params.cbor_len = given.len;
+    if (c->v->tx != NULL)
+        err = tako_tx_execute(c->v->tx, text, given.len ? &params : NULL, &r);
+    else
+        err = tako_execute(c->v->db, text, given.len ? &params : NULL, &r);
+    if (err != TAKO_OK)
+        return failed(c, err);
+    err =
+        tako_result_has_rows(r) ? emit_rows(c, r, &b) : emit_mutated(c, r, &b);
+    tako_result_free(r);
+    tako_buf_fini(&b);
+    return err;
+}
+
+static tako_err begin(call *c, uint32_t flags)
+{
+    tako_err err;
+
+    if (c->v->tx != NULL)
+        return tako_fail(c->e, TAKO_INVALID, "a transaction is open already");
+    err = tako_tx_begin(c->v->db, flags, &c->v->tx);
+    if (err != TAKO_OK) {
+        c->v->tx = NULL;
+        return failed(c, err);
+    }
+    return c->emit(c->ctx, "done", tako_slice_str("{\"transaction\":true}"));
+}
+
+static tako_err end(call *c, bool commit)
+{
+    uint64_t number = 0;
+    tako_buf b = tako_buf_on(c->v->env);
+    tako_err err = TAKO_OK;
+
+    if (c->v->tx == NULL)
+        return tako_fail(c->e, TAKO_INVALID, "no transaction is open");
+    if (commit) {
+        err = tako_tx_commit(c->v->tx, &number);
+        c->v->tx = NULL;
+        if (err != TAKO_OK)
+            return failed(c, err);
+    } else {
+        service_rollback(c->v);
+    }
+    tako_put_fmt(&b, "{\"transaction\":false,\"commit\":%llu}",
+                 (unsigned long long)number);
+    err = done(c, &b);
+    tako_buf_fini(&b);
+    return err;
+}
+
+static tako_err run_kind(call *c, query_kind kind, const char *text)
+{
+    switch (kind) {
+    case QUERY_BEGIN:
+        return begin(c, 0);
+    case QUERY_BEGIN_READ_ONLY:
+        return begin(c, TAKO_TX_READ_ONLY);
+    case QUERY_COMMIT:
+        return end(c, true);
+    case QUERY_ROLLBACK:
+        return end(c, false);
+    case QUERY_SELECT:
+    case QUERY_INSERT:
+    case QUERY_UPDATE:
+    case QUERY_DELETE:
+    case QUERY_CREATE_INDEX:
+    case QUERY_DROP_INDEX:
+        return run_statement(c, text);
+    }
+    return run_statement(c, text); /* a kind that query.h adds later */
+}
+
+static tako_err op_execute(call *c)
+{
+    tako_buf text = tako_buf_on(c->v->env);
+    tako_err err = cstr_of(c, "statement", &text);
+    tako_slice s = tako_buf_slice(&text);
+    query_kind kind;
+
+    if (err == TAKO_OK)
+        err = text_one_statement(s, c->e);
+    if (err == TAKO_OK)
+        err = query_classify(c->v->env, s, &kind, c->e);
+    if (err == TAKO_OK)
+        err = run_kind(c, kind, (const char *)text.ptr);
+    tako_buf_fini(&text);
+    return err;
+}
+
+/* ---- import -------------------------------------------------------------------- */
+
+static tako_err insert(call *c, tako_tx *tx, const char *statement,
+                       tako_slice docs, uint64_t *count)
+{
+    tako_buf args = tako_buf_on(c->v->env);
+    tako_params params = { NULL, NULL, 0 };
+    tako_result *r = NULL;
+    tako_err err = TAKO_NOMEM;
+
+    cbor_put_map(&args, 1);
+    cbor_put_text(&args, tako_slice_str("d"));
+    tako_put_bytes(&args, docs);
+    params.cbor = args.ptr;
+    params.cbor_len = args.len;
+    if (!args.failed)
+        err = tx != NULL ? tako_tx_execute(tx, statement, &params, &r)
+                         : tako_execute(c->v->db, statement, &params, &r);
+    if (err == TAKO_OK && count != NULL)
+        *count = tako_result_mutated(r);
+    tako_result_free(r);
+    tako_buf_fini(&args);
+    return err;
+}
+
+/* A batch failed as a whole: tries its documents one by one, in a transaction
+ * that is rolled back, to learn which one it is. Notes {"document":n}. */
+static tako_err find_culprit(call *c, const char *statement, tako_slice docs,
+                             tako_err err)
+{
+    tako_reader r = tako_reader_of(docs);
+    cbor_item head;
+    tako_tx *tx = NULL;
+    tako_buf note = tako_buf_on(c->v->env);
+
+    (void)failed(c, err);
+    if (!cbor_read(&r, &head) || tako_tx_begin(c->v->db, 0, &tx) != TAKO_OK)
+        return err;
+    for (uint64_t i = 0; i < head.count; i++) {
+        tako_err one = insert(c, tx, statement, cbor_read_value(&r), NULL);
+
+        if (one == TAKO_OK)
+            continue;
+        err = failed(c, one);
+        tako_put_fmt(&note, "{\"document\":%llu}", (unsigned long long)i);
+        if (!note.failed)
+            (void)c->emit(c->ctx, "note", tako_buf_slice(&note));
+        break;
+    }
+    tako_tx_rollback(tx);
+    tako_buf_fini(&note);
+    return err;
+}
+
+static tako_err op_import(call *c)
+{
+    tako_slice docs = cbor_map_get(c->request, tako_slice_str("docs"));
+    tako_slice mode = text_of(c, "on_conflict");
+    tako_buf text = tako_buf_on(c->v->env);
+    tako_buf b = tako_buf_on(c->v->env);
+    uint64_t count = 0;
+    tako_err err;
+
+    if (docs.len == 0 || cbor_kind_of(docs) != CBOR_ARRAY)
+        return tako_fail(c->e, TAKO_INVALID, "\"docs\" is no array");
+    if (c->v->tx != NULL)
+        return tako_fail(c->e, TAKO_INVALID, "a transaction is open");
+    tako_put_str(&text, "INSERT INTO ");
+    err = service_put_name(&text, text_of(c, "collection"), c->e);
+    tako_put_str(&text, " DOCUMENTS (:d) ON ID CONFLICT ");
+    if (tako_slice_eq(mode, tako_slice_str("skip")))
+        tako_put_str(&text, "DO NOTHING");
+    else if (tako_slice_eq(mode, tako_slice_str("update")))
+        tako_put_str(&text, "DO UPDATE");
+    else
+        tako_put_str(&text, "FAIL");
+    tako_buf_cstr(&text);
+    if (err == TAKO_OK && text.failed)
+        err = TAKO_NOMEM;
+    if (err == TAKO_OK) {
+        err = insert(c, NULL, (const char *)text.ptr, docs, &count);
+        if (err != TAKO_OK)
+            err = find_culprit(c, (const char *)text.ptr, docs, err);
+    }
+    if (err == TAKO_OK) {
+        tako_put_fmt(&b, "{\"count\":%llu}", (unsigned long long)count);
+        err = done(c, &b);
+    }
+    tako_buf_fini(&text);
+    tako_buf_fini(&b);
+    return err;
+}
+
+/* ---- the rest ------------------------------------------------------------------- */
+
+/* Emits JSON that the library allocated. */
+static tako_err done_owned(call *c, tako_err err, char *json)
+{
+    if (err != TAKO_OK)
+        return failed(c, err);
+    err = c->emit(c->ctx, "done", tako_slice_str(json));
+    tako_free(json);
+    return err;
+}
+
+static tako_err op_collections(call *c)
+{
+    char *json = NULL;
+    tako_err err = tako_collections(c->v->db, &json);
+
+    return done_owned(c, err, json);
+}
+
+static tako_err op_status(call *c)
+{
+    char *json = NULL;
+    tako_err err = tako_status(c->v->db, &json);
+
+    return done_owned(c, err, json);
+}
+
+static tako_err op_hash(call *c)
+{
+    tako_buf name = tako_buf_on(c->v->env);
+    tako_buf b = tako_buf_on(c->v->env);
+    bool one = text_of(c, "collection").len > 0;
+    char hex[65];
+    uint64_t documents = 0;
+    tako_err err = one ? cstr_of(c, "collection", &name) : TAKO_OK;
+    const char *which = one ? (const char *)name.ptr : NULL;
+
+    if (err == TAKO_OK) {
+        err = tako_hash(c->v->db, which, hex, &documents);
+        if (err != TAKO_OK)
+            err = failed(c, err);
+    }
+    if (err == TAKO_OK) {
+        tako_put_fmt(&b, "{\"hash\":\"%s\",\"documents\":%llu}", hex,
+                     (unsigned long long)documents);
+        err = done(c, &b);
+    }
+    tako_buf_fini(&name);
+    tako_buf_fini(&b);
+    return err;
+}
+
+static void note_text(void *ctx, const char *text)
+{
+    call *c = ctx;
+    tako_buf b = tako_buf_on(c->v->env);
+
+    json_put_string(&b, tako_slice_str(text));
+    if (c->note_err == TAKO_OK)
+        c->note_err =
+            b.failed ? TAKO_NOMEM : c->emit(c->ctx, "note", tako_buf_slice(&b));
+    tako_buf_fini(&b);
+}
+
+static void note_progress(void *ctx, uint64_t so_far, uint64_t all)
+{
+    call *c = ctx;
+    tako_buf b = tako_buf_on(c->v->env);
+
+    tako_put_fmt(&b, "{\"done\":%llu,\"all\":%llu}", (unsigned long long)so_far,
+                 (unsigned long long)all);
+    if (c->note_err == TAKO_OK && !b.failed)
+        c->note_err = c->emit(c->ctx, "note", tako_buf_slice(&b));
+    tako_buf_fini(&b);
+}
+
+static tako_err op_check(call *c)
+{
+    tako_err err = tako_check(c->v->db, note_text, c);
+
+    if (err != TAKO_OK)
+        return failed(c, err);
+    TAKO_TRY(c->note_err);
+    return c->emit(c->ctx, "done", tako_slice_str("{\"ok\":true}"));
+}
+
+static tako_err op_backup(call *c)
+{
+    tako_buf to = tako_buf_on(c->v->env);
+    tako_err err = cstr_of(c, "to", &to);
+
+    if (err == TAKO_OK) {
+        err = tako_backup(c->v->db, (const char *)to.ptr, note_progress, c);
+        if (err != TAKO_OK)
+            err = failed(c, err);
+    }
+    tako_buf_fini(&to);
+    if (err == TAKO_OK)
+        err = c->emit(c->ctx, "done", tako_slice_str("{}"));
+    return err;
+}
+
+static tako_err op_compact(call *c)
+{
+    tako_err err = tako_compact(c->v->db);
+
+    if (err != TAKO_OK)
+        return failed(c, err);
+    return c->emit(c->ctx, "done", tako_slice_str("{}"));
+}
+
+static tako_err peer(call *c, bool add)
+{
+    tako_buf address = tako_buf_on(c->v->env);
+    tako_err err = cstr_of(c, "address", &address);
+
+    if (err == TAKO_OK) {
+        const char *a = (const char *)address.ptr;
+
+        err = add ? tako_peer_add(c->v->db, a) : tako_peer_remove(c->v->db, a);
+        if (err != TAKO_OK)
+            err = failed(c, err);
+    }
+    tako_buf_fini(&address);
+    if (err == TAKO_OK)
+        err = c->emit(c->ctx, "done", tako_slice_str("{}"));
+    return err;
+}
+
+static tako_err op_peer_add(call *c)
+{
+    return peer(c, true);
+}
+
+static tako_err op_peer_remove(call *c)
+{
+    return peer(c, false);
+}
+
+static tako_err op_wait(call *c)
+{
+    tako_buf name = tako_buf_on(c->v->env);
+    bool one = text_of(c, "peer").len > 0;
+    uint64_t timeout = number_of(c, "timeout_ms", 10000);
+    tako_err err = one ? cstr_of(c, "peer", &name) : TAKO_OK;
+    const char *who = one ? (const char *)name.ptr : NULL;
+
+    if (timeout > UINT32_MAX)
+        timeout = UINT32_MAX;
+    if (err == TAKO_OK) {
+        err = tako_wait(c->v->db, number_of(c, "commit", 0), who,
+                        (uint32_t)timeout);
+        if (err != TAKO_OK)
+            err = failed(c, err);
+    }
+    tako_buf_fini(&name);
+    if (err == TAKO_OK)
+        err = c->emit(c->ctx, "done", tako_slice_str("{}"));
+    return err;
+}
+
+static const struct {
+    const char *op;
+    tako_err (*run)(call *c);
+} ops[] = {
+    { "execute", op_execute },   { "import", op_import },
+    { "status", op_status },     { "collections", op_collections },
+    { "hash", op_hash },         { "check", op_check },
+    { "backup", op_backup },     { "compact", op_compact },
+    { "peer_add", op_peer_add }, { "peer_remove", op_peer_remove },
+    { "wait", op_wait },
+};
+
+tako_err service_call(service *v, tako_slice request, service_emit *emit,
+                      void *ctx, tako_errbuf *e)
+{
+    tako_buf cbor = tako_buf_on(v->env);
+    call c = { v, TAKO_SLICE_NONE, emit, ctx, e, TAKO_OK };
+    tako_slice op;
+    tako_err err = json_to_cbor(request, TAKO_JSON_DEPTH_MAX, &cbor, e);
+
+    if (err != TAKO_OK)
+        goto out;
+    c.request = tako_buf_slice(&cbor);
+    op = text_of(&c, "op");
+    err = tako_fail(e, TAKO_UNSUPPORTED, "unknown operation: %.*s",
+                    (int)(op.len < 40 ? op.len : 40),
+                    op.len == 0 ? "" : (const char *)op.ptr);
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        if (!tako_slice_eq(op, tako_slice_str(ops[i].op)))
+            continue;
+        e->text[0] = '\0';
+        err = ops[i].run(&c);
+        break;
+    }
+out:
+    tako_buf_fini(&cbor);
+    return err;
+}

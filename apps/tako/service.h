@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+/* SERVICE -- what sub-commands can ask of an open database, as requests.
+ *
+ * A sub-command that opened the database itself and one that talks to a
+ * running process make the same requests, and the same code answers them:
+ * that is why they behave alike. A request is a map (JSON on the wire):
+ *
+ *   op           other keys                       rows, notes       done
+ *   execute      statement, params                rows              {"rows":n}
+ *                  or, for a mutation         {"mutated":[ids],"commit":n}
+ *   import       collection, docs, on_conflict                      {"count":n}
+ *   collections                                                     [names]
+ *   status                                                          the status
+ *   hash         collection?                           {"hash":h,"documents":n}
+ *   check                                         findings          {"ok":true}
+ *   backup       to                         {"done":n,"all":n}      {}
+ *   compact                                                         {}
+ *   peer_add, peer_remove   address                                 {}
+ *   wait         commit, peer?, timeout_ms                          {}
+ *
+ * BEGIN, COMMIT and ROLLBACK are statements: a service holds at most one
+ * transaction, rolled back with it. */
+#ifndef TAKO_APP_SERVICE_H
+#define TAKO_APP_SERVICE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "tako/tako.h"
+
+/* kind: "row", "note", "done". Not TAKO_OK: stop, and return that. */
+typedef tako_err service_emit(void *ctx, const char *kind, tako_slice json);
+
+typedef struct service {
+    const tako_env *env;
+    tako_db *db;
+    tako_tx *tx; /* NULL: none open */
+} service;
+
+void service_init(service *v, const tako_env *env, tako_db *db);
+void service_fini(service *v); /* rolls back; does not close */
+
+/* Answers one request (JSON text), ending with one "done", or with a failure
+ * whose detail is in e. */
+tako_err service_call(service *v, tako_slice request, service_emit *emit,
+                      void *ctx, tako_errbuf *e);
+
+/* Rolls back what is open; true when there was something. */
+bool service_rollback(service *v);
+
+/* Appends a collection's name as TQL wants it. TAKO_INVALID: no name. */
+tako_err service_put_name(tako_buf *out, tako_slice name, tako_errbuf *e);
+
+#endif /* TAKO_APP_SERVICE_H */
