@@ -84,7 +84,6 @@ static void test_buf__formatted_text_of_any_length(void **state)
 /* printf refuses a character that is none: a failure, not nothing. */
 static void test_buf__a_format_that_fails_is_sticky(void **state)
 {
-    volatile int wide = INT32_MAX; /* the compiler would see it coming */
     test_env t;
     tako_buf b;
     (void)state;
