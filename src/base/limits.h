@@ -48,6 +48,9 @@
 #define TAKO_SYNC_BUCKETS_BITS_MAX     12u
 #define TAKO_SYNC_NEEDS_MAX            4096u        /* documents asked for in one message */
 #define TAKO_SYNC_REASON_BYTES_MAX     400u         /* texts that peers send */
+#define TAKO_LINK_QUEUE_BYTES_MAX (2u * TAKO_MESSAGE_BYTES_MAX) /* waiting to go out on one link */
+#define TAKO_HANDSHAKE_BYTES_MAX  (32u << 10)  /* from a peer that has not proven itself */
+#define TAKO_GOODBYE_BYTES_MAX    200u         /* a peer's reason for closing */
 #define TAKO_PEER_ADDRESSES_MAX   64u
 #define TAKO_READERS_MAX          32u          /* connections reading at once */
 #define TAKO_READERS_IDLE_MAX     2u           /* kept open without use */
