@@ -8,6 +8,7 @@
 #define TAKO_CODEC_JSON_IN_H
 
 #include "codec/json.h"
+#include "codec/word.h"
 
 #define JSON_PAIRS_MAX 512u /* keys of open objects that have their offset */
 
@@ -65,7 +66,20 @@ tako_err json_map_key(json_in *in, json_frame *f, size_t at,
  * for any other key. */
 size_t json_bytes_key(tako_slice key);
 
-#define JSON_EACH_BYTE(x) (0x0101010101010101u * (uint64_t)(x))
+/* A word whose byte i has its high bit set where byte i of w ends plain text;
+ * exact up to the lowest such byte, the only one that counts: a borrow can set
+ * a bit wrongly only above a byte where it is right. */
+static inline uint64_t json_scan_word(uint64_t w, bool ascii)
+{
+    uint64_t quote = w ^ WORD_EACH('"'), slash = w ^ WORD_EACH('\\');
+    uint64_t hit = (quote - WORD_EACH(1)) & ~quote; /* zero bytes */
+
+    hit |= (slash - WORD_EACH(1)) & ~slash;
+    hit |= (w - WORD_EACH(0x20)) & ~w; /* below 0x20 */
+    if (ascii)
+        hit |= w;
+    return hit & WORD_EACH(0x80);
+}
 
 /* The first byte from p on that ends a string or needs a look: a quote, a
  * backslash, a control character, and with `ascii` one that is not ASCII. */
@@ -73,29 +87,21 @@ static inline const uint8_t *json_scan_plain(const uint8_t *p,
                                              const uint8_t *end, bool ascii)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    while (end - p >= 8) {
-        uint64_t w, quote, slash, hit;
+    uint64_t hit;
 
-        memcpy(&w, p, sizeof w);
-        quote = w ^ JSON_EACH_BYTE('"');
-        slash = w ^ JSON_EACH_BYTE('\\');
-        /* The high bit of a byte that is zero, or below 0x20; a borrow can
-         * set it wrongly only above a byte where it is right. */
-        hit = (quote - JSON_EACH_BYTE(1)) & ~quote;
-        hit |= (slash - JSON_EACH_BYTE(1)) & ~slash;
-        hit |= (w - JSON_EACH_BYTE(0x20)) & ~w;
-        if (ascii)
-            hit |= w;
-        hit &= JSON_EACH_BYTE(0x80);
+    for (; end - p >= 8; p += 8) {
+        hit = json_scan_word(word_load(p), ascii);
         if (hit != 0)
             return p + (unsigned)__builtin_ctzll(hit) / 8;
-        p += 8;
     }
-#endif
+    hit = json_scan_word(word_load_tail(p, (size_t)(end - p)), ascii);
+    return hit == 0 ? end : p + (unsigned)__builtin_ctzll(hit) / 8;
+#else
     while (p < end && *p >= 0x20 && *p != '"' && *p != '\\' &&
            !(ascii && *p >= 0x80))
         p++;
     return p;
+#endif
 }
 
 #endif /* TAKO_CODEC_JSON_IN_H */

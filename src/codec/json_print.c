@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "codec/base64.h"
+#include "codec/cbor_head.h"
 #include "codec/decimal.h"
 #include "codec/json_in.h"
 
@@ -65,25 +66,43 @@ static void put_escape(tako_buf *out, uint8_t c)
     tako_put_bytes(out, tako_slice_of(text, n));
 }
 
+/* The rest of a string, from p on, where q is the first that needs escaping. */
+static void put_string_slow(tako_buf *out, const uint8_t *p, const uint8_t *q,
+                            const uint8_t *end)
+{
+    for (;;) {
+        tako_put_bytes(out, tako_slice_of(p, (size_t)(q - p)));
+        if (q == end)
+            break;
+        put_escape(out, *q);
+        p = q + 1;
+        q = json_scan_plain(p, end, false);
+    }
+    tako_put_u8(out, '"');
+}
+
 void json_put_string(tako_buf *out, tako_slice text)
 {
-    const uint8_t *p = text.ptr, *end = text.len > 0 ? p + text.len : p;
+    const uint8_t *end = text.len > 0 ? text.ptr + text.len : text.ptr;
+    const uint8_t *q = json_scan_plain(text.ptr, end, false);
+    uint8_t *to;
 
     /* Enough unless there are escapes, for which each put looks again. */
     if (text.len > SIZE_MAX - 2 || !tako_buf_reserve(out, text.len + 2)) {
         out->failed = true;
         return;
     }
-    out->ptr[out->len++] = '"';
-    while (p < end) {
-        const uint8_t *q = json_scan_plain(p, end, false);
-
-        tako_put_bytes(out, tako_slice_of(p, (size_t)(q - p)));
-        if (q < end)
-            put_escape(out, *q++);
-        p = q;
+    to = out->ptr + out->len;
+    *to++ = '"';
+    if (q < end) {
+        out->len++;
+        put_string_slow(out, text.ptr, q, end);
+        return;
     }
-    tako_put_u8(out, '"');
+    if (text.len > 0)
+        memcpy(to, text.ptr, text.len);
+    to[text.len] = '"';
+    out->len += text.len + 2;
 }
 
 /* --- numbers ---------------------------------------------------------- */
@@ -181,8 +200,6 @@ static void put_line(const printer *pr)
 {
     size_t n = (size_t)pr->depth * INDENT;
 
-    if (!pr->pretty)
-        return;
     tako_put_u8(pr->out, '\n');
     if (tako_buf_reserve(pr->out, n)) {
         memset(pr->out->ptr + pr->out->len, ' ', n);
@@ -205,23 +222,40 @@ static bool print_open(printer *pr, const cbor_item *item)
     return true;
 }
 
+/* Text of less than 24 bytes, which most is; else false and nothing read. */
+static inline bool read_short_text(tako_reader *r, tako_slice *out)
+{
+    size_t n;
+
+    if (tako_reader_left(r) == 0)
+        return false;
+    n = r->in.ptr[r->pos] - (size_t)(CBOR_MAJOR_TEXT << 5);
+    if (n >= CBOR_INFO_8 || n > r->in.len - r->pos - 1)
+        return false;
+    *out = tako_slice_of(r->in.ptr + r->pos + 1, n);
+    r->pos += 1 + n;
+    return true;
+}
+
 /* A key; with `only` the one key of its map, which may need one '$' more. */
 static bool print_key(printer *pr, bool only)
 {
     cbor_item key;
 
-    if (!cbor_read(&pr->in, &key) || key.kind != CBOR_TEXT)
+    if (!read_short_text(&pr->in, &key.str) &&
+        (!cbor_read(&pr->in, &key) || key.kind != CBOR_TEXT))
         return false;
-    if (only && key.str.len > 0 && key.str.ptr[0] == '$' &&
-        json_bytes_key(key.str) > 0 && tako_reader_left(&pr->in) > 0 &&
-        pr->in.in.ptr[pr->in.pos] >> 5 == 3) {
+    if (only && json_bytes_key(key.str) > 0 && tako_reader_left(&pr->in) > 0 &&
+        pr->in.in.ptr[pr->in.pos] >> 5 == CBOR_MAJOR_TEXT) {
         tako_put_str(pr->out, "\"$");
         tako_put_bytes(pr->out, key.str);
         tako_put_u8(pr->out, '"');
     } else {
         json_put_string(pr->out, key.str);
     }
-    tako_put_str(pr->out, pr->pretty ? ": " : ":");
+    tako_put_u8(pr->out, ':');
+    if (pr->pretty)
+        tako_put_u8(pr->out, ' ');
     return true;
 }
 
@@ -229,6 +263,10 @@ static bool print_value(printer *pr)
 {
     cbor_item item;
 
+    if (read_short_text(&pr->in, &item.str)) {
+        json_put_string(pr->out, item.str);
+        return true;
+    }
     if (!cbor_read(&pr->in, &item))
         return false;
     switch (item.kind) {
@@ -236,7 +274,10 @@ static bool print_value(printer *pr)
         tako_put_str(pr->out, "null");
         break;
     case CBOR_BOOL:
-        tako_put_str(pr->out, item.boolean ? "true" : "false");
+        if (item.boolean)
+            tako_put_str(pr->out, "true");
+        else
+            tako_put_str(pr->out, "false");
         break;
     case CBOR_INT:
         put_int(pr->out, item.integer);
@@ -271,13 +312,15 @@ static bool print_all(printer *pr)
 
         if (f->left == 0) {
             pr->depth--;
-            put_line(pr);
+            if (pr->pretty)
+                put_line(pr);
             tako_put_u8(pr->out, f->map ? '}' : ']');
             continue;
         }
         if (!f->first)
             tako_put_u8(pr->out, ',');
-        put_line(pr);
+        if (pr->pretty)
+            put_line(pr);
         if (f->map && !print_key(pr, f->first && f->left == 1))
             return false;
         f->first = false;

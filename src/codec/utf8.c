@@ -5,8 +5,7 @@
 #include "codec/utf8.h"
 
 #include "codec/cbor.h"
-
-#define ASCII_MASK 0x8080808080808080u
+#include "codec/word.h"
 
 /* The length of the character at p, which is not ASCII; 0 when malformed. */
 static size_t utf8_char(const uint8_t *p, size_t left)
@@ -41,15 +40,13 @@ size_t utf8_valid_bytes(tako_slice text)
     size_t i = 0;
 
     while (i < text.len) {
-        uint64_t w;
-        size_t n;
+        size_t left = text.len - i, n;
+        uint64_t w = left >= 8 ? word_load(text.ptr + i)
+                               : word_load_tail(text.ptr + i, left);
 
-        if (text.len - i >= sizeof w) {
-            memcpy(&w, text.ptr + i, sizeof w);
-            if ((w & ASCII_MASK) == 0) {
-                i += sizeof w;
-                continue;
-            }
+        if ((w & WORD_EACH(0x80)) == 0) {
+            i += left >= 8 ? 8 : left;
+            continue;
         }
         if (text.ptr[i] < 0x80) {
             i++;
