@@ -230,9 +230,8 @@ static tako_err merge_map(merger *m, crdt_map *ours, const crdt_map *theirs,
     if (ours->generation > theirs->generation) {
         if (map_beyond(theirs, m->ours))
             m->info.lost = true;
-        TAKO_TRY(
-            merge_entries(m, &ours->marks, &NO_MAP.marks, m->base == NULL));
-        return merge_inside(m, ours, &NO_MAP, m->base == NULL);
+        TAKO_TRY(merge_entries(m, &ours->marks, &NO_MAP.marks, listed));
+        return merge_inside(m, ours, &NO_MAP, all);
     }
     if (ours->generation < theirs->generation) {
         if (map_beyond(ours, m->theirs))
