@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+/* LIVE -- commits become cuts.
+ *
+ * on_commit puts what one commit changed, where the peer may want it, into the
+ * dirty set. A cut takes one read snapshot, at commit m, and sends the state
+ * in it of every dirty document that matches now or did before; its end says
+ * "closed at m", and the receiver applies it in one transaction. A cut longer
+ * than TAKO_SYNC_CUT_BYTES_MAX goes in several messages, each a transaction.
+ *
+ * A snapshot may show commits that on_commit has not told of yet (another
+ * thread made them a moment ago): half of such a commit would be sent. So the
+ * cut waits for them SYNC_STALL_MS, and if they still do not come, reads from
+ * the feed what they touched.
+ *
+ * THE BASE of a delta is the state before the first unsent change, if the
+ * peer has it: a want that is served matched it, and it was sent in the
+ * catch-up (its lsn is at most the want's) or in a cut (at most sent_lsn).
+ * Being wrong here is not dangerous: the receiver refuses a delta whose base
+ * it does not have, asks, and gets the whole state.
+ *
+ * ACKNOWLEDGED is a commit when each cut up to it is, or when nothing of it
+ * was wanted. While a want is not served, nothing more is acknowledged. */
+#include "sync/state.h"
+
+tako_err sync_mark(sync_session *s, tako_errbuf *e)
+{
+    store *st;
+    tako_err err;
+
+    if (s->marked)
+        return TAKO_OK;
+    st = s->host->write_begin(s->host->ctx);
+    if (st == NULL)
+        return tako_fail(e, TAKO_CLOSED, "shutting down");
+    err = store_mark_dirty(st);
+    s->host->write_end(s->host->ctx, 0);
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "marking the database as sent from failed");
+    s->marked = true;
+    return TAKO_OK;
+}
+
+/* ---- what a commit means for the peer --------------------------------------- */
+
+static bool want_has_coll(sync_session *s, sync_want *w, uint32_t coll)
+{
+    if (w->coll == 0)
+        (void)store_coll_find(s->reader, w->collection, &w->coll);
+    return w->coll == coll;
+}
+
+static bool coll_wanted(sync_session *s, uint32_t coll)
+{
+    for (size_t i = 0; i < s->want_count; i++)
+        if (want_has_coll(s, &s->wants[i], coll))
+            return true;
+    return false;
+}
+
+/* Did the state before match, and does the peer have it? */
+static tako_err judge_before(sync_session *s, const store_change *c,
+                             bool *matched, bool *has)
+{
+    store_row row;
+
+    *matched = *has = false;
+    if (c->body_before.len == 0)
+        return TAKO_OK;
+    TAKO_TRY(store_get_row(s->reader, c->coll, c->row, &row));
+    for (size_t i = 0; i < s->want_count; i++) {
+        sync_want *w = &s->wants[i];
+        uint64_t known = w->lsn > s->sent_lsn ? w->lsn : s->sent_lsn;
+
+        if (w->coll != c->coll ||
+            !s->host->predicate_match(s->host->ctx, w->predicate, row.id,
+                                      c->body_before))
+            continue;
+        *matched = true;
+        *has = *has || (w->state == WANT_LIVE && c->lsn_before <= known);
+    }
+    return TAKO_OK;
+}
+
+static tako_err take_change(sync_session *s, const store_change *c)
+{
+    sync_dirty_doc *doc;
+    bool fresh, matched, has;
+
+    if (!coll_wanted(s, c->coll))
+        return TAKO_OK;
+    doc = sync_dirty_touch(&s->dirty, c->coll, c->row, &fresh);
+    if (doc == NULL) {
+        s->overflow = true;
+        return TAKO_OK;
+    }
+    if (!fresh)
+        return TAKO_OK;
+    TAKO_TRY(judge_before(s, c, &matched, &has));
+    doc->matched = matched;
+    if (has)
+        sync_dirty_base(&s->dirty, doc, c->meta_before, c->body_before);
+    return TAKO_OK;
+}
+
+/* Everything anew: each want is asked for again by the peer. */
+static void start_over(sync_session *s)
+{
+    tako_buf *b = &s->scratch;
+
+    sync_dirty_clear(&s->dirty);
+    s->overflow = false;
+    s->sent_lsn = s->heard;
+    s->counts.resyncs++;
+    for (size_t i = 0; i < s->want_count; i++) {
+        sync_want *w = &s->wants[i];
+
+        if (w->state == WANT_AGAIN)
+            continue;
+        sync_want_rest(s, w);
+        w->state = WANT_AGAIN;
+        tako_buf_reset(b);
+        tako_put_varint(b, w->number);
+        sync_control(s, SYNC_MSG_RESYNC, tako_buf_slice(b));
+    }
+}
+
+tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
+                                const store_change *changes, size_t count,
+                                bool own)
+{
+    tako_err err = TAKO_OK;
+
+    if (s->dead)
+        return TAKO_OK;
+    for (size_t i = 0; i < count && err == TAKO_OK && s->want_count > 0; i++) {
+        if (own && (changes[i].lsn_before == 0 ||
+                    sync_known_has(s, lsn, changes[i].coll, changes[i].row)))
+            continue;
+        err = take_change(s, &changes[i]);
+    }
+    if (own)
+        sync_known_forget(s, lsn);
+    if (lsn > s->heard)
+        s->heard = lsn;
+    if (s->overflow && err == TAKO_OK)
+        start_over(s);
+    sync_settle(s);
+    return err;
+}
+
+void sync_settle(sync_session *s)
+{
+    bool idle = sync_dirty_left(&s->dirty) == 0 && !s->overflow;
+    uint64_t acked = s->ack_in;
+
+    if (idle && s->sent_lsn < s->heard)
+        s->sent_lsn = s->heard;
+    if (!s->greeted || s->interests_seen < s->peer_interests)
+        return;
+    for (size_t i = 0; i < s->want_count; i++)
+        if (s->wants[i].state != WANT_LIVE)
+            return;
+    if (idle && s->ack_in == s->cut_lsn)
+        acked = s->heard;
+    if (acked <= s->acked)
+        return;
+    s->acked = acked;
+    s->host->event(s->host->ctx, SYNC_EVENT_ACKED, 0, "");
+}
+
+/* ---- a cut -------------------------------------------------------------------- */
+
+/* What on_commit has not told yet, from the feed. Such documents are dirty
+ * without a base; on_commit will name them again, which is harmless. */
+static tako_err fill_from_feed(sync_session *s, tako_errbuf *e)
+{
+    uint64_t lsn = s->heard;
+    store_touch *touched;
+    size_t count;
+    bool fresh;
+    tako_err err = TAKO_OK;
+
+    while (err == TAKO_OK && !s->overflow) {
+        tako_arena_reset(&s->arena);
+        err =
+            store_feed_next(s->reader, lsn, &s->arena, &lsn, &touched, &count);
+        for (size_t i = 0; err == TAKO_OK && i < count; i++)
+            if (coll_wanted(s, touched[i].coll) &&
+                sync_dirty_touch(&s->dirty, touched[i].coll, touched[i].row,
+                                 &fresh) == NULL)
+                s->overflow = true;
+    }
+    if (err == TAKO_UNSUPPORTED)
+        s->overflow = true;
+    if (err == TAKO_NOTFOUND || err == TAKO_UNSUPPORTED || err == TAKO_OK)
+        return TAKO_OK;
+    return tako_fail(e, err, "reading the feed failed");
+}
+
+static tako_err put_delta(sync_session *s, sync_writer *w,
+                          const sync_doc_name *name, const sync_dirty_doc *doc,
+                          const store_row *row, tako_errbuf *e)
+{
+    tako_slice meta = tako_slice_of(doc->base, doc->meta_len);
+    crdt_context bare = { NULL, 0, 0 };
+    crdt_doc *now, *before = NULL;
+
+    tako_arena_reset(&s->arena);
+    TAKO_TRY(crdt_doc_decode(&s->arena, row->meta, row->body, &now, e));
+    if (doc->has_body)
+        TAKO_TRY(crdt_doc_decode(
+            &s->arena, meta,
+            tako_slice_of(doc->base + doc->meta_len, doc->body_len), &before,
+            e));
+    else
+        TAKO_TRY(crdt_meta_context(&s->arena, meta, &bare));
+    s->counts.deltas_out++;
+    return sync_put_delta(w, name, now,
+                          before != NULL ? crdt_doc_context(before) : &bare,
+                          before, s->sum_key);
+}
+
+static bool matches_now(sync_session *s, uint32_t coll, const store_row *row)
+{
+    if (row->body.len == 0)
+        return false;
+    for (size_t i = 0; i < s->want_count; i++)
+        if (s->wants[i].coll == coll &&
+            s->host->predicate_match(s->host->ctx, s->wants[i].predicate,
+                                     row->id, row->body))
+            return true;
+    return false;
+}
+
+static tako_err put_doc(sync_session *s, sync_writer *w,
+                        const sync_dirty_doc *doc, uint32_t *documents,
+                        tako_errbuf *e)
+{
+    sync_doc_name name;
+    store_row row;
+    tako_err err = store_get_row(s->reader, doc->coll, doc->row, &row);
+
+    if (err == TAKO_NOTFOUND)
+        return TAKO_OK;
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "reading a changed document failed");
+    if (!doc->matched && !doc->whole && !matches_now(s, doc->coll, &row))
+        return TAKO_OK;
+    name = (sync_doc_name){ doc->coll, store_coll_name(s->reader, doc->coll),
+                            doc->row, row.id };
+    if (doc->base != NULL && !doc->whole)
+        err = put_delta(s, w, &name, doc, &row, e);
+    else
+        err = sync_put_state(w, &name, true, row.meta, row.body);
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "encoding a changed document failed");
+    ++*documents;
+    return TAKO_OK;
+}
+
+/* Empties the dirty set into `out` as far as one message goes. */
+static tako_err put_docs(sync_session *s, tako_buf *out, uint32_t *documents,
+                         tako_errbuf *e)
+{
+    sync_names *names = &s->names_out[SYNC_LIVE];
+    sync_writer w = { names, out, &s->scratch, 0 };
+    sync_dirty_doc *doc;
+
+    names->stamp++;
+    tako_put_u8(out, SYNC_MSG_CUT);
+    for (;;) {
+        doc = sync_dirty_first(&s->dirty);
+        if (doc == NULL || out->len >= TAKO_SYNC_CUT_BYTES_MAX)
+            return TAKO_OK;
+        TAKO_TRY(put_doc(s, &w, doc, documents, e));
+        sync_dirty_pop(&s->dirty);
+    }
+}
+
+static void close_cut(sync_session *s, uint64_t lsn, tako_buf *out)
+{
+    bool last = sync_dirty_left(&s->dirty) == 0;
+    tako_buf head = tako_buf_on(s->env);
+
+    tako_put_varint(&head, last ? lsn - s->cut_lsn + 1u : 0);
+    out->failed = out->failed || head.failed;
+    if (!out->failed)
+        tako_buf_insert(out, 1, tako_buf_slice(&head));
+    tako_buf_fini(&head);
+    if (last)
+        s->cut_lsn = s->sent_lsn = lsn;
+    s->counts.cuts_out++;
+    s->counts.live_bytes_out += out->len;
+}
+
+/* Is the snapshot one that may be sent? */
+static bool stalled(sync_session *s, uint64_t now_ms, uint64_t lsn)
+{
+    if (lsn == s->heard) {
+        s->stall_ms = 0;
+        return false;
+    }
+    if (s->stall_ms == 0)
+        s->stall_ms = now_ms > 0 ? now_ms : 1;
+    return now_ms < s->stall_ms + SYNC_STALL_MS;
+}
+
+static tako_err cut_in_snapshot(sync_session *s, uint64_t now_ms, uint64_t lsn,
+                                tako_buf *out, tako_errbuf *e)
+{
+    uint32_t documents = 0;
+
+    if (stalled(s, now_ms, lsn))
+        return TAKO_OK;
+    if (lsn != s->heard)
+        TAKO_TRY(fill_from_feed(s, e));
+    s->stall_ms = 0;
+    if (s->overflow) {
+        start_over(s);
+        return TAKO_OK;
+    }
+    TAKO_TRY(put_docs(s, out, &documents, e));
+    if (documents > 0) {
+        close_cut(s, lsn, out);
+    } else {
+        tako_buf_reset(out);
+        s->sent_lsn = lsn;
+        sync_settle(s);
+    }
+    s->counts.documents_out += documents;
+    return out->failed ? tako_fail(e, TAKO_NOMEM, "out of memory") : TAKO_OK;
+}
+
+tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
+                       tako_errbuf *e)
+{
+    uint64_t lsn;
+    tako_err err;
+
+    if (sync_dirty_left(&s->dirty) == 0)
+        return TAKO_OK;
+    TAKO_TRY(sync_mark(s, e));
+    TAKO_TRY(store_snapshot_begin(s->reader, &lsn, e));
+    err = cut_in_snapshot(s, now_ms, lsn, out, e);
+    store_snapshot_end(s->reader);
+    return err;
+}
+
+/* ---- answers of the receiver --------------------------------------------------- */
+
+tako_err sync_on_ack(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    uint64_t more = tako_read_varint(in);
+
+    if (!tako_reader_done(in) || more > s->cut_lsn - s->ack_in)
+        return tako_fail(e, TAKO_CORRUPT, "an ACK of what was not sent");
+    s->ack_in += more;
+    sync_settle(s);
+    return TAKO_OK;
+}
+
+static tako_err need_one(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    tako_slice name = tako_read_block(in);
+    tako_slice id = sync_get_id(in, &s->arena);
+    sync_dirty_doc *doc;
+    store_row row;
+    uint32_t coll;
+    bool fresh;
+    tako_err err;
+
+    if (in->failed)
+        return tako_fail(e, TAKO_CORRUPT, "malformed NEEDS");
+    err = store_coll_find(s->reader, name, &coll);
+    if (err == TAKO_OK)
+        err = store_get(s->reader, coll, id, &row);
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "NEEDS of a document that is not here");
+    s->counts.needs_in++;
+    doc = sync_dirty_touch(&s->dirty, coll, row.row, &fresh);
+    if (doc == NULL)
+        s->overflow = true;
+    else
+        doc->whole = true;
+    return TAKO_OK;
+}
+
+tako_err sync_on_needs(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    uint64_t count = tako_read_varint(in);
+    tako_err err = TAKO_OK;
+
+    if (in->failed || count > TAKO_SYNC_NEEDS_MAX)
+        return tako_fail(e, TAKO_CORRUPT, "malformed NEEDS");
+    TAKO_TRY(store_snapshot_begin(s->reader, NULL, e));
+    for (; count > 0 && err == TAKO_OK; count--)
+        err = need_one(s, in, e);
+    store_snapshot_end(s->reader);
+    if (err == TAKO_OK && s->overflow)
+        start_over(s);
+    return err;
+}

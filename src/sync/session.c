@@ -1,0 +1,710 @@
+// SPDX-License-Identifier: Apache-2.0
+/* SESSION -- greeting, subscriptions, and who handles what.
+ *
+ * Both sides send HELLO first and need not wait for the other's, so that "in
+ * sync already" costs one round trip from the start: HELLO and INTEREST one
+ * way, HELLO and CAUGHT_UP the other. The control lane overtakes the others,
+ * so HELLO is the first message to arrive.
+ *
+ * send() looks for work in the order of urgency: control messages, cuts,
+ * questions, catching the peer up. It produces one message a call, or does one
+ * piece of a walk that yields none yet; deadline() is then 0.
+ *
+ * INVARIANTS
+ *   (S1) a number on the wire names one subscription for the whole session;
+ *   (S2) nothing is sent of a want before the hello is here (versions);
+ *   (S3) after an error `dead` is set and nothing more happens. */
+#include "sync/state.h"
+
+#define HELLO_WALL_MS_MAX (UINT64_C(1) << 48)
+
+bool sync_grow(const tako_env *env, void **items, size_t *cap, size_t count,
+               size_t size)
+{
+    size_t want = *cap == 0 ? 8 : *cap * 2;
+    void *grown;
+
+    if (count < *cap)
+        return true;
+    grown = env->realloc(env->ctx, *items, *cap * size, want * size);
+    if (grown == NULL)
+        return false;
+    *items = grown;
+    *cap = want;
+    return true;
+}
+
+void sync_control(sync_session *s, sync_msg kind, tako_slice body)
+{
+    tako_put_varint(&s->control, body.len + 1u);
+    tako_put_u8(&s->control, (uint8_t)kind);
+    tako_put_bytes(&s->control, body);
+}
+
+sync_want *sync_want_find(sync_session *s, uint64_t number)
+{
+    for (size_t i = 0; i < s->want_count; i++)
+        if (s->wants[i].number == number)
+            return &s->wants[i];
+    return NULL;
+}
+
+sync_sub *sync_sub_find(sync_session *s, uint64_t number)
+{
+    for (size_t i = 0; i < s->sub_count; i++)
+        if (s->subs[i].number == number && s->subs[i].state != SUB_REFUSED)
+            return &s->subs[i];
+    return NULL;
+}
+
+/* ---- life ---------------------------------------------------------------------- */
+
+tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
+                          sync_session **out, tako_errbuf *e)
+{
+    sync_session *s = tako_env_alloc(opts->env, sizeof *s);
+    tako_err err;
+
+    (void)now_ms;
+    *out = NULL;
+    if (s == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    s->env = opts->env;
+    s->host = opts->host;
+    s->reader = opts->reader;
+    s->actor = opts->actor;
+    memcpy(s->incarnation, opts->incarnation, sizeof s->incarnation);
+    memcpy(s->digest_key, opts->digest_key, sizeof s->digest_key);
+    s->env->random(s->env->ctx, s->sum_key, sizeof s->sum_key);
+    for (size_t i = 0; i < SYNC_LANES; i++) {
+        sync_names_init(&s->names_out[i], s->env);
+        sync_names_init(&s->names_in[i], s->env);
+    }
+    s->scratch = tako_buf_on(s->env);
+    s->control = tako_buf_on(s->env);
+    s->arena = tako_arena_on(s->env);
+    s->held_arena = tako_arena_on(s->env);
+    sync_held_drop(s);
+    sync_dirty_init(&s->dirty, s->env);
+    err = store_snapshot_begin(s->reader, &s->heard, e);
+    if (err != TAKO_OK) {
+        sync_session_free(s);
+        return err;
+    }
+    store_snapshot_end(s->reader);
+    s->sent_lsn = s->heard;
+    *out = s;
+    return TAKO_OK;
+}
+
+static void want_free(sync_session *s, sync_want *w)
+{
+    sync_want_rest(s, w);
+    if (w->predicate != NULL)
+        s->host->predicate_close(s->host->ctx, w->predicate);
+    tako_env_free(s->env, w->text, w->text_len);
+}
+
+static void sub_free(sync_session *s, sync_sub *sub)
+{
+    sync_sub_rest(s, sub);
+    if (sub->predicate != NULL)
+        s->host->predicate_close(s->host->ctx, sub->predicate);
+    tako_env_free(s->env, sub->text, sub->text_len);
+}
+
+void sync_session_free(sync_session *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < s->want_count; i++)
+        want_free(s, &s->wants[i]);
+    for (size_t i = 0; i < s->sub_count; i++)
+        sub_free(s, &s->subs[i]);
+    for (size_t i = 0; i < s->coll_count; i++)
+        tako_env_free(s->env, s->colls[i].name, s->colls[i].len);
+    for (size_t i = 0; i < SYNC_LANES; i++) {
+        sync_names_fini(&s->names_out[i]);
+        sync_names_fini(&s->names_in[i]);
+    }
+    tako_env_free(s->env, s->wants, s->want_cap * sizeof *s->wants);
+    tako_env_free(s->env, s->subs, s->sub_cap * sizeof *s->subs);
+    tako_env_free(s->env, s->colls, s->coll_cap * sizeof *s->colls);
+    tako_env_free(s->env, s->known, s->known_cap * sizeof *s->known);
+    tako_buf_fini(&s->scratch);
+    tako_buf_fini(&s->control);
+    tako_arena_fini(&s->arena);
+    tako_arena_fini(&s->held_arena);
+    sync_dirty_fini(&s->dirty);
+    tako_env_free(s->env, s, sizeof *s);
+}
+
+/* ---- our own subscriptions -------------------------------------------------------- */
+
+static uint8_t *copy_of(sync_session *s, tako_slice text)
+{
+    uint8_t *copy = tako_env_alloc(s->env, text.len);
+
+    if (copy != NULL)
+        memcpy(copy, text.ptr, text.len);
+    return copy;
+}
+
+tako_err sync_session_subscribe(sync_session *s, uint32_t number,
+                                tako_slice text, tako_errbuf *e)
+{
+    sync_sub sub = { .user = number };
+    void *items = s->subs;
+    uint32_t index;
+    tako_err err;
+
+    TAKO_ARG(text.len > 0);
+    if (s->sub_count >= TAKO_SUBSCRIPTIONS_MAX)
+        return tako_fail(e, TAKO_LIMIT, "more than %u subscriptions",
+                         TAKO_SUBSCRIPTIONS_MAX);
+    for (size_t i = 0; i < s->sub_count; i++)
+        if (s->subs[i].user == number)
+            return tako_fail(e, TAKO_EXISTS, "subscribed already");
+    if (!sync_grow(s->env, &items, &s->sub_cap, s->sub_count, sizeof *s->subs))
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    s->subs = items;
+    err = s->host->predicate_open(s->host->ctx, text, &sub.predicate,
+                                  &sub.collection, e);
+    if (err != TAKO_OK)
+        return err;
+    err = sync_coll_name(s, sub.collection, &index);
+    sub.text = err == TAKO_OK ? copy_of(s, text) : NULL;
+    if (sub.text == NULL) {
+        s->host->predicate_close(s->host->ctx, sub.predicate);
+        return tako_fail(e, err == TAKO_OK ? TAKO_NOMEM : err,
+                         "no room for a subscription");
+    }
+    sub.text_len = text.len;
+    sub.number = s->next_number++;
+    s->subs[s->sub_count++] = sub;
+    return TAKO_OK;
+}
+
+tako_err sync_session_unsubscribe(sync_session *s, uint32_t number)
+{
+    for (size_t i = 0; i < s->sub_count; i++) {
+        sync_sub *sub = &s->subs[i];
+        uint32_t told;
+
+        if (sub->user != number)
+            continue;
+        told = sub->number;
+        if (sub->state == SUB_DIGEST && sub->replaces != 0)
+            told = sub->replaces - 1u;
+        tako_buf_reset(&s->scratch);
+        tako_put_varint(&s->scratch, told);
+        sync_control(s, SYNC_MSG_DROP, tako_buf_slice(&s->scratch));
+        sub_free(s, sub);
+        *sub = s->subs[--s->sub_count];
+        return TAKO_OK;
+    }
+    return TAKO_NOTFOUND;
+}
+
+/* ---- messages: greeting ------------------------------------------------------------- */
+
+static void put_hello(sync_session *s, tako_buf *out)
+{
+    uint64_t wall = s->env->wall_ms(s->env->ctx);
+
+    tako_put_u8(out, SYNC_MSG_HELLO);
+    tako_put_varint(out, SYNC_VERSION_MAJOR);
+    tako_put_varint(out, SYNC_VERSION_MINOR);
+    tako_put_bytes(out, tako_slice_of(s->actor.id, 16));
+    tako_put_bytes(out, tako_slice_of(s->incarnation, 16));
+    tako_put_bytes(out, tako_slice_of(s->sum_key, 16));
+    tako_put_varint(out, wall < HELLO_WALL_MS_MAX ? wall : 0);
+    tako_put_varint(out, 0); /* features */
+    tako_put_varint(out, s->next_number);
+}
+
+/* What follows the fields known here belongs to a newer minor version. */
+static tako_err on_hello(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    uint64_t major = tako_read_varint(in);
+    uint64_t wall, ours = s->env->wall_ms(s->env->ctx);
+    tako_slice actor, incarnation, key;
+
+    if (in->failed || s->greeted)
+        return tako_fail(e, TAKO_CORRUPT, "malformed HELLO");
+    if (major != SYNC_VERSION_MAJOR)
+        return tako_fail(e, TAKO_UNSUPPORTED,
+                         "the peer speaks sync version %llu, this one %u",
+                         (unsigned long long)major, SYNC_VERSION_MAJOR);
+    (void)tako_read_varint(in); /* minor */
+    actor = tako_read_bytes(in, 16);
+    incarnation = tako_read_bytes(in, 16);
+    key = tako_read_bytes(in, 16);
+    wall = tako_read_varint(in);
+    s->features = (uint32_t)tako_read_varint(in);
+    s->peer_interests = tako_read_varint(in);
+    if (in->failed || s->peer_interests > TAKO_SUBSCRIPTIONS_MAX)
+        return tako_fail(e, TAKO_CORRUPT, "malformed HELLO");
+    memcpy(s->peer_actor.id, actor.ptr, 16);
+    memcpy(s->peer_incarnation, incarnation.ptr, 16);
+    memcpy(s->peer_sum_key, key.ptr, 16);
+    s->clock_ahead_ms = wall > ours ? wall - ours : 0;
+    if (s->clock_ahead_ms > TAKO_CLOCK_AHEAD_MS_MAX)
+        tako_log(s->env, TAKO_LOG_WARN, "peer_clock_ahead", "\"ahead_ms\":%llu",
+                 (unsigned long long)s->clock_ahead_ms);
+    s->greeted = true;
+    sync_settle(s);
+    return TAKO_OK;
+}
+
+/* Interests with a promised number, come or dropped, count once. */
+static void count_interest(sync_session *s, uint64_t number)
+{
+    if (number < s->peer_interests && s->interests_seen < s->peer_interests)
+        s->interests_seen++;
+}
+
+/* ---- messages: interests --------------------------------------------------------------- */
+
+static void want_remove(sync_session *s, uint64_t number)
+{
+    sync_want *w = sync_want_find(s, number);
+
+    if (w == NULL)
+        return;
+    want_free(s, w);
+    *w = s->wants[--s->want_count];
+    s->want_turn = 0;
+}
+
+static tako_err want_add(sync_session *s, sync_want *w, tako_slice text,
+                         tako_errbuf *e)
+{
+    void *items = s->wants;
+    tako_err err;
+
+    if (s->want_count >= TAKO_SUBSCRIPTIONS_MAX)
+        return tako_fail(e, TAKO_LIMIT, "more than %u subscriptions",
+                         TAKO_SUBSCRIPTIONS_MAX);
+    if (!sync_grow(s->env, &items, &s->want_cap, s->want_count,
+                   sizeof *s->wants))
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    s->wants = items;
+    w->text = copy_of(s, text);
+    if (w->text == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    w->text_len = text.len;
+    err = s->host->predicate_open(s->host->ctx, text, &w->predicate,
+                                  &w->collection, e);
+    if (err != TAKO_OK) {
+        tako_env_free(s->env, w->text, w->text_len);
+        return err;
+    }
+    s->wants[s->want_count++] = *w;
+    return TAKO_OK;
+}
+
+static tako_err on_interest(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    uint64_t number = tako_read_varint(in);
+    uint64_t replaces = tako_read_varint(in);
+    tako_slice text = tako_read_block(in);
+    sync_want w = { .number = (uint32_t)number };
+    tako_errbuf why = { "" };
+    tako_err err;
+
+    w.their_count = tako_read_varint(in);
+    w.their_sum = tako_read_u64(in);
+    if (in->failed || number > UINT32_MAX || text.len == 0 ||
+        text.len > TAKO_STATEMENT_BYTES_MAX || sync_want_find(s, number))
+        return tako_fail(e, TAKO_CORRUPT, "malformed INTEREST");
+    if (replaces > 0)
+        want_remove(s, replaces - 1u);
+    else
+        count_interest(s, number);
+    err = want_add(s, &w, text, &why);
+    if (err == TAKO_OK)
+        return TAKO_OK;
+    if (err != TAKO_INVALID && err != TAKO_UNSUPPORTED)
+        return tako_fail(e, err, "%s", why.text);
+    tako_buf_reset(&s->scratch);
+    tako_put_varint(&s->scratch, number);
+    tako_put_block(
+        &s->scratch,
+        tako_slice_of(why.text, strnlen(why.text, TAKO_SYNC_REASON_BYTES_MAX)));
+    sync_control(s, SYNC_MSG_REFUSED, tako_buf_slice(&s->scratch));
+    return TAKO_OK;
+}
+
+static tako_err on_drop(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    uint64_t number = tako_read_varint(in);
+
+    if (!tako_reader_done(in))
+        return tako_fail(e, TAKO_CORRUPT, "malformed DROP");
+    if (sync_want_find(s, number) == NULL)
+        count_interest(s, number);
+    want_remove(s, number);
+    sync_settle(s);
+    return TAKO_OK;
+}
+
+/* A text of the peer's, for people: cut, printable. */
+static const char *reason_of(tako_slice text, char out[])
+{
+    size_t n = text.len < TAKO_SYNC_REASON_BYTES_MAX
+                   ? text.len
+                   : TAKO_SYNC_REASON_BYTES_MAX;
+
+    for (size_t i = 0; i < n; i++)
+        out[i] =
+            text.ptr[i] >= 0x20 && text.ptr[i] < 0x7f ? (char)text.ptr[i] : '?';
+    out[n] = '\0';
+    return out;
+}
+
+static tako_err on_refused(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
+    tako_slice text = tako_read_block(in);
+    char reason[TAKO_SYNC_REASON_BYTES_MAX + 1];
+
+    if (!tako_reader_done(in))
+        return tako_fail(e, TAKO_CORRUPT, "malformed REFUSED");
+    if (sub == NULL)
+        return TAKO_OK;
+    sync_sub_rest(s, sub);
+    sub->state = SUB_REFUSED;
+    s->host->event(s->host->ctx, SYNC_EVENT_REFUSED, sub->user,
+                   reason_of(text, reason));
+    return TAKO_OK;
+}
+
+static tako_err on_caught_up(sync_session *s, uint64_t now_ms, tako_reader *in,
+                             tako_errbuf *e)
+{
+    uint64_t number = tako_read_varint(in);
+    uint64_t lsn = tako_read_varint(in);
+    sync_sub *sub = sync_sub_find(s, number);
+
+    if (!tako_reader_done(in))
+        return tako_fail(e, TAKO_CORRUPT, "malformed CAUGHT_UP");
+    if (sub == NULL)
+        return TAKO_OK;
+    if (sub->state != SUB_ASKED)
+        return tako_fail(e, TAKO_CORRUPT, "CAUGHT_UP that nobody asked for");
+    sync_sub_rest(s, sub);
+    sub->state = SUB_IN_SYNC;
+    sub->peer_lsn = lsn;
+    sub->took_ms = now_ms - sub->since_ms;
+    tako_buf_reset(&s->scratch);
+    tako_put_varint(&s->scratch, number);
+    sync_control(s, SYNC_MSG_SERVED, tako_buf_slice(&s->scratch));
+    s->host->event(s->host->ctx, SYNC_EVENT_CAUGHT_UP, sub->user, "");
+    return TAKO_OK;
+}
+
+static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    sync_want *w = sync_want_find(s, tako_read_varint(in));
+
+    if (!tako_reader_done(in))
+        return tako_fail(e, TAKO_CORRUPT, "malformed SERVED");
+    if (w == NULL || w->state == WANT_AGAIN)
+        return TAKO_OK;
+    if (w->state != WANT_SENT)
+        return tako_fail(e, TAKO_CORRUPT, "SERVED out of turn");
+    w->state = WANT_LIVE;
+    s->host->event(s->host->ctx, SYNC_EVENT_SERVED, w->number, "");
+    sync_settle(s);
+    return TAKO_OK;
+}
+
+/* The peer lost track of its changes: asks us to ask anew. What was held
+ * comes again with the answer. */
+static tako_err on_resync(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
+
+    if (!tako_reader_done(in))
+        return tako_fail(e, TAKO_CORRUPT, "malformed RESYNC");
+    if (s->held.first != NULL) {
+        sync_held_drop(s);
+        s->ack_due = s->close_in;
+    }
+    if (sub == NULL)
+        return TAKO_OK;
+    if (sub->state == SUB_DIGEST)
+        return tako_fail(e, TAKO_CORRUPT, "RESYNC of what was not asked");
+    sync_sub_rest(s, sub);
+    sub->replaces = sub->number + 1u;
+    sub->number = s->next_number++;
+    sub->state = SUB_DIGEST;
+    s->counts.resyncs++;
+    return TAKO_OK;
+}
+
+static tako_err on_bye(tako_reader *in, tako_errbuf *e)
+{
+    char reason[TAKO_SYNC_REASON_BYTES_MAX + 1];
+
+    return tako_fail(e, TAKO_CLOSED, "the peer ended the session: %s",
+                     reason_of(tako_read_block(in), reason));
+}
+
+void sync_bye(tako_buf *out, const char *reason)
+{
+    tako_put_u8(out, SYNC_MSG_BYE);
+    tako_put_block(
+        out,
+        tako_slice_of(reason, strnlen(reason, TAKO_SYNC_REASON_BYTES_MAX)));
+}
+
+/* ---- messages: which ------------------------------------------------------------------------ */
+
+/* The only place that meets unknown kinds. */
+static tako_err kind_of(uint8_t byte, sync_msg *kind, bool *skip,
+                        tako_errbuf *e)
+{
+    *skip = false;
+    *kind = SYNC_MSG_BYE;
+    if (byte >= SYNC_MSG_HELLO && byte <= SYNC_MSG_BYE) {
+        *kind = (sync_msg)byte;
+        return TAKO_OK;
+    }
+    *skip = (byte & SYNC_MSG_OPTIONAL) != 0;
+    return *skip ? TAKO_OK
+                 : tako_fail(e, TAKO_UNSUPPORTED,
+                             "a message of the unknown kind %u", byte);
+}
+
+static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
+                         tako_reader *in, tako_errbuf *e)
+{
+    if (!s->greeted && kind != SYNC_MSG_HELLO && kind != SYNC_MSG_BYE)
+        return tako_fail(e, TAKO_CORRUPT, "a message before HELLO");
+    switch (kind) {
+    case SYNC_MSG_HELLO:
+        return on_hello(s, in, e);
+    case SYNC_MSG_INTEREST:
+        return on_interest(s, in, e);
+    case SYNC_MSG_DROP:
+        return on_drop(s, in, e);
+    case SYNC_MSG_REFUSED:
+        return on_refused(s, in, e);
+    case SYNC_MSG_BUCKETS:
+        return sync_on_buckets(s, in, e);
+    case SYNC_MSG_LIST:
+        return sync_on_list(s, in, e);
+    case SYNC_MSG_STATES:
+        return sync_on_states(s, in, e);
+    case SYNC_MSG_CAUGHT_UP:
+        return on_caught_up(s, now_ms, in, e);
+    case SYNC_MSG_SERVED:
+        return on_served(s, in, e);
+    case SYNC_MSG_CUT:
+        return sync_on_cut(s, in, e);
+    case SYNC_MSG_ACK:
+        return sync_on_ack(s, in, e);
+    case SYNC_MSG_NEEDS:
+        return sync_on_needs(s, in, e);
+    case SYNC_MSG_RESYNC:
+        return on_resync(s, in, e);
+    case SYNC_MSG_BYE:
+        return on_bye(in, e);
+    }
+    return TAKO_CORRUPT;
+}
+
+/* The lane that a kind belongs to. */
+static sync_lane lane_of(sync_msg kind)
+{
+    switch (kind) {
+    case SYNC_MSG_CUT:
+        return SYNC_LIVE;
+    case SYNC_MSG_BUCKETS:
+    case SYNC_MSG_LIST:
+    case SYNC_MSG_STATES:
+    case SYNC_MSG_CAUGHT_UP:
+        return SYNC_CATCHUP;
+    case SYNC_MSG_HELLO:
+    case SYNC_MSG_INTEREST:
+    case SYNC_MSG_DROP:
+    case SYNC_MSG_REFUSED:
+    case SYNC_MSG_SERVED:
+    case SYNC_MSG_ACK:
+    case SYNC_MSG_NEEDS:
+    case SYNC_MSG_RESYNC:
+    case SYNC_MSG_BYE:
+        break;
+    }
+    return SYNC_CONTROL;
+}
+
+/* Keeps a usual buffer, gives a large one back. */
+static void tidy(sync_session *s)
+{
+    tako_arena_reset(&s->arena);
+    if (s->scratch.cap > SYNC_SCRATCH_KEEP)
+        tako_buf_fini(&s->scratch);
+    tako_buf_reset(&s->scratch);
+}
+
+static tako_err finish(sync_session *s, tako_err err, tako_errbuf *e)
+{
+    tidy(s);
+    if (err == TAKO_OK && s->control.failed)
+        err = tako_fail(e, TAKO_NOMEM, "out of memory");
+    s->dead = s->dead || err != TAKO_OK;
+    return err;
+}
+
+tako_err sync_session_recv(sync_session *s, uint64_t now_ms, sync_lane lane,
+                           tako_slice message, tako_errbuf *e)
+{
+    tako_reader in = tako_reader_of(message);
+    uint8_t byte = tako_read_u8(&in);
+    sync_msg kind = SYNC_MSG_BYE;
+    bool skip = false;
+    tako_err err;
+
+    if (s->dead)
+        return tako_fail(e, TAKO_CLOSED, "the session is over");
+    s->counts.messages_in++;
+    s->counts.bytes_in += message.len;
+    err = in.failed ? tako_fail(e, TAKO_CORRUPT, "an empty message")
+                    : kind_of(byte, &kind, &skip, e);
+    if (err == TAKO_OK && skip)
+        return TAKO_OK;
+    if (err == TAKO_OK && lane_of(kind) != lane)
+        err = tako_fail(e, TAKO_CORRUPT, "a message on the wrong lane");
+    if (err == TAKO_OK)
+        err = dispatch(s, now_ms, kind, &in, e);
+    return finish(s, err, e);
+}
+
+/* ---- sending ----------------------------------------------------------------------------------- */
+
+/* The next control message, acknowledgement or hello. */
+static void send_control(sync_session *s, tako_buf *out)
+{
+    tako_reader in = tako_reader_of(tako_buf_slice(&s->control));
+
+    if (!s->hello_sent) {
+        put_hello(s, out);
+        s->hello_sent = true;
+        return;
+    }
+    if (s->ack_due > s->ack_out) {
+        tako_put_u8(out, SYNC_MSG_ACK);
+        tako_put_varint(out, s->ack_due - s->ack_out);
+        s->ack_out = s->ack_due;
+        return;
+    }
+    if (s->control.len == 0)
+        return;
+    in.pos = s->control_at;
+    tako_put_bytes(out, tako_read_block(&in));
+    s->control_at = in.pos;
+    if (tako_reader_left(&in) > 0)
+        return;
+    s->control_at = 0;
+    tako_buf_reset(&s->control);
+}
+
+static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
+                          sync_lane *lane, tako_buf *out, tako_errbuf *e)
+{
+    *lane = SYNC_CONTROL;
+    if ((lanes & SYNC_LANE_BIT(SYNC_CONTROL)) != 0)
+        send_control(s, out);
+    if (out->len == 0 && s->greeted &&
+        (lanes & SYNC_LANE_BIT(SYNC_LIVE)) != 0) {
+        *lane = SYNC_LIVE;
+        TAKO_TRY(sync_cut_step(s, now_ms, out, e));
+    }
+    if (out->len == 0 && (lanes & SYNC_LANE_BIT(SYNC_CATCHUP)) != 0)
+        TAKO_TRY(sync_ask_step(s, now_ms, lane, out, e));
+    if (out->len == 0 && s->greeted &&
+        (lanes & SYNC_LANE_BIT(SYNC_CATCHUP)) != 0) {
+        *lane = SYNC_CATCHUP;
+        TAKO_TRY(sync_serve_step(s, out, e));
+    }
+    return out->failed ? tako_fail(e, TAKO_NOMEM, "out of memory") : TAKO_OK;
+}
+
+tako_err sync_session_send(sync_session *s, uint64_t now_ms, unsigned lanes,
+                           sync_lane *lane, tako_buf *out, tako_errbuf *e)
+{
+    tako_err err;
+
+    tako_buf_reset(out);
+    if (s->dead)
+        return tako_fail(e, TAKO_CLOSED, "the session is over");
+    err = send_next(s, now_ms, lanes, lane, out, e);
+    if (err == TAKO_OK && out->len > 0) {
+        s->counts.messages_out++;
+        s->counts.bytes_out += out->len;
+    }
+    return finish(s, err, e);
+}
+
+uint64_t sync_session_deadline(const sync_session *s)
+{
+    if (s->dead)
+        return UINT64_MAX;
+    if (!s->hello_sent || s->control.len > 0 || s->ack_due > s->ack_out ||
+        sync_walks_due(s))
+        return 0;
+    if (sync_dirty_left(&s->dirty) == 0 || !s->greeted)
+        return UINT64_MAX;
+    return s->stall_ms == 0 ? 0 : s->stall_ms + SYNC_STALL_MS;
+}
+
+/* ---- what is known -------------------------------------------------------------------------------- */
+
+uint64_t sync_session_acked(const sync_session *s)
+{
+    return s->acked;
+}
+
+void sync_session_counts(const sync_session *s, sync_counts *out)
+{
+    *out = s->counts;
+    out->dirty = sync_dirty_left(&s->dirty);
+    out->held_bytes = (uint32_t)s->held_bytes;
+    out->greeted = s->greeted;
+    out->peer_actor = s->peer_actor;
+    out->clock_ahead_ms = s->clock_ahead_ms;
+}
+
+bool sync_session_subscription(const sync_session *s, size_t i, uint64_t now_ms,
+                               sync_subscription_state *out)
+{
+    const sync_sub *sub;
+
+    if (i >= s->sub_count)
+        return false;
+    sub = &s->subs[i];
+    *out = (sync_subscription_state){
+        .number = sub->user,
+        .in_sync = sub->state == SUB_IN_SYNC,
+        .refused = sub->state == SUB_REFUSED,
+        .peer_lsn = sub->peer_lsn,
+        .documents = sub->documents,
+        .catchup_ms = sub->took_ms,
+    };
+    if (!out->in_sync && !out->refused && sub->since_ms != 0)
+        out->catchup_ms = now_ms - sub->since_ms;
+    return true;
+}
+
+bool sync_session_served(const sync_session *s, size_t i, tako_slice *text,
+                         bool *in_sync)
+{
+    if (i >= s->want_count)
+        return false;
+    *text = tako_slice_of(s->wants[i].text, s->wants[i].text_len);
+    *in_sync = s->wants[i].state == WANT_LIVE;
+    return true;
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+/* SESSION -- replication with one neighbour, as a pure state machine.
+ *
+ * Messages and time in; messages, a deadline and store writes out. It owns no
+ * socket, thread or timer, so two sessions can be run against each other in
+ * one function. docs/protocol.md has every byte; the rules are:
+ *
+ *   - each side tells its subscriptions; the other side catches it up for each
+ *     (catchup.c) and then sends every change to what matches, or until just
+ *     now matched, as cuts: one read snapshot each, applied in one
+ *     transaction (live.c, apply.c);
+ *   - states are merged, so nothing depends on order, and a duplicate costs
+ *     bytes only;
+ *   - what the peer sends is hostile until checked: an error from recv ends
+ *     the session with a reason, never the process.
+ *
+ * All calls come from one thread. A session must not be freed from inside a
+ * host callback. */
+#ifndef TAKO_SYNC_SESSION_H
+#define TAKO_SYNC_SESSION_H
+
+#include "store/store.h"
+
+typedef struct sync_session sync_session;
+
+/* Messages of one lane keep their order; between lanes there is none. */
+typedef enum sync_lane {
+    SYNC_CONTROL,
+    SYNC_LIVE,
+    SYNC_CATCHUP,
+    SYNC_LANES,
+} sync_lane;
+
+#define SYNC_LANE_BIT(lane) (1u << (lane))
+#define SYNC_LANES_ALL      ((1u << SYNC_LANES) - 1u)
+
+/* A compiled predicate of the host's. */
+typedef struct sync_predicate sync_predicate;
+
+typedef enum sync_event {
+    SYNC_EVENT_CAUGHT_UP, /* one of our subscriptions is in sync (number) */
+    SYNC_EVENT_SERVED,    /* one of the peer's is */
+    SYNC_EVENT_REFUSED,   /* the peer cannot serve one of ours; text says why */
+    SYNC_EVENT_ACKED,     /* the peer acknowledged more */
+    SYNC_EVENT_FORGED,    /* one dot with two contents was met */
+    SYNC_EVENT_LOST,      /* a concurrent update was lost to a removal */
+    SYNC_EVENT_RENEWED,   /* the store took a new actor (SYNC.md 1) */
+} sync_event;
+
+typedef struct sync_host {
+    void *ctx;
+
+    /* Locks the writer; NULL while shutting down. */
+    store *(*write_begin)(void *ctx);
+    /* Lets go. lsn: the commit just made, 0 none; the host then owes
+     * sync_session_on_commit to every session, the writing one included (own =
+     * true), in commit order, at once or later. */
+    void (*write_end)(void *ctx, uint64_t lsn);
+
+    /* Compiles a canonical subscription text of the peer's. *collection lives
+     * as long as the predicate. TAKO_INVALID and the like: the subscription is
+     * refused with e as the reason. */
+    tako_err (*predicate_open)(void *ctx, tako_slice text, sync_predicate **out,
+                               tako_slice *collection, tako_errbuf *e);
+    void (*predicate_close)(void *ctx, sync_predicate *p);
+    /* An empty body (a tombstone) never matches. */
+    bool (*predicate_match)(void *ctx, sync_predicate *p, tako_slice id,
+                            tako_slice body);
+
+    /* Something that people or waiting threads want to know. */
+    void (*event)(void *ctx, sync_event event, uint32_t number,
+                  const char *text);
+} sync_host;
+
+typedef struct sync_opts {
+    const tako_env *env;
+    const sync_host *host;
+    store_conn *reader; /* shared between sessions of one thread */
+    crdt_actor actor;
+    const uint8_t *incarnation; /* of the feed, 16 bytes */
+    const uint8_t *digest_key;  /* 16 bytes, the same in the whole mesh */
+} sync_opts;
+
+/* TAKO_NOMEM, or what reading the store says. */
+tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
+                          sync_session **out, tako_errbuf *e);
+void sync_session_free(sync_session *s); /* NULL is a no-op */
+
+/* Adds one of our own subscriptions; text is canonical and copied, number is
+ * the caller's name for it. Before the first sync_session_send it is part of
+ * what the hello announces. TAKO_EXISTS, TAKO_LIMIT, TAKO_INVALID, TAKO_NOMEM */
+tako_err sync_session_subscribe(sync_session *s, uint32_t number,
+                                tako_slice text, tako_errbuf *e);
+tako_err sync_session_unsubscribe(sync_session *s, uint32_t number);
+
+/* One whole message of a lane, borrowed. After any error the session is dead:
+ * only free is allowed. e has the reason, for the log and for sync_bye. */
+tako_err sync_session_recv(sync_session *s, uint64_t now_ms, sync_lane lane,
+                           tako_slice message, tako_errbuf *e);
+
+/* Produces the next message into `out` (emptied first) for one of the lanes
+ * in the set `lanes`; out->len is 0 when there is none. An error ends the
+ * session as in recv. */
+tako_err sync_session_send(sync_session *s, uint64_t now_ms, unsigned lanes,
+                           sync_lane *lane, tako_buf *out, tako_errbuf *e);
+
+/* When to call send again though nothing arrives; UINT64_MAX never. */
+uint64_t sync_session_deadline(const sync_session *s);
+
+/* A commit here, in commit order. own: made by this session's recv. The
+ * changes are borrowed for the call. */
+tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
+                                const store_change *changes, size_t count,
+                                bool own);
+
+/* The peer has acknowledged everything it wants of commits up to this one. */
+uint64_t sync_session_acked(const sync_session *s);
+
+/* The farewell that tells the peer why: a message for the control lane. */
+void sync_bye(tako_buf *out, const char *reason);
+
+/* ---- what is known of it ---------------------------------------------- */
+
+typedef struct sync_counts {
+    uint64_t messages_in, messages_out;
+    uint64_t bytes_in, bytes_out;
+    uint64_t documents_in, documents_out; /* states and deltas */
+    uint64_t deltas_in, deltas_out;
+    uint64_t cuts_in, cuts_out;
+    uint64_t live_bytes_out; /* of cuts */
+    uint64_t needs_in,
+        needs_out; /* documents asked for after a refused delta */
+    uint64_t resyncs;
+    uint32_t dirty;      /* documents to be sent */
+    uint32_t held_bytes; /* of cuts that wait for an answer */
+    bool greeted;        /* the peer's hello is here */
+    crdt_actor peer_actor;
+    uint64_t clock_ahead_ms; /* of the peer against ours, 0 when behind */
+} sync_counts;
+void sync_session_counts(const sync_session *s, sync_counts *out);
+
+typedef struct sync_subscription_state {
+    uint32_t number;
+    bool in_sync;
+    bool refused;
+    uint64_t peer_lsn;   /* in sync with this commit of the peer's */
+    uint64_t documents;  /* received for it while catching up */
+    uint64_t catchup_ms; /* how long that took, or takes so far */
+} sync_subscription_state;
+/* The i-th of our own; false beyond the last. */
+bool sync_session_subscription(const sync_session *s, size_t i, uint64_t now_ms,
+                               sync_subscription_state *out);
+
+/* The i-th of the peer's: its canonical text; false beyond the last. */
+bool sync_session_served(const sync_session *s, size_t i, tako_slice *text,
+                         bool *in_sync);
+
+#endif /* TAKO_SYNC_SESSION_H */

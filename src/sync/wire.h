@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+/* WIRE -- messages and the records inside them. docs/protocol.md has the same
+ * in words.
+ *
+ * A message is one byte of kind and a body. Kinds with SYNC_MSG_OPTIONAL may
+ * be skipped by who does not know them; all others must be known. */
+#ifndef TAKO_SYNC_WIRE_H
+#define TAKO_SYNC_WIRE_H
+
+#include "crdt/delta.h"
+#include "store/store.h"
+#include "sync/dict.h"
+
+#define SYNC_VERSION_MAJOR 1u
+#define SYNC_VERSION_MINOR 0u
+#define SYNC_MSG_OPTIONAL  0x80u
+
+typedef enum sync_msg {
+    SYNC_MSG_HELLO = 1,
+    SYNC_MSG_INTEREST,
+    SYNC_MSG_DROP,
+    SYNC_MSG_REFUSED,
+    SYNC_MSG_BUCKETS,
+    SYNC_MSG_LIST,
+    SYNC_MSG_STATES,
+    SYNC_MSG_CAUGHT_UP,
+    SYNC_MSG_SERVED,
+    SYNC_MSG_CUT,
+    SYNC_MSG_ACK,
+    SYNC_MSG_NEEDS,
+    SYNC_MSG_RESYNC,
+    SYNC_MSG_BYE,
+} sync_msg;
+
+/* Low bits of a record's head; the rest is a slot, or a document reference. */
+typedef enum sync_tag {
+    SYNC_TAG_STATE,
+    SYNC_TAG_DELTA,
+    SYNC_TAG_ACTOR,
+    SYNC_TAG_KEY,
+    SYNC_TAG_COLLECTION,
+} sync_tag;
+
+#define SYNC_TAG_BITS 3u
+
+/* The tables of one lane in one direction. */
+typedef struct sync_names {
+    sync_dict actors, keys, colls, docs;
+    uint64_t ref;   /* the last delta's reference hlc */
+    uint32_t stamp; /* of the running message (sender) */
+} sync_names;
+
+void sync_names_init(sync_names *n, const tako_env *env);
+void sync_names_fini(sync_names *n);
+
+/* ---- sending ------------------------------------------------------------- */
+
+/* What is being written: definitions go to `out` while a record's content is
+ * still in `scratch`, so that they stand before it. */
+typedef struct sync_writer {
+    sync_names *names;
+    tako_buf *out;
+    tako_buf *scratch;
+    uint64_t ref; /* of the running delta */
+} sync_writer;
+
+/* A document as the store has it, to be named on the wire. */
+typedef struct sync_doc_name {
+    uint32_t coll;
+    tako_slice coll_name;
+    int64_t row;
+    tako_slice id;
+} sync_doc_name;
+
+/* Appends a whole state, the stored bytes with session numbers for actors.
+ * remember: give the document a number. TAKO_CORRUPT (meta), TAKO_NOMEM */
+tako_err sync_put_state(sync_writer *w, const sync_doc_name *name,
+                        bool remember, tako_slice meta, tako_slice body);
+
+/* Appends delta(d, base); before may be NULL. The document gets a number. */
+tako_err sync_put_delta(sync_writer *w, const sync_doc_name *name,
+                        const crdt_doc *d, const crdt_context *base,
+                        const crdt_doc *before, const uint8_t sum_key[16]);
+
+/* ---- receiving ----------------------------------------------------------- */
+
+typedef struct sync_record {
+    bool delta;
+    uint32_t coll;   /* slot of the collection's name */
+    tako_slice id;   /* CBOR */
+    tako_slice meta; /* states: rebuilt */
+    tako_slice body; /* states: as sent; deltas: the delta */
+    uint64_t ref;    /* deltas */
+} sync_record;
+
+/* Reads the next record, taking definitions into the tables. What it points
+ * to lives in the message or in `a`. *replaced is set when a slot changed its
+ * meaning. TAKO_NOTFOUND at the end; TAKO_CORRUPT, TAKO_LIMIT, TAKO_NOMEM */
+tako_err sync_get_record(sync_names *n, tako_arena *a, tako_reader *in,
+                         sync_record *out, bool *replaced, tako_errbuf *e);
+
+/* Names for crdt_delta_apply; every dot read joins `seen`, which so becomes
+ * the delta's new context. */
+typedef struct sync_delta_in {
+    sync_names *names;
+    tako_arena *arena;
+    uint64_t ref;
+    crdt_context seen;
+    bool nomem;
+} sync_delta_in;
+void sync_delta_names(sync_delta_in *d, crdt_names_in *out);
+
+/* ---- pieces --------------------------------------------------------------- */
+
+/* An _id: 0 and 16 bytes for a ULID text, else its length and CBOR. get: the
+ * CBOR, in the message or in `a`; empty and failed on bad input. */
+void sync_put_id(tako_buf *out, tako_slice id);
+tako_slice sync_get_id(tako_reader *in, tako_arena *a);
+
+#endif /* TAKO_SYNC_WIRE_H */
