@@ -47,7 +47,7 @@ tako_err query_classify(const tako_env *env, tako_slice text, query_kind *kind,
  * TAKO_LIMIT   statement size, depth, parameters */
 tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
                        query **out, tako_errbuf *e);
-void     query_free(query *q);
+void query_free(query *q);
 query_kind query_kind_of(const query *q);
 /* The collection that a statement is about (the FROM of a SELECT). */
 tako_slice query_collection(const query *q);
@@ -65,7 +65,7 @@ tako_err query_bind(query *q, tako_slice params, tako_errbuf *e);
  * end. Holds a read transaction of its connection until the end, an error, or
  * query_reset. */
 tako_err query_step(query *q, tako_buf *row, tako_errbuf *e);
-void     query_reset(query *q);
+void query_reset(query *q);
 
 /* Everything else but transaction control: runs to its end inside the store's
  * running transaction, atomically (it undoes itself on failure). Appends the
@@ -86,7 +86,7 @@ typedef struct query_predicate query_predicate;
 tako_err query_predicate_new(const tako_env *env, tako_slice text,
                              tako_slice params, query_predicate **out,
                              tako_errbuf *e);
-void     query_predicate_free(query_predicate *p);
+void query_predicate_free(query_predicate *p);
 tako_slice query_predicate_collection(const query_predicate *p);
 /* Canonical text, parameters folded in: equal interests, equal text. */
 tako_slice query_predicate_text(const query_predicate *p);

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+/* CHECK -- what the grammar cannot say: functions and their arguments, where
+ * aggregates may stand, names of result fields, paths that are written. Names
+ * that an ORDER BY, GROUP BY or HAVING takes from the result are replaced by
+ * their expressions here, so that the emitter knows only documents. */
+#ifndef TAKO_QUERY_CHECK_H
+#define TAKO_QUERY_CHECK_H
+
+#include "query/ast.h"
+
+/* TAKO_INVALID, TAKO_LIMIT, TAKO_UNSUPPORTED; p->e has the position. */
+tako_err query_check(query_parse *p);
+
+/* True when the expression holds an aggregate. */
+bool query_has_aggregate(const node *n);
+
+/* The keys of a path from the document's root in the order they are written,
+ * without the alias; false when n is no such path or has over max keys.
+ * Indexes are not allowed. */
+bool query_path_keys(const query_stmt *st, const node *n, tako_slice *keys,
+                     size_t max, size_t *count);
+
+/* The name of a result field. */
+tako_slice query_out_name(const query_parse *p, const node *out);
+
+#endif /* TAKO_QUERY_CHECK_H */

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Conditions: see emit.h. NOT is pushed down to the leaves (true(NOT a) is
+ * false(a), by De Morgan for AND and OR), so that only leaves need to know
+ * what MISSING does to them. */
+#include "query/emit.h"
+
+#include "codec/cbor.h"
+#include "query/value.h"
+
+#define ROW_COLUMN "t0.row"
+
+/* Balanced, because SQLite bounds the depth of its own tree. */
+void emit_joined(emit *e, const node *const *kids, size_t n, const char *op,
+                 void (*one)(emit *e, const node *n))
+{
+    if (n == 1) {
+        one(e, kids[0]);
+        return;
+    }
+    tako_put_u8(&e->sql, '(');
+    emit_joined(e, kids, n / 2, op, one);
+    tako_put_str(&e->sql, op);
+    emit_joined(e, kids + n / 2, n - n / 2, op, one);
+    tako_put_u8(&e->sql, ')');
+}
+
+static void emit_list(emit *e, const node *n, const char *op,
+                      void (*one)(emit *e, const node *n))
+{
+    const node **kids = tako_arena_array(&e->p->arena, n->count, sizeof *kids);
+    size_t i = 0;
+
+    if (kids == NULL) {
+        e->sql.failed = true;
+        return;
+    }
+    for (const node *k = n->first; k != NULL; k = k->next)
+        kids[i++] = k;
+    emit_joined(e, kids, i, op, one);
+}
+
+/* The condition that a value is TQL's true (or false). */
+static void emit_is(emit *e, const node *n, bool want)
+{
+    tako_put_u8(&e->sql, '(');
+    emit_value(e, n);
+    tako_put_str(&e->sql, want ? "=x'f5')" : "=x'f4')");
+}
+
+static void emit_never(emit *e)
+{
+    tako_put_u8(&e->sql, '0');
+}
+
+static bool is_fixed(const node *n)
+{
+    return n->kind == NODE_CONST || n->kind == NODE_PARAM;
+}
+
+/* "tql_rank(L)=K AND " with the rank of c, when L is indexed. */
+static bool emit_rank(emit *e, const node *l, const node *c)
+{
+    if (!emit_is_indexed(e, l))
+        return false;
+    tako_put_str(&e->sql, "tql_rank(");
+    emit_value(e, l);
+    if (c->kind == NODE_CONST) {
+        tako_put_fmt(&e->sql, ")=%d AND ",
+                     value_sql_rank(value_rank_cbor(c->text)));
+    } else {
+        tako_put_str(&e->sql, ")=tql_known_rank(");
+        emit_value(e, c);
+        tako_put_str(&e->sql, ") AND ");
+    }
+    return true;
+}
+
+/* L = c, c a constant or parameter. */
+static void emit_equal(emit *e, const node *l, const node *c)
+{
+    if (e->table != NULL && emit_is_id(e, l)) {
+        emit_row_of(e, c);
+        return;
+    }
+    tako_put_u8(&e->sql, '(');
+    (void)emit_rank(e, l, c);
+    emit_value(e, l);
+    tako_put_u8(&e->sql, '=');
+    if (c->kind == NODE_PARAM)
+        tako_put_str(&e->sql, "tql_known(");
+    emit_value(e, c);
+    tako_put_str(&e->sql, c->kind == NODE_PARAM ? "))" : ")");
+}
+
+static void emit_plain_compare(emit *e, const node *l, compare_op op,
+                               const node *c)
+{
+    static const char *const ops[] = { "=", "<>", "<", "<=", ">", ">=" };
+
+    emit_value(e, l);
+    tako_put_str(&e->sql, ops[op]);
+    emit_value(e, c);
+}
+
+/* L op c for an order; L is a path, c a constant or parameter. */
+static void emit_range(emit *e, const node *l, compare_op op, const node *c)
+{
+    value_rank r =
+        c->kind == NODE_CONST ? value_rank_cbor(c->text) : RANK_MISSING;
+    bool up = op == COMPARE_GT || op == COMPARE_GE;
+
+    tako_put_u8(&e->sql, '(');
+    if (emit_rank(e, l, c)) {
+        emit_plain_compare(e, l, op, c);
+    } else {
+        emit_plain_compare(e, l, op, c);
+        /* The end of the kind; numbers have nothing below them. */
+        if (up || r == RANK_TEXT) {
+            tako_put_str(&e->sql, " AND ");
+            emit_value(e, l);
+            tako_put_str(&e->sql, !up                ? ">=''"
+                                  : r == RANK_NUMBER ? "<''"
+                                                     : "<x''");
+        }
+    }
+    tako_put_u8(&e->sql, ')');
+}
+
+static void emit_compare(emit *e, const node *n, compare_op op)
+{
+    static const char *const names[] = { "eq", "ne", "lt", "le", "gt", "ge" };
+    static const uint8_t turn[] = { COMPARE_EQ, COMPARE_NE, COMPARE_GT,
+                                    COMPARE_GE, COMPARE_LT, COMPARE_LE };
+    const node *l = n->first, *c = n->first->next;
+    value_rank r;
+
+    if (is_fixed(l) && !is_fixed(c)) {
+        const node *t = l;
+
+        l = c;
+        c = t;
+        op = (compare_op)turn[op];
+    }
+    if (is_fixed(c)) {
+        r = c->kind == NODE_CONST ? value_rank_cbor(c->text) : RANK_NUMBER;
+        if (r >= RANK_NULL) {
+            emit_never(e);
+            return;
+        }
+        if (op == COMPARE_EQ) {
+            emit_equal(e, l, c);
+            return;
+        }
+        if (op != COMPARE_NE && emit_is_path(e, l) &&
+            ((c->kind == NODE_CONST && (r == RANK_NUMBER || r == RANK_TEXT)) ||
+             emit_is_indexed(e, l))) {
+            emit_range(e, l, op, c);
+            return;
+        }
+    }
+    tako_put_fmt(&e->sql, "(tql_%s(", names[op]);
+    emit_value(e, l);
+    tako_put_u8(&e->sql, ',');
+    emit_value(e, c);
+    tako_put_str(&e->sql, ")=x'f5')");
+}
+
+/* x BETWEEN a AND b with constants of one simple kind reads x once. */
+static void emit_between(emit *e, const node *n)
+{
+    const node *x = n->first, *a = x->next, *b = a->next;
+    value_rank r;
+
+    if (emit_is_path(e, x) && a->kind == NODE_CONST && b->kind == NODE_CONST) {
+        r = value_rank_cbor(a->text);
+        if (r == value_rank_cbor(b->text) &&
+            (r == RANK_NUMBER || r == RANK_TEXT)) {
+            tako_put_u8(&e->sql, '(');
+            (void)emit_rank(e, x, a);
+            emit_value(e, x);
+            tako_put_str(&e->sql, " BETWEEN ");
+            emit_value(e, a);
+            tako_put_str(&e->sql, " AND ");
+            emit_value(e, b);
+            tako_put_u8(&e->sql, ')');
+            return;
+        }
+    }
+    if (is_fixed(a) && is_fixed(b) && emit_is_path(e, x) &&
+        emit_is_indexed(e, x) &&
+        (a->kind == NODE_PARAM || value_rank_cbor(a->text) < RANK_NULL) &&
+        (b->kind == NODE_PARAM || value_rank_cbor(b->text) < RANK_NULL)) {
+        tako_put_u8(&e->sql, '(');
+        emit_range(e, x, COMPARE_GE, a);
+        tako_put_str(&e->sql, " AND ");
+        emit_range(e, x, COMPARE_LE, b);
+        tako_put_u8(&e->sql, ')');
+        return;
+    }
+    emit_is(e, n, true);
+}
+
+/* ---- IN -------------------------------------------------------------------------- */
+
+/* x IN (constants): *same is the one rank of all, or -1. NULLs are left out,
+ * nothing equals them. False when nothing is left. */
+static bool const_list_kind(tako_slice list, int *same)
+{
+    value_iter it;
+    uint64_t n;
+    bool any = false;
+
+    *same = -1;
+    if (value_rank_cbor(list) != RANK_ARRAY || !value_iter_init(&it, list, &n))
+        return false;
+    while (value_iter_next(&it)) {
+        value_rank r = value_rank_cbor(it.value);
+
+        if (r >= RANK_NULL)
+            continue;
+        if (!any)
+            *same = value_sql_rank(r);
+        else if (*same != value_sql_rank(r))
+            *same = -1;
+        any = true;
+    }
+    return any;
+}
+
+static void emit_in_const(emit *e, const node *x, tako_slice list)
+{
+    value_iter it;
+    uint64_t n;
+    int same;
+    bool first = true;
+
+    if (!const_list_kind(list, &same)) {
+        emit_never(e);
+        return;
+    }
+    tako_put_u8(&e->sql, '(');
+    if (same >= 0 && emit_is_indexed(e, x)) {
+        tako_put_str(&e->sql, "tql_rank(");
+        emit_value(e, x);
+        tako_put_fmt(&e->sql, ")=%d AND ", same);
+    }
+    emit_value(e, x);
+    tako_put_str(&e->sql, " IN (");
+    (void)value_iter_init(&it, list, &n);
+    while (value_iter_next(&it)) {
+        if (value_rank_cbor(it.value) >= RANK_NULL)
+            continue;
+        if (!first)
+            tako_put_u8(&e->sql, ',');
+        first = false;
+        emit_const(e, it.value);
+    }
+    tako_put_str(&e->sql, "))");
+}
+
+static void emit_in_param(emit *e, const node *x, const node *list)
+{
+    bool indexed = emit_is_indexed(e, x);
+
+    tako_put_str(&e->sql, indexed ? "((tql_rank(" : "(");
+    emit_value(e, x);
+    if (indexed) {
+        tako_put_str(&e->sql, "),");
+        emit_value(e, x);
+        tako_put_u8(&e->sql, ')');
+    }
+    tako_put_fmt(&e->sql,
+                 " IN (SELECT %svalue FROM tql_each(?%u) WHERE "
+                 "tql_rank(value)<%d))",
+                 indexed ? "tql_rank(value)," : "", list->count,
+                 (int)RANK_NULL);
+}
+
+static void emit_in(emit *e, const node *n)
+{
+    const node *x = n->first, *list = x->next;
+    bool fixed = list->kind == NODE_ARRAY;
+
+    if (is_fixed(list) && e->table != NULL && emit_is_id(e, x)) {
+        emit_rows_of(e, list);
+        return;
+    }
+    if (list->kind == NODE_CONST) {
+        emit_in_const(e, x, list->text);
+        return;
+    }
+    if (list->kind == NODE_PARAM) {
+        emit_in_param(e, x, list);
+        return;
+    }
+    for (const node *k = list->first; fixed && k != NULL; k = k->next)
+        fixed = is_fixed(k);
+    if (!fixed) {
+        emit_is(e, n, true);
+        return;
+    }
+    tako_put_u8(&e->sql, '(');
+    emit_value(e, x);
+    tako_put_str(&e->sql, " IN (");
+    for (const node *k = list->first; k != NULL; k = k->next) {
+        if (k != list->first)
+            tako_put_u8(&e->sql, ',');
+        tako_put_str(&e->sql, "tql_known(");
+        emit_value(e, k);
+        tako_put_u8(&e->sql, ')');
+    }
+    tako_put_str(&e->sql, "))");
+}
+
+void emit_row_of(emit *e, const node *id)
+{
+    tako_put_fmt(&e->sql,
+                 "(" ROW_COLUMN " IN (SELECT row FROM %s WHERE row=tql_idrow(",
+                 e->table);
+    emit_value(e, id);
+    tako_put_str(&e->sql, ") AND id=tql_idrest(");
+    emit_value(e, id);
+    tako_put_fmt(&e->sql,
+                 ") UNION ALL SELECT row FROM %s WHERE row<0 AND id=tql_idkey(",
+                 e->table);
+    emit_value(e, id);
+    tako_put_str(&e->sql, ")))");
+}
+
+void emit_rows_of(emit *e, const node *list)
+{
+    tako_put_fmt(&e->sql,
+                 "(" ROW_COLUMN
+                 " IN (SELECT coalesce((SELECT k.row FROM %s AS k WHERE "
+                 "k.row=tql_idrow(value) AND k.id=tql_idrest(value)),"
+                 "(SELECT k.row FROM %s AS k WHERE k.row<0 AND "
+                 "k.id=tql_idkey(value))) FROM tql_each(",
+                 e->table, e->table);
+    emit_value(e, list);
+    tako_put_str(&e->sql, ")))");
+}
+
+/* ---- LIKE ------------------------------------------------------------------------- */
+
+/* x LIKE 'prefix...': the strings from the prefix to the next that does not
+ * begin with it, then the pattern itself. */
+static void emit_like(emit *e, const node *n)
+{
+    const node *x = n->first, *pattern = x->next;
+    tako_slice s = pattern->kind == NODE_CONST ? value_content(pattern->text)
+                                               : TAKO_SLICE_NONE;
+    size_t len = 0;
+    node low = { .kind = NODE_CONST };
+    uint8_t *bytes;
+    tako_buf b;
+
+    if (n->op == 0 && pattern->kind == NODE_CONST && emit_is_path(e, x) &&
+        value_rank_cbor(pattern->text) == RANK_TEXT) {
+        while (len < s.len && s.ptr[len] != '%' && s.ptr[len] != '_' &&
+               s.ptr[len] != '\\')
+            len++;
+    }
+    if (len == 0) {
+        emit_is(e, n, true);
+        return;
+    }
+    b = tako_buf_on(e->p->env);
+    cbor_put_text(&b, tako_slice_of(s.ptr, len));
+    low.text = tako_buf_slice(&b);
+    bytes = tako_arena_alloc(&e->p->arena, len);
+    if (b.failed || bytes == NULL) {
+        e->sql.failed = true;
+        tako_buf_fini(&b);
+        return;
+    }
+    memcpy(bytes, s.ptr, len);
+    bytes[len - 1]++; /* at most 0xF4 in UTF-8 */
+    tako_put_u8(&e->sql, '(');
+    (void)emit_rank(e, x, &low);
+    emit_value(e, x);
+    tako_put_str(&e->sql, ">=");
+    emit_value(e, &low);
+    tako_put_str(&e->sql, " AND ");
+    emit_value(e, x);
+    tako_put_str(&e->sql, "<tql_text(");
+    emit_blob(e, tako_slice_of(bytes, len));
+    tako_put_u8(&e->sql, ')');
+    if (!(len + 1 == s.len && s.ptr[len] == '%')) {
+        tako_put_str(&e->sql, " AND ");
+        emit_is(e, n, true);
+    }
+    tako_put_u8(&e->sql, ')');
+    tako_buf_fini(&b);
+}
+
+/* ---- the two conditions --------------------------------------------------------- */
+
+static void emit_test(emit *e, const node *n, bool want)
+{
+    bool missing = n->op == IS_MISSING;
+
+    tako_put_u8(&e->sql, '(');
+    if (want && emit_is_indexed(e, n->first)) {
+        tako_put_str(&e->sql, "tql_rank(");
+        emit_value(e, n->first);
+        tako_put_fmt(&e->sql, ")=%d AND ",
+                     (int)(missing ? RANK_MISSING : RANK_NULL));
+    }
+    emit_value(e, n->first);
+    tako_put_str(&e->sql, want ? " IS " : " IS NOT ");
+    tako_put_str(&e->sql, missing ? "NULL)" : "x'f6')");
+}
+
+static void emit_const_truth(emit *e, const node *n, value_rank want)
+{
+    tako_put_u8(&e->sql, value_rank_cbor(n->text) == want ? '1' : '0');
+}
+
+static bool emit_leaf_true(emit *e, const node *n)
+{
+    if (n->kind == NODE_IN) {
+        emit_in(e, n);
+    } else if (n->kind == NODE_BETWEEN) {
+        emit_between(e, n);
+    } else if (n->kind == NODE_LIKE) {
+        emit_like(e, n);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+void emit_true(emit *e, const node *n)
+{
+    if (n->kind == NODE_CONST) {
+        emit_const_truth(e, n, RANK_TRUE);
+    } else if (n->kind == NODE_AND) {
+        emit_list(e, n, " AND ", emit_true);
+    } else if (n->kind == NODE_OR) {
+        emit_list(e, n, " OR ", emit_true);
+    } else if (n->kind == NODE_NOT) {
+        emit_false(e, n->first);
+    } else if (n->kind == NODE_COMPARE) {
+        emit_compare(e, n, (compare_op)n->op);
+    } else if (n->kind == NODE_IS) {
+        emit_test(e, n, !n->negated);
+    } else if (n->negated || !emit_leaf_true(e, n)) {
+        emit_is(e, n, true);
+    }
+}
+
+void emit_false(emit *e, const node *n)
+{
+    static const uint8_t other[] = { COMPARE_NE, COMPARE_EQ, COMPARE_GE,
+                                     COMPARE_GT, COMPARE_LE, COMPARE_LT };
+
+    if (n->kind == NODE_CONST) {
+        emit_const_truth(e, n, RANK_FALSE);
+    } else if (n->kind == NODE_AND) {
+        emit_list(e, n, " OR ", emit_false);
+    } else if (n->kind == NODE_OR) {
+        emit_list(e, n, " AND ", emit_false);
+    } else if (n->kind == NODE_NOT) {
+        emit_true(e, n->first);
+    } else if (n->kind == NODE_COMPARE) {
+        emit_compare(e, n, (compare_op)other[n->op]);
+    } else if (n->kind == NODE_IS) {
+        emit_test(e, n, n->negated);
+    } else {
+        emit_is(e, n, false);
+    }
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Running statements that write. Each runs inside a savepoint of the store's
+ * transaction, so it happens whole or not at all. UPDATE and DELETE first
+ * find what they touch, and compute all new values from the documents as they
+ * were, then write: a row is never met twice, and no statement reads what it
+ * wrote itself. */
+#include "query/internal.h"
+
+#include "base/check.h"
+#include "query/emit.h"
+
+tako_err query_run_dot(query_run_state *r)
+{
+    if (r->have_dot)
+        return TAKO_OK;
+    TAKO_TRY(store_dot(r->s, &r->dot, r->e));
+    r->have_dot = true;
+    return TAKO_OK;
+}
+
+/* ---- UPDATE and DELETE --------------------------------------------------------- */
+
+/* Appends what one found row needs to `out`: its _id, the new values in the
+ * order of SET (empty: MISSING), a byte per UNSET (1: there is something). */
+static tako_err collect_row(query_run_state *r, tako_buf *out)
+{
+    query *q = r->q;
+    const void *id = sqlite3_column_blob(q->stmt, 1);
+    int column = 2;
+    tako_err err;
+
+    tako_buf_reset(&r->a);
+    err = store_id_encode(
+        sqlite3_column_int64(q->stmt, 0),
+        tako_slice_of(id, (size_t)sqlite3_column_bytes(q->stmt, 1)), &r->a);
+    if (err != TAKO_OK)
+        return tako_fail(r->e, err, "a damaged _id");
+    tako_put_block(out, tako_buf_slice(&r->a));
+    for (size_t i = 0; i < q->sets.count; i++) {
+        tako_buf_reset(&r->a);
+        value_put(&r->a, sqlite3_column_value(q->stmt, column++));
+        tako_put_block(out, tako_buf_slice(&r->a));
+        out->failed = out->failed || r->a.failed;
+    }
+    for (size_t i = 0; i < q->unsets.count; i++)
+        tako_put_u8(out, sqlite3_column_type(q->stmt, column++) != SQLITE_NULL);
+    if (out->failed)
+        return tako_fail(r->e, TAKO_NOMEM, "out of memory");
+    if (out->len > TAKO_COLLECT_BYTES_MAX)
+        return tako_fail(r->e, TAKO_LIMIT,
+                         "the statement touches too much at once (over %u "
+                         "bytes of ids and values); do it in parts",
+                         TAKO_COLLECT_BYTES_MAX);
+    return TAKO_OK;
+}
+
+static tako_err collect(query_run_state *r, tako_buf *out)
+{
+    query *q = r->q;
+    tako_err err = TAKO_OK;
+    int rc;
+
+    while ((rc = sqlite3_step(q->stmt)) == SQLITE_ROW && err == TAKO_OK)
+        err = collect_row(r, out);
+    if (err == TAKO_OK)
+        err = query_sql_error(sqlite3_db_handle(q->stmt), rc, r->e);
+    (void)sqlite3_reset(q->stmt);
+    return err;
+}
+
+tako_err query_set_field(query_run_state *r, crdt_doc *d, crdt_path path,
+                         crdt_type type, tako_slice value)
+{
+    tako_reader in = tako_reader_of(value);
+    cbor_item item;
+    tako_err err;
+
+    if (type == CRDT_COUNTER && r->q->parse.stmt.kind == QUERY_INSERT) {
+        if (!cbor_read(&in, &item) || item.kind != CBOR_INT)
+            return tako_fail(r->e, TAKO_INVALID,
+                             "the counter %.*s starts with a whole number",
+                             (int)path.keys[0].len,
+                             (const char *)path.keys[0].ptr);
+        err = crdt_restart(d, r->dot, path, item.integer, r->e);
+    } else {
+        err = crdt_set(d, r->dot, path, type, value, r->e);
+    }
+    if (err == TAKO_NOMEM)
+        (void)tako_fail(r->e, err, "out of memory");
+    return err;
+}
+
+static tako_err apply(query_run_state *r, crdt_doc *d, const query_op *op)
+{
+    tako_reader in;
+    cbor_item item = { .kind = CBOR_INT };
+
+    if (op->type != CRDT_AUTO && op->type != CRDT_COUNTER)
+        return tako_fail(
+            r->e, TAKO_INVALID, "%.*s is declared another type than COUNTER",
+            (int)op->path.keys[0].len, (const char *)op->path.keys[0].ptr);
+    if (op->value != NULL) {
+        in = tako_reader_of(query_fixed(r->q, op->value));
+        if (in.in.len == 0 || !cbor_read(&in, &item) || item.kind != CBOR_INT)
+            return tako_fail(r->e, TAKO_INVALID,
+                             "a counter moves by whole numbers");
+    }
+    if (op->op == APPLY_RESTART)
+        return crdt_restart(d, r->dot, op->path, item.integer, r->e);
+    return crdt_increment(d, r->dot, op->path, item.integer, r->e);
+}
+
+/* Changes one found document. *touched: something was written. */
+static tako_err change_doc(query_run_state *r, crdt_doc *d, tako_reader *in,
+                           bool *touched)
+{
+    query *q = r->q;
+
+    if (q->parse.stmt.kind == QUERY_DELETE) {
+        *touched = true;
+        return crdt_delete(d, r->dot);
+    }
+    for (size_t i = 0; i < q->applies.count; i++) {
+        *touched = true;
+        TAKO_TRY(apply(r, d, &q->applies.ops[i]));
+    }
+    for (size_t i = 0; i < q->sets.count; i++) {
+        const query_op *op = &q->sets.ops[i];
+        tako_slice value = tako_read_block(in);
+
+        if (value.len == 0)
+            continue;
+        *touched = true;
+        TAKO_TRY(query_set_field(r, d, op->path, op->type, value));
+    }
+    for (size_t i = 0; i < q->unsets.count; i++) {
+        if (tako_read_u8(in) == 0)
+            continue;
+        *touched = true;
+        TAKO_TRY(crdt_unset(d, r->dot, q->unsets.ops[i].path));
+    }
+    return TAKO_OK;
+}
+
+tako_err query_run_change(query_run_state *r)
+{
+    query *q = r->q;
+    tako_buf found = tako_buf_on(q->env);
+    tako_reader in;
+    tako_err err = TAKO_OK;
+
+    if (q->coll != 0)
+        err = collect(r, &found);
+    in = tako_reader_of(tako_buf_slice(&found));
+    while (err == TAKO_OK && tako_reader_left(&in) > 0) {
+        tako_slice id = tako_read_block(&in);
+        crdt_doc *d;
+        bool touched = false;
+
+        err = query_run_dot(r);
+        if (err == TAKO_OK)
+            err = store_edit(r->s, q->coll, id, &d, r->e);
+        if (err == TAKO_OK)
+            err = change_doc(r, d, &in, &touched);
+        if (err == TAKO_OK && touched) {
+            err = store_edit_save(r->s, r->e);
+            tako_put_bytes(r->ids, id);
+            r->count++;
+        }
+    }
+    tako_buf_fini(&found);
+    return err;
+}
+
+/* ---- indexes ----------------------------------------------------------------------- */
+
+static tako_err run_create_index(query_run_state *r)
+{
+    query *q = r->q;
+    query_stmt *st = &q->parse.stmt;
+    tako_buf name = tako_buf_on(q->env);
+    emit m = { .p = &q->parse,
+               .sql = tako_buf_on(q->env),
+               .body = "body",
+               .id = "tql_id(row,id)" };
+    const char *sql;
+    tako_err err = store_coll_create(r->s, st->collection, &q->coll, r->e);
+
+    if (err == TAKO_OK) {
+        q->parse.e = r->e;
+        store_index_sql_name(q->coll, st->index_name, &name);
+        emit_index(&m, q->coll, tako_buf_slice(&name));
+        sql = tako_buf_cstr(&m.sql);
+        err = q->parse.err;
+        q->parse.e = NULL;
+        if (err == TAKO_OK && (m.sql.failed || name.failed))
+            err = tako_fail(r->e, TAKO_NOMEM, "out of memory");
+        if (err == TAKO_OK)
+            err = store_index_create(r->s, q->coll, st->index_name,
+                                     q->parse.text, sql, r->e);
+        if (err == TAKO_EXISTS && st->if_exists)
+            err = TAKO_OK;
+    }
+    tako_buf_fini(&m.sql);
+    tako_buf_fini(&name);
+    return err;
+}
+
+static tako_err run_drop_index(query_run_state *r)
+{
+    query *q = r->q;
+    query_stmt *st = &q->parse.stmt;
+    tako_err err = TAKO_NOTFOUND;
+
+    if (q->coll != 0)
+        err = store_index_drop(r->s, q->coll, st->index_name, r->e);
+    if (err == TAKO_NOTFOUND && st->if_exists)
+        return TAKO_OK;
+    if (err == TAKO_NOTFOUND)
+        return tako_fail(
+            r->e, err, "there is no index %.*s on %.*s",
+            (int)st->index_name.len, (const char *)st->index_name.ptr,
+            (int)st->collection.len, (const char *)st->collection.ptr);
+    return err;
+}
+
+/* ---- all of them ---------------------------------------------------------------------- */
+
+static tako_err run_kind(query_run_state *r)
+{
+    switch (r->q->parse.stmt.kind) {
+    case QUERY_INSERT:
+        return query_run_insert(r);
+    case QUERY_UPDATE:
+    case QUERY_DELETE:
+        return query_run_change(r);
+    case QUERY_CREATE_INDEX:
+        return run_create_index(r);
+    case QUERY_DROP_INDEX:
+        return run_drop_index(r);
+    case QUERY_SELECT:
+    case QUERY_BEGIN:
+    case QUERY_BEGIN_READ_ONLY:
+    case QUERY_COMMIT:
+    case QUERY_ROLLBACK:
+        break;
+    }
+    return TAKO_MISUSE;
+}
+
+tako_err query_run(query *q, store *s, tako_buf *ids, uint64_t *count,
+                   tako_errbuf *e)
+{
+    query_run_state r = { .q = q, .s = s, .ids = ids, .e = e };
+    size_t before = ids->len;
+    tako_err err;
+
+    *count = 0;
+    if (!q->bound)
+        return tako_fail(e, TAKO_INVALID, "the parameters are not bound");
+    r.a = tako_buf_on(q->env);
+    r.b = tako_buf_on(q->env);
+    r.c = tako_buf_on(q->env);
+    TAKO_TRY(store_savepoint(s, e));
+    err = run_kind(&r);
+    if (err == TAKO_OK && ids->failed)
+        err = tako_fail(e, TAKO_NOMEM, "out of memory");
+    if (err == TAKO_OK) {
+        store_savepoint_keep(s);
+        *count = r.count;
+    } else {
+        store_savepoint_undo(s);
+        ids->len = before;
+    }
+    tako_buf_fini(&r.a);
+    tako_buf_fini(&r.b);
+    tako_buf_fini(&r.c);
+    return err;
+}

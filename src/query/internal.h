@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the files of a query share. */
+#ifndef TAKO_QUERY_INTERNAL_H
+#define TAKO_QUERY_INTERNAL_H
+
+#include "query/ast.h"
+#include "query/value.h"
+
+enum {
+    OUT_IS_ID = -1,  /* the _id of the row's columns */
+    OUT_IS_OFF = -2, /* a field of * that is left out */
+};
+
+/* A field of the result, sorted by key. */
+typedef struct query_out {
+    tako_slice key; /* CBOR text */
+    int column;     /* of the SQL, or OUT_IS_... */
+} query_out;
+
+/* A path that is written. */
+typedef struct query_op {
+    crdt_path path;
+    crdt_type type;
+    const node *value; /* APPLY: its number or NULL; else the expression */
+    uint8_t op;        /* APPLY: apply_op */
+    uint32_t pos;
+} query_op;
+
+typedef struct query_ops {
+    query_op *ops;
+    size_t count;
+} query_ops;
+
+struct query {
+    const tako_env *env;
+    store_conn *conn;
+    query_parse parse;
+    uint32_t coll;  /* 0: does not exist */
+    int64_t schema; /* SQLite's schema version when prepared */
+
+    sqlite3_stmt *stmt; /* SELECT; UPDATE and DELETE: what finds the rows */
+    bool bound, done;
+    tako_buf params;  /* the bound map */
+    bool params_flat; /* no value in it is too deep for a document */
+
+    bool star;
+    query_out *outs;
+    size_t out_count;
+
+    query_ops types, sets, unsets, applies;
+    sqlite3_stmt **docs; /* INSERT: per document NULL or its SELECT */
+    size_t doc_count;
+};
+
+tako_err query_sql_error(sqlite3 *db, int rc, tako_errbuf *e);
+tako_err query_sql_prepare(const query *q, tako_buf *sql, bool keep,
+                           sqlite3_stmt **out, tako_errbuf *e);
+/* Binds the parameters of q to a statement. */
+tako_err query_bind_stmt(const query *q, sqlite3_stmt *stmt, tako_errbuf *e);
+/* The bound value of a parameter, or a constant. */
+tako_slice query_fixed(const query *q, const node *n);
+
+/* row.c: plans the fields of the result; appends one row. */
+tako_err query_plan_outs(query *q);
+tako_err query_put_row(const query *q, tako_buf *row);
+
+/* ops.c: the paths of types, sets, unsets and applies. */
+tako_err query_plan_ops(query *q);
+crdt_type query_declared(const query *q, crdt_path path);
+
+/* What a running write statement needs. */
+typedef struct query_run_state {
+    query *q;
+    store *s;
+    tako_buf *ids;
+    uint64_t count;
+    crdt_dot dot;
+    bool have_dot;
+    tako_buf a, b, c; /* scratch */
+    uint8_t ulid[16];
+    bool have_ulid;
+    tako_errbuf *e;
+} query_run_state;
+
+tako_err query_run_insert(query_run_state *r);
+tako_err query_run_change(query_run_state *r); /* UPDATE and DELETE */
+tako_err query_run_dot(query_run_state *r);
+/* Writes one value of a declared or undeclared type. */
+tako_err query_set_field(query_run_state *r, crdt_doc *d, crdt_path path,
+                         crdt_type type, tako_slice value);
+
+#endif /* TAKO_QUERY_INTERNAL_H */

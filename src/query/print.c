@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See print.h. Recursion is bounded by the parser's depth limit. Values print
+ * as JSON, which TQL reads back; what JSON cannot say (bytes) is printed as
+ * a hexadecimal text in deserialize_json, and MISSING as itself. */
+#include "query/print.h"
+
+#include <stdlib.h>
+
+#include "codec/json.h"
+#include "query/value.h"
+
+static tako_err print(const query_parse *p, const node *n, tako_buf *out);
+
+static void put_name(tako_buf *out, tako_slice name)
+{
+    tako_put_u8(out, '`');
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.ptr[i] == '`')
+            tako_put_u8(out, '`');
+        tako_put_u8(out, name.ptr[i]);
+    }
+    tako_put_u8(out, '`');
+}
+
+static bool holds_bytes(tako_slice v)
+{
+    value_iter it;
+    uint64_t n;
+
+    /* Values are at most TAKO_JSON_DEPTH_MAX deep: query_bind's contract. */
+    if (value_rank_cbor(v) == RANK_BYTES)
+        return true;
+    if (!value_iter_init(&it, v, &n))
+        return false;
+    while (value_iter_next(&it)) {
+        if (holds_bytes(it.value))
+            return true;
+    }
+    return false;
+}
+
+static tako_err put_const(const query_parse *p, tako_slice v, tako_buf *out)
+{
+    tako_buf text;
+    tako_err err;
+
+    if (v.len == 0) {
+        tako_put_str(out, "MISSING");
+        return TAKO_OK;
+    }
+    if (!holds_bytes(v))
+        return json_from_cbor(v, out);
+    text = tako_buf_on(p->env);
+    err = json_from_cbor(v, &text);
+    if (err == TAKO_OK) {
+        tako_put_str(out, "deserialize_json(");
+        json_put_string(out, tako_buf_slice(&text));
+        tako_put_u8(out, ')');
+    }
+    tako_buf_fini(&text);
+    return err;
+}
+
+/* Kids separated by `between`; sorted when asked, equal ones once. */
+static tako_err put_list(const query_parse *p, const node *first,
+                         const char *between, tako_buf *out)
+{
+    for (const node *k = first; k != NULL; k = k->next) {
+        if (k != first)
+            tako_put_str(out, between);
+        TAKO_TRY(print(p, k, out));
+    }
+    return TAKO_OK;
+}
+
+static int text_cmp(const void *a, const void *b)
+{
+    const tako_slice *x = a;
+    const tako_slice *y = b;
+
+    return tako_slice_cmp(*x, *y);
+}
+
+static tako_err put_sorted(const query_parse *p, const node *n,
+                           const char *between, tako_buf *out)
+{
+    tako_arena arena = tako_arena_on(p->env);
+    tako_slice *texts = tako_arena_array(&arena, n->count, sizeof *texts);
+    tako_buf one = tako_buf_on(p->env);
+    size_t i = 0, put = 0;
+    tako_err err = texts == NULL ? TAKO_NOMEM : TAKO_OK;
+
+    for (const node *k = n->first; k != NULL && err == TAKO_OK; k = k->next) {
+        tako_buf_reset(&one);
+        err = print(p, k, &one);
+        if (err == TAKO_OK && one.failed)
+            err = TAKO_NOMEM;
+        if (err == TAKO_OK) {
+            texts[i] = tako_arena_copy(&arena, tako_buf_slice(&one));
+            err = texts[i++].ptr == NULL ? TAKO_NOMEM : TAKO_OK;
+        }
+    }
+    if (err == TAKO_OK) {
+        qsort(texts, i, sizeof *texts, text_cmp);
+        for (size_t k = 0; k < i; k++) {
+            if (k > 0 && tako_slice_eq(texts[k - 1], texts[k]))
+                continue;
+            if (put++ > 0)
+                tako_put_str(out, between);
+            tako_put_bytes(out, texts[k]);
+        }
+    }
+    tako_buf_fini(&one);
+    tako_arena_fini(&arena);
+    return err;
+}
+
+static tako_err put_compare(const query_parse *p, const node *n, tako_buf *out)
+{
+    static const char *const names[] = { "=", "!=", "<", "<=", ">", ">=" };
+    static const uint8_t turn[] = { COMPARE_EQ, COMPARE_NE, COMPARE_GT,
+                                    COMPARE_GE, COMPARE_LT, COMPARE_LE };
+    const node *a = n->first, *b = a->next;
+    uint8_t op = n->op;
+
+    if (a->kind == NODE_CONST && b->kind != NODE_CONST) {
+        const node *t = a;
+
+        a = b;
+        b = t;
+        op = turn[op];
+    }
+    TAKO_TRY(print(p, a, out));
+    tako_put_str(out, names[op]);
+    return print(p, b, out);
+}
+
+static tako_err put_infix(const query_parse *p, const node *n, const char *op,
+                          tako_buf *out)
+{
+    TAKO_TRY(print(p, n->first, out));
+    if (n->negated)
+        tako_put_str(out, " NOT");
+    tako_put_str(out, op);
+    if (n->kind == NODE_IN && n->first->next->kind == NODE_CALL) {
+        /* any other unit stands without parentheses */
+        return print(p, n->first->next, out);
+    }
+    return print(p, n->first->next, out);
+}
+
+static tako_err put_case(const query_parse *p, const node *n, tako_buf *out)
+{
+    const node *k = n->first;
+    uint32_t left = n->count;
+
+    tako_put_str(out, "CASE ");
+    if (n->op == 1) {
+        TAKO_TRY(print(p, k, out));
+        k = k->next;
+        left--;
+    }
+    for (; left >= 2; left -= 2) {
+        tako_put_str(out, " WHEN ");
+        TAKO_TRY(print(p, k, out));
+        tako_put_str(out, " THEN ");
+        TAKO_TRY(print(p, k->next, out));
+        k = k->next->next;
+    }
+    if (n->op2) {
+        tako_put_str(out, " ELSE ");
+        TAKO_TRY(print(p, k, out));
+    }
+    tako_put_str(out, " END");
+    return TAKO_OK;
+}
+
+/* Names: without the alias; what begins with it is a path of the document. */
+static tako_err put_path(const query_parse *p, const node *n, tako_buf *out)
+{
+    const node *of = n->first;
+
+    if (n->kind == NODE_NAME) {
+        bool document = tako_slice_eq(n->text, p->stmt.alias);
+
+        put_name(out, document ? p->stmt.collection : n->text);
+        /* A field called as the collection, which an alias had made plain. */
+        if (!document && tako_slice_eq(n->text, p->stmt.collection)) {
+            tako_put_u8(out, '.');
+            put_name(out, n->text);
+        }
+        return TAKO_OK;
+    }
+    if (of->kind == NODE_NAME && tako_slice_eq(of->text, p->stmt.alias) &&
+        !tako_slice_eq(n->text, p->stmt.collection)) {
+        put_name(out, n->text);
+        return TAKO_OK;
+    }
+    TAKO_TRY(print(p, of, out));
+    tako_put_u8(out, '.');
+    put_name(out, n->text);
+    return TAKO_OK;
+}
+
+static tako_err put_operator(const query_parse *p, const node *n, tako_buf *out)
+{
+    static const char *const ariths[] = { "+", "-", "*", "/", "%", "||" };
+
+    switch (n->kind) {
+    case NODE_NOT:
+        tako_put_str(out, "NOT ");
+        return print(p, n->first, out);
+    case NODE_NEG:
+        tako_put_str(out, "-");
+        return print(p, n->first, out);
+    case NODE_AND:
+        return put_sorted(p, n, " AND ", out);
+    case NODE_OR:
+        return put_sorted(p, n, " OR ", out);
+    case NODE_COMPARE:
+        return put_compare(p, n, out);
+    case NODE_ARITH:
+        return put_infix(p, n, ariths[n->op], out);
+    case NODE_IN:
+        return put_infix(p, n, " IN ", out);
+    case NODE_LIKE:
+        return put_infix(p, n, n->op ? " ILIKE " : " LIKE ", out);
+    case NODE_IS:
+        TAKO_TRY(print(p, n->first, out));
+        tako_put_str(out, n->negated ? " IS NOT " : " IS ");
+        tako_put_str(out, n->op == IS_NULL ? "NULL" : "MISSING");
+        return TAKO_OK;
+    case NODE_BETWEEN:
+        TAKO_TRY(print(p, n->first, out));
+        tako_put_str(out, n->negated ? " NOT BETWEEN " : " BETWEEN ");
+        return put_list(p, n->first->next, " AND ", out);
+    case NODE_CONST:
+    case NODE_PARAM:
+    case NODE_NAME:
+    case NODE_FIELD:
+    case NODE_INDEX:
+    case NODE_SLICE:
+    case NODE_CASE:
+    case NODE_CALL:
+    case NODE_ARRAY:
+    case NODE_OBJECT:
+    case NODE_PAIR:
+    case NODE_OUT:
+    case NODE_ORDER:
+    case NODE_TYPE:
+    case NODE_SET:
+    case NODE_UNSET:
+    case NODE_APPLY:
+    case NODE_LIST:
+        break;
+    }
+    return TAKO_INVALID;
+}
+
+static tako_err print_operator(const query_parse *p, const node *n,
+                               tako_buf *out)
+{
+    tako_put_u8(out, '(');
+    TAKO_TRY(put_operator(p, n, out));
+    tako_put_u8(out, ')');
+    return TAKO_OK;
+}
+
+static tako_err print_index(const query_parse *p, const node *n, tako_buf *out)
+{
+    const node *k = n->first;
+
+    TAKO_TRY(print(p, k, out));
+    tako_put_u8(out, '[');
+    TAKO_TRY(print(p, k->next, out));
+    if (n->kind == NODE_SLICE) {
+        tako_put_str(out, " : ");
+        if (k->next->next != NULL)
+            TAKO_TRY(print(p, k->next->next, out));
+    }
+    tako_put_u8(out, ']');
+    return TAKO_OK;
+}
+
+static tako_err print(const query_parse *p, const node *n, tako_buf *out)
+{
+    switch (n->kind) {
+    case NODE_CONST:
+        return put_const(p, n->text, out);
+    case NODE_PARAM:
+        tako_put_u8(out, ':');
+        tako_put_bytes(out, n->text);
+        return TAKO_OK;
+    case NODE_NAME:
+    case NODE_FIELD:
+        return put_path(p, n, out);
+    case NODE_INDEX:
+    case NODE_SLICE:
+        return print_index(p, n, out);
+    case NODE_CASE:
+        return put_case(p, n, out);
+    case NODE_CALL:
+        tako_put_bytes(out, n->text);
+        tako_put_u8(out, '(');
+        TAKO_TRY(put_list(p, n->first, ",", out));
+        tako_put_u8(out, ')');
+        return TAKO_OK;
+    case NODE_ARRAY:
+        tako_put_u8(out, '[');
+        TAKO_TRY(put_list(p, n->first, ",", out));
+        tako_put_u8(out, ']');
+        return TAKO_OK;
+    case NODE_OBJECT:
+        tako_put_u8(out, '{');
+        TAKO_TRY(put_list(p, n->first, ",", out));
+        tako_put_u8(out, '}');
+        return TAKO_OK;
+    case NODE_PAIR:
+        json_put_string(out, n->text);
+        tako_put_u8(out, ':');
+        return print(p, n->first, out);
+    case NODE_NOT:
+    case NODE_NEG:
+    case NODE_AND:
+    case NODE_OR:
+    case NODE_COMPARE:
+    case NODE_ARITH:
+    case NODE_IS:
+    case NODE_IN:
+    case NODE_BETWEEN:
+    case NODE_LIKE:
+        return print_operator(p, n, out);
+    case NODE_OUT:
+    case NODE_ORDER:
+    case NODE_TYPE:
+    case NODE_SET:
+    case NODE_UNSET:
+    case NODE_APPLY:
+    case NODE_LIST:
+        break;
+    }
+    return TAKO_INVALID;
+}
+
+tako_err query_print(const query_parse *p, tako_buf *out)
+{
+    tako_put_str(out, "SELECT * FROM ");
+    put_name(out, p->stmt.collection);
+    if (p->stmt.where != NULL) {
+        tako_put_str(out, " WHERE ");
+        TAKO_TRY(print(p, p->stmt.where, out));
+    }
+    return out->failed ? TAKO_NOMEM : TAKO_OK;
+}

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Walking encoded maps is the hot loop of every scan. Keys are stored in
+ * order of their encodings (RFC 8949 section 4.2.1), so a path is kept as the
+ * encodings of its keys: a comparison is one memcmp, a search stops at the
+ * first greater key, and values in between are stepped over by their heads
+ * with a counter of open items instead of a stack. */
+#include "query/value.h"
+
+#include <math.h>
+
+value_rank value_rank_cbor(tako_slice v)
+{
+    if (v.len == 0)
+        return RANK_MISSING;
+    switch (v.ptr[0] >> 5) {
+    case 0:
+    case 1:
+        return RANK_NUMBER;
+    case 2:
+        return RANK_BYTES;
+    case 3:
+        return RANK_TEXT;
+    case 4:
+        return RANK_ARRAY;
+    case 5:
+        return RANK_OBJECT;
+    case 7:
+        break;
+    default:
+        return RANK_MISSING;
+    }
+    switch (v.ptr[0]) {
+    case VALUE_FALSE:
+        return RANK_FALSE;
+    case VALUE_TRUE:
+        return RANK_TRUE;
+    case VALUE_NULL:
+        return RANK_NULL;
+    case 0xF9:
+    case 0xFA:
+    case 0xFB:
+        return RANK_NUMBER;
+    default:
+        return RANK_MISSING;
+    }
+}
+
+tako_slice value_blob(sqlite3_value *v)
+{
+    const void *p;
+
+    if (sqlite3_value_type(v) != SQLITE_BLOB)
+        return TAKO_SLICE_NONE;
+    p = sqlite3_value_blob(v);
+    return tako_slice_of(p, p == NULL ? 0 : (size_t)sqlite3_value_bytes(v));
+}
+
+tako_slice value_text(sqlite3_value *v)
+{
+    const void *p = sqlite3_value_text(v);
+
+    return tako_slice_of(p, p == NULL ? 0 : (size_t)sqlite3_value_bytes(v));
+}
+
+value_rank value_rank_of(sqlite3_value *v)
+{
+    switch (sqlite3_value_type(v)) {
+    case SQLITE_INTEGER:
+    case SQLITE_FLOAT:
+        return RANK_NUMBER;
+    case SQLITE_TEXT:
+        return RANK_TEXT;
+    case SQLITE_BLOB:
+        return value_rank_cbor(value_blob(v));
+    default:
+        return RANK_MISSING;
+    }
+}
+
+/* An integer against a float, exactly. */
+static int compare_mixed(int64_t i, double r)
+{
+    int64_t whole;
+    double back;
+
+    if (r < -9223372036854775808.0)
+        return 1;
+    if (r >= 9223372036854775808.0)
+        return -1;
+    whole = (int64_t)r;
+    if (i != whole)
+        return i < whole ? -1 : 1;
+    back = (double)whole;
+    return back < r ? -1 : back > r;
+}
+
+static int compare_numbers(sqlite3_value *a, sqlite3_value *b)
+{
+    bool ai = sqlite3_value_type(a) == SQLITE_INTEGER;
+    bool bi = sqlite3_value_type(b) == SQLITE_INTEGER;
+    double x, y;
+
+    if (ai && bi) {
+        int64_t m = sqlite3_value_int64(a), n = sqlite3_value_int64(b);
+
+        return m < n ? -1 : m > n;
+    }
+    if (ai)
+        return compare_mixed(sqlite3_value_int64(a), sqlite3_value_double(b));
+    if (bi)
+        return -compare_mixed(sqlite3_value_int64(b), sqlite3_value_double(a));
+    x = sqlite3_value_double(a);
+    y = sqlite3_value_double(b);
+    return x < y ? -1 : x > y;
+}
+
+int value_compare(sqlite3_value *a, sqlite3_value *b)
+{
+    value_rank x = value_rank_of(a), y = value_rank_of(b);
+
+    if (x != y)
+        return x < y ? -1 : 1;
+    if (x == RANK_NUMBER)
+        return compare_numbers(a, b);
+    if (x == RANK_TEXT)
+        return tako_slice_cmp(value_text(a), value_text(b));
+    if (x == RANK_MISSING)
+        return 0;
+    return tako_slice_cmp(value_blob(a), value_blob(b));
+}
+
+void value_put(tako_buf *out, sqlite3_value *v)
+{
+    double d;
+
+    switch (sqlite3_value_type(v)) {
+    case SQLITE_INTEGER:
+        cbor_put_int(out, sqlite3_value_int64(v));
+        break;
+    case SQLITE_FLOAT:
+        d = sqlite3_value_double(v);
+        if (isfinite(d))
+            cbor_put_float(out, d);
+        break;
+    case SQLITE_TEXT:
+        cbor_put_text(out, value_text(v));
+        break;
+    case SQLITE_BLOB:
+        tako_put_bytes(out, value_blob(v));
+        break;
+    default:
+        break;
+    }
+}
+
+void value_result_bool(sqlite3_context *ctx, bool v)
+{
+    sqlite3_result_blob(ctx, v ? "\xF5" : "\xF4", 1, SQLITE_STATIC);
+}
+
+void value_result_buf(sqlite3_context *ctx, const tako_buf *b)
+{
+    if (b->failed)
+        sqlite3_result_error_nomem(ctx);
+    else if (b->len > TAKO_ROW_BYTES_MAX)
+        sqlite3_result_error_toobig(ctx);
+    else
+        sqlite3_result_blob(ctx, b->ptr, (int)b->len, SQLITE_TRANSIENT);
+}
+
+void value_result(sqlite3_context *ctx, tako_slice cbor)
+{
+    tako_reader r;
+    cbor_item item;
+
+    if (cbor.len == 0)
+        return;
+    if (cbor.ptr[0] < 0x18) { /* small whole numbers */
+        sqlite3_result_int(ctx, cbor.ptr[0]);
+        return;
+    }
+    switch (value_rank_cbor(cbor)) {
+    case RANK_NUMBER:
+    case RANK_TEXT:
+        r = tako_reader_of(cbor);
+        if (!cbor_read(&r, &item))
+            return;
+        if (item.kind == CBOR_TEXT)
+            sqlite3_result_text(ctx, (const char *)item.str.ptr,
+                                (int)item.str.len, SQLITE_TRANSIENT);
+        else if (item.kind == CBOR_INT)
+            sqlite3_result_int64(ctx, item.integer);
+        else
+            sqlite3_result_double(ctx, item.real);
+        return;
+    case RANK_FALSE:
+    case RANK_TRUE:
+    case RANK_NULL:
+    case RANK_BYTES:
+    case RANK_ARRAY:
+    case RANK_OBJECT:
+        sqlite3_result_blob(ctx, cbor.ptr, (int)cbor.len, SQLITE_TRANSIENT);
+        return;
+    case RANK_MISSING:
+        return;
+    }
+}
+
+int value_bind(sqlite3_stmt *stmt, int index, tako_slice cbor)
+{
+    tako_reader r = tako_reader_of(cbor);
+    cbor_item item;
+
+    switch (value_rank_cbor(cbor)) {
+    case RANK_NUMBER:
+    case RANK_TEXT:
+        if (!cbor_read(&r, &item))
+            return SQLITE_MISUSE;
+        if (item.kind == CBOR_TEXT)
+            return sqlite3_bind_text(
+                stmt, index, item.str.len > 0 ? (const char *)item.str.ptr : "",
+                (int)item.str.len, SQLITE_STATIC);
+        if (item.kind == CBOR_INT)
+            return sqlite3_bind_int64(stmt, index, item.integer);
+        return sqlite3_bind_double(stmt, index, item.real);
+    case RANK_FALSE:
+    case RANK_TRUE:
+    case RANK_NULL:
+    case RANK_BYTES:
+    case RANK_ARRAY:
+    case RANK_OBJECT:
+        return sqlite3_bind_blob(stmt, index, cbor.ptr, (int)cbor.len,
+                                 SQLITE_STATIC);
+    case RANK_MISSING:
+        break;
+    }
+    return sqlite3_bind_null(stmt, index);
+}
+
+/* ---- walking ---------------------------------------------------------------- */
+
+/* Reads a head: sets *n to its argument and returns what follows it; NULL at
+ * the end or for an indefinite length. */
+const uint8_t *value_head(const uint8_t *p, const uint8_t *end, uint64_t *n)
+{
+    unsigned info, bytes;
+    uint64_t v = 0;
+
+    if (p >= end)
+        return NULL;
+    info = *p++ & 0x1Fu;
+    if (info < 24) {
+        *n = info;
+        return p;
+    }
+    if (info > 27)
+        return NULL;
+    bytes = 1u << (info - 24);
+    if ((size_t)(end - p) < bytes)
+        return NULL;
+    for (unsigned i = 0; i < bytes; i++)
+        v = v << 8 | p[i];
+    *n = v;
+    return p + bytes;
+}
+
+const uint8_t *value_skip(const uint8_t *p, const uint8_t *end)
+{
+    uint64_t open = 1, n;
+
+    do {
+        unsigned major;
+
+        if (p >= end)
+            return NULL;
+        major = *p >> 5;
+        p = value_head(p, end, &n);
+        if (p == NULL)
+            return NULL;
+        open--;
+        if (major == 2 || major == 3) {
+            if (n > (uint64_t)(end - p))
+                return NULL;
+            p += n;
+        } else if (major == 4 || major == 5) {
+            /* Each item takes a byte, so more than is left is a lie. */
+            if (n > (uint64_t)(end - p))
+                return NULL;
+            open += major == 5 ? 2 * n : n;
+        }
+    } while (open > 0);
+    return p;
+}
+
+/* The value of a key (as its encoding) in the map at p. */
+static const uint8_t *find_key(const uint8_t *p, const uint8_t *end,
+                               const uint8_t *key, size_t len)
+{
+    uint64_t n, klen;
+
+    if (p >= end || *p >> 5 != 5 || (p = value_head(p, end, &n)) == NULL)
+        return NULL;
+    for (; n > 0; n--) {
+        const uint8_t *at = p;
+
+        p = value_head(p, end, &klen);
+        if (p == NULL || klen > (uint64_t)(end - p))
+            return NULL;
+        p += klen;
+        if (*at >= *key) {
+            size_t have = (size_t)(p - at);
+            int c = *at > *key ? 1 : memcmp(at, key, have < len ? have : len);
+
+            if (c == 0 && have == len)
+                return p < end ? p : NULL;
+            if (c > 0)
+                return NULL;
+        }
+        p = value_skip(p, end);
+        if (p == NULL)
+            return NULL;
+    }
+    return NULL;
+}
+
+static const uint8_t *find_index(const uint8_t *p, const uint8_t *end,
+                                 int64_t index)
+{
+    uint64_t n, skip;
+
+    if (p >= end || *p >> 5 != 4 || (p = value_head(p, end, &n)) == NULL)
+        return NULL;
+    if (index < 0) {
+        skip = (uint64_t)(-(index + 1)) + 1;
+        if (skip > n)
+            return NULL;
+        skip = n - skip;
+    } else {
+        skip = (uint64_t)index;
+        if (skip >= n)
+            return NULL;
+    }
+    while (skip-- > 0) {
+        p = value_skip(p, end);
+        if (p == NULL)
+            return NULL;
+    }
+    return p;
+}
+
+tako_slice value_at(tako_slice array, int64_t index)
+{
+    const uint8_t *end = array.ptr + array.len, *p, *q;
+
+    if (array.len == 0)
+        return TAKO_SLICE_NONE;
+    p = find_index(array.ptr, end, index);
+    q = p == NULL ? NULL : value_skip(p, end);
+    return q == NULL ? TAKO_SLICE_NONE : tako_slice_of(p, (size_t)(q - p));
+}
+
+tako_slice value_get(tako_slice v, tako_slice path)
+{
+    const uint8_t *p = v.ptr, *end = v.ptr + v.len;
+    const uint8_t *k = path.ptr, *kend = path.ptr + path.len;
+
+    if (v.len == 0)
+        return TAKO_SLICE_NONE;
+    while (k < kend && p != NULL) {
+        uint64_t n;
+        const uint8_t *content = value_head(k, kend, &n);
+
+        if (content == NULL)
+            return TAKO_SLICE_NONE;
+        if (*k >> 5 == 3) {
+            if (n > (uint64_t)(kend - content))
+                return TAKO_SLICE_NONE;
+            p = find_key(p, end, k, (size_t)(content - k) + (size_t)n);
+            k = content + n;
+        } else {
+            if (n > INT64_MAX)
+                return TAKO_SLICE_NONE;
+            p = find_index(p, end, *k >> 5 == 1 ? -1 - (int64_t)n : (int64_t)n);
+            k = content;
+        }
+    }
+    if (p == NULL)
+        return TAKO_SLICE_NONE;
+    kend = value_skip(p, end);
+    return kend == NULL ? TAKO_SLICE_NONE
+                        : tako_slice_of(p, (size_t)(kend - p));
+}
+
+bool value_iter_init(value_iter *it, tako_slice v, uint64_t *count)
+{
+    memset(it, 0, sizeof *it);
+    if (v.len == 0 || (v.ptr[0] >> 5 != 4 && v.ptr[0] >> 5 != 5))
+        return false;
+    it->end = v.ptr + v.len;
+    it->p = value_head(v.ptr, it->end, &it->left);
+    if (it->p == NULL || it->left > v.len)
+        return false;
+    *count = it->left;
+    if (v.ptr[0] >> 5 == 5)
+        it->key = tako_slice_of(it->p, 0); /* not NULL: a map */
+    return true;
+}
+
+bool value_iter_next(value_iter *it)
+{
+    const uint8_t *q;
+
+    if (it->left == 0)
+        return false;
+    it->left--;
+    if (it->key.ptr != NULL) {
+        q = value_skip(it->p, it->end);
+        if (q == NULL)
+            return false;
+        it->key = tako_slice_of(it->p, (size_t)(q - it->p));
+        it->p = q;
+    }
+    q = value_skip(it->p, it->end);
+    if (q == NULL)
+        return false;
+    it->value = tako_slice_of(it->p, (size_t)(q - it->p));
+    it->p = q;
+    return true;
+}
+
+tako_slice value_content(tako_slice text)
+{
+    uint64_t n;
+    const uint8_t *end = text.ptr + text.len;
+    const uint8_t *p = text.len == 0 ? NULL : value_head(text.ptr, end, &n);
+
+    if (p == NULL || n > (uint64_t)(end - p))
+        return TAKO_SLICE_NONE;
+    return tako_slice_of(p, (size_t)n);
+}
