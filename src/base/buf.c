@@ -17,7 +17,7 @@ void tako_buf_fini(tako_buf *b)
 bool tako_buf_grow(tako_buf *b, size_t n)
 {
     size_t cap = b->cap < BUF_CAP_MIN ? BUF_CAP_MIN : b->cap;
-    void  *p;
+    void *p;
 
     if (b->failed)
         return false;
@@ -63,7 +63,7 @@ void tako_put_block(tako_buf *b, tako_slice s)
 void tako_put_fmt(tako_buf *b, const char *fmt, ...)
 {
     va_list ap;
-    int     n;
+    int n;
 
     va_start(ap, fmt);
     n = vsnprintf(NULL, 0, fmt, ap);

@@ -31,11 +31,11 @@ typedef enum cbor_kind {
 /* One item's head. For arrays `count` elements follow, for maps `count`
  * pairs; for text and bytes `str` is the content. */
 typedef struct cbor_item {
-    cbor_kind  kind;
-    bool       boolean;
-    int64_t    integer;
-    double     real;
-    uint64_t   count;
+    cbor_kind kind;
+    bool boolean;
+    int64_t integer;
+    double real;
+    uint64_t count;
     tako_slice str;
 } cbor_item;
 

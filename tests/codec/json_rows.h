@@ -8,7 +8,7 @@
 
 typedef struct json_row {
     const char *text;
-    size_t      len;
+    size_t len;
     const char *print; /* NULL: refused */
 } json_row;
 
