@@ -77,7 +77,7 @@ static void signed_put_head(signed_bytes *s, uint8_t major, size_t n)
     size_t len = n < 24 ? 1 : n < 256 ? 2 : 3;
 
     TAKO_ASSERT(n < 65536);
-    head[0] = (uint8_t)(major << 5 | (len == 1 ? n : 22 + len));
+    head[0] = (uint8_t)((unsigned)major << 5 | (len == 1 ? n : 22 + len));
     head[1] = (uint8_t)(len == 3 ? n >> 8 : n);
     head[2] = (uint8_t)n;
     signed_put(s, head, len);
