@@ -376,7 +376,8 @@ static bool births_fit(const crdt_doc *d, const crdt_doc *x)
 
 static tako_err apply(crdt_doc *d, const parser *p, unsigned flags,
                       uint64_t sum, const uint8_t sum_key[16],
-                      crdt_delta_result *result, crdt_merge_info *info)
+                      crdt_delta_result *result, crdt_merge_info *info,
+                      tako_errbuf *e)
 {
     const crdt_doc *x = p->x;
     bool all = (flags & DELTA_ALL) != 0;
@@ -388,6 +389,8 @@ static tako_err apply(crdt_doc *d, const parser *p, unsigned flags,
     *result = CRDT_DELTA_NEEDS;
     if (!crdt_context_covers(&d->context, &p->base))
         return TAKO_OK;
+    if (!births_fit(d, x))
+        return tako_fail(e, TAKO_CORRUPT, "delta of a life without a birth");
     if ((flags & DELTA_SUM) == 0) {
         TAKO_TRY(crdt_merge_beyond(d, x, &p->base, all, info));
         *result = CRDT_DELTA_APPLIED;
@@ -421,9 +424,7 @@ tako_err crdt_delta_apply(crdt_doc *d, tako_reader *in,
         return p.nomem ? TAKO_NOMEM
                        : tako_fail(e, TAKO_CORRUPT,
                                    "malformed delta, near byte %zu", in->pos);
-    if (!births_fit(d, p.x))
-        return tako_fail(e, TAKO_CORRUPT, "delta of a life without a birth");
-    return apply(d, &p, flags, sum, sum_key, result, info);
+    return apply(d, &p, flags, sum, sum_key, result, info, e);
 }
 
 /* ---- plain names ------------------------------------------------------- */

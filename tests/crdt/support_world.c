@@ -9,7 +9,7 @@
 #include "crdt/tree.h"
 
 #define HLC_START CRDT_HLC_OF_MS(1700000000000u)
-#define SECOND CRDT_HLC_OF_MS(1000u)
+#define SECOND    CRDT_HLC_OF_MS(1000u)
 
 const uint8_t world_key[16] = "sixteen for sums";
 
@@ -167,7 +167,7 @@ static const sample SAMPLES[] = {
     { "{\"b\":{},\"c\":[]}", CBOR("\xa2\x61\x62\xa0\x61\x63\x80") },
 };
 #define SAMPLE_COUNT (sizeof SAMPLES / sizeof SAMPLES[0])
-#define FIRST_MAP 6u
+#define FIRST_MAP    6u
 
 static crdt_path random_path(world *w, tako_slice keys[3], char *text)
 {

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define SNAPSHOTS 48
+#define SNAPSHOTS           48
 #define TRIPLES_PER_HISTORY 64
 
 typedef struct states {
@@ -85,8 +85,7 @@ static void check_triple(world *w, uint64_t seed, const crdt_doc *a,
 static void test_laws__hold_for_random_triples(void **state)
 {
     const char *text = getenv("TAKO_TEST_TRIPLES");
-    unsigned long triples =
-        text != NULL ? strtoul(text, NULL, 10) : 1000000;
+    unsigned long triples = text != NULL ? strtoul(text, NULL, 10) : 1000000;
     uint64_t seed = test_seed(20261);
     world w;
     states s;
