@@ -21,7 +21,7 @@
  * Status and kitchen are always written together, so that they show together.
  *
  * It prints JSON lines, and obeys lines on standard input:
- *   pause, resume           no new orders are taken, none claimed
+ *   resume, pause           takes or claims orders (not at first), or stops it
  *   join URL, cut URL       a peer comes, a peer goes
  *   report, orders          the state in figures, and order by order
  *   quit                    (so does the end of input) */
@@ -488,6 +488,7 @@ int main(int argc, char **argv)
         return 2;
     }
     d.name = argv[2];
+    d.paused = true;
     if (pipe(d.wake) != 0)
         die(&d, "pipe");
     open_database(&d, argv[3]);

@@ -42,7 +42,7 @@ class Caller:
 
 def case_the_same_as_without(world):
     """Each sub-command, on a running database, as on a closed one."""
-    device = world.device("same").start()
+    device = world.device("same", sync=False).start()
     device.import_docs("orders", [{"_id": i, "n": i} for i in range(3000)])
     open_hash = device.hash()
     need_equal(device.count(), 3000, "documents")
@@ -72,7 +72,7 @@ def case_the_same_as_without(world):
 
 def case_many_callers(world):
     """100 processes at once, writing and reading: each is answered."""
-    device = world.device("many").start()
+    device = world.device("many", sync=False).start()
     processes = []
     for i in range(100):
         statement = ("SELECT count(*) AS n FROM orders" if i % 4 == 0 else
@@ -89,7 +89,7 @@ def case_many_callers(world):
 
 def case_more_connections_than_places(world):
     """Those beyond the limit wait; when one leaves, the next is served."""
-    device = world.device("full").start()
+    device = world.device("full", sync=False).start()
     callers = [Caller(device) for _ in range(80)]
     need("done" in callers[0].ask(op="status")[-1], "the first")
     for caller in callers[:30]:
@@ -102,7 +102,7 @@ def case_more_connections_than_places(world):
 
 
 def case_bad_requests(world):
-    device = world.device("bad").start()
+    device = world.device("bad", sync=False).start()
     caller = Caller(device)
     for request in (b"\n", b"{}\n", b"[]\n", b"7\n", b"nonsense\n",
                     b'{"op":"fly"}\n', b'{"op":"execute"}\n',
@@ -124,7 +124,7 @@ def case_bad_requests(world):
 
 def case_a_caller_that_leaves(world):
     """Half a request, half a result, half a transaction: nothing stays."""
-    device = world.device("leave").start()
+    device = world.device("leave", sync=False).start()
     device.import_docs("orders", [{"_id": i, "t": "x" * 500}
                                   for i in range(20000)])
     caller = Caller(device)
@@ -147,7 +147,7 @@ def case_a_caller_that_leaves(world):
 
 
 def case_transactions_are_apart(world):
-    device = world.device("tx").start()
+    device = world.device("tx", sync=False).start()
     one, two = Caller(device), Caller(device)
     one.execute("BEGIN")
     one.execute("INSERT INTO orders DOCUMENTS ({'_id':1})")

@@ -2,22 +2,24 @@
 # Tests with real processes: each a Python script that is given the program.
 find_package(Python3 COMPONENTS Interpreter)
 
-# tako_e2e(name seconds arguments...): tests/e2e/name.py as ctest e2e_name.
-function(tako_e2e name seconds)
+# tako_e2e(path seconds arguments...): tests/path.py as ctest e2e_<its name>.
+function(tako_e2e path seconds)
+  get_filename_component(name ${path} NAME)
   add_test(NAME e2e_${name}
-    COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/e2e/${name}.py
+    COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/${path}.py
       --tako $<TARGET_FILE:tako_cli> ${ARGN})
   set_tests_properties(e2e_${name} PROPERTIES
     TIMEOUT ${seconds} LABELS e2e)
 endfunction()
 
 if(Python3_Interpreter_FOUND AND TARGET tako_cli)
-  tako_e2e(cli 120)
-  tako_e2e(control 180)
-  tako_e2e(converge 290)
-  tako_e2e(kill 290 --rounds 20)
-  tako_e2e(line 120)
-  tako_e2e(probe_json 120)
+  tako_e2e(apps/terminal 90)
+  tako_e2e(e2e/cli 120)
+  tako_e2e(e2e/control 180)
+  tako_e2e(e2e/converge 290)
+  tako_e2e(e2e/kill 290 --rounds 20)
+  tako_e2e(e2e/line 120)
+  tako_e2e(e2e/probe_json 120)
 endif()
 
 # The restaurant of demo/taqueria, from the shared library, as an app would.

@@ -52,11 +52,12 @@ def wait_until(condition, seconds, what):
 class Device:
     """One database file, and the `tako run` that holds it when started."""
 
-    def __init__(self, world, name, subscribe=("orders",)):
+    def __init__(self, world, name, subscribe=("orders",), sync=True):
         self.world = world
         self.name = name
         self.db = str(world.folder / f"{name}.db")
         self.subscribe = subscribe
+        self.sync = sync
         self.process = None
         self.listen = "tcp://127.0.0.1:0"
         self.address = None
@@ -64,10 +65,12 @@ class Device:
     def start(self, *peers, extra=()):
         """Starts `tako run`; a later start listens at the same address."""
         args = [self.world.tako, "run", self.db, "--name", self.name,
-                "--secret-file", self.world.secret, "--listen", self.listen,
                 "--log-level", "warn", *extra]
-        for collection in self.subscribe:
-            args += ["--subscribe", f"SELECT * FROM {collection}"]
+        if self.sync:
+            args += ["--secret-file", self.world.secret,
+                     "--listen", self.listen]
+            for collection in self.subscribe:
+                args += ["--subscribe", f"SELECT * FROM {collection}"]
         for peer in peers:
             args += ["--peer", peer.address]
         log = open(self.world.folder / f"{self.name}.log", "ab")

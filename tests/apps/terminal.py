@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The shell on a terminal: prompts, tables, several lines, history, ^D."""
+import os
+import pathlib
+import pty
+import select
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+
+import tako_e2e  # noqa: E402
+from tako_e2e import Failed, World, need, need_equal  # noqa: E402
+
+
+class Terminal:
+    """A program on a pseudo terminal."""
+
+    def __init__(self, world, *args):
+        self.seen = ""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(world.folder)
+            os.environ.update(HOME=str(world.folder), TERM="vt100",
+                              LC_ALL="C.UTF-8")
+            os.execv(world.tako, [world.tako, *args])
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def expect(self, text, seconds=10):
+        """Waits for text beyond what was met so far."""
+        end = time.monotonic() + seconds
+        while text not in self.seen:
+            ready, _, _ = select.select([self.fd], [], [], 0.1)
+            if ready:
+                try:
+                    self.seen += os.read(self.fd, 65536).decode(
+                        errors="replace")
+                except OSError:
+                    break
+            if time.monotonic() > end:
+                break
+        if text not in self.seen:
+            self.kill()
+            raise Failed(f"{text!r} is not in {self.seen!r}")
+        self.seen = self.seen[self.seen.index(text) + len(text):]
+
+    def end(self):
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(status)
+
+    def kill(self):
+        os.kill(self.pid, 9)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+def case_a_session(world):
+    shell = Terminal(world, "shell", "t.db")
+    shell.expect("tako> ")
+    shell.type("INSERT INTO c DOCUMENTS\n")
+    shell.expect("...> ")
+    shell.type("({'_id':1,'name':'Inés'});\n")
+    shell.expect('"mutated":[1]')
+    shell.expect("tako> ")
+    shell.type("SELECT * FROM c;\n")
+    shell.expect("_id  name")
+    shell.expect("1    Inés")
+    shell.expect('{"rows":1}')
+    shell.type(".mode json\nSELECT * FROM c;\n")
+    shell.expect('{"_id":1,"name":"Inés"}')
+    shell.type("SELEKT;\n")
+    shell.expect("line 1 column 1")
+    shell.expect("^")
+    shell.expect("tako> ")
+    shell.type("BEGIN;\n")
+    shell.expect("tako*> ")
+    shell.type("DELETE FROM c;\n")
+    shell.expect('"mutated":[1]')
+    shell.type("ROLLBACK;\n")
+    shell.expect("tako> ")
+    shell.type("\x04")
+    need_equal(shell.end(), 0, "exit status after ^D")
+    need_equal(world.call("query", "t.db", "SELECT count(*) AS n FROM c")
+               .stdout, '{"n":1}\n', "after the rollback")
+
+
+def case_history(world):
+    history = world.folder / ".tako_history"
+    need("SELECT" in history.read_text(), "the history was kept")
+    shell = Terminal(world, "shell", "t.db")
+    shell.expect("tako> ")
+    shell.type("\x10\x10\x10\x10\x10\x10\n")  # ^P: back to .mode json
+    shell.expect("tako> ")
+    shell.type(".quit\n")
+    need_equal(shell.end(), 0, "exit status after .quit")
+
+
+if __name__ == "__main__":
+    with World(seconds=60) as the_world:
+        tako_e2e.run_cases(sys.modules[__name__], the_world)
