@@ -130,7 +130,27 @@ function(tako_tests)
       set_tests_properties(${target} PROPERTIES TIMEOUT 300 LABELS unit)
     endforeach()
   endforeach()
+  tako_examples()
   include(${CMAKE_SOURCE_DIR}/tests/e2e/e2e.cmake OPTIONAL)
+endfunction()
+
+# examples/<name>.c -> executable example_<name>, linked with libtako.so as a
+# user's program is, and run once as a ctest in an empty folder.
+function(tako_examples)
+  file(GLOB examples CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/examples/*.c)
+  foreach(example ${examples})
+    get_filename_component(base ${example} NAME_WE)
+    set(folder ${CMAKE_BINARY_DIR}/examples/${base})
+    add_executable(example_${base} ${example})
+    target_compile_options(example_${base} PRIVATE ${TAKO_WARNINGS})
+    target_link_libraries(example_${base} PRIVATE tako)
+    if(TAKO_SANITIZE)
+      target_link_options(example_${base} PRIVATE -fsanitize=${TAKO_SANITIZE})
+    endif()
+    add_test(NAME example_${base} COMMAND ${CMAKE_COMMAND} -E env
+      sh -c "rm -rf ${folder} && mkdir -p ${folder} && cd ${folder} && $<TARGET_FILE:example_${base}>")
+    set_tests_properties(example_${base} PROPERTIES TIMEOUT 60 LABELS example)
+  endforeach()
 endfunction()
 
 function(tako_benches)

@@ -29,7 +29,10 @@
 
 /* ---- the writer's lock (lock.c) ------------------------------------------- */
 
-typedef struct api_waiter api_waiter;
+/* Stands in the list while it waits; on the stack of who waits. */
+typedef struct api_waiter {
+    struct api_waiter *next;
+} api_waiter;
 
 typedef struct api_lock {
     const tako_env *env;

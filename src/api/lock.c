@@ -9,10 +9,6 @@
  * sync stops, so that no two can wait for each other for ever. */
 #include "api/api.h"
 
-struct api_waiter {
-    api_waiter *next;
-};
-
 tako_err api_lock_init(api_lock *l, const tako_env *env)
 {
     *l = (api_lock){ .env = env };
