@@ -140,9 +140,10 @@ static tako_err coll_here(apply *a, uint32_t name, uint32_t *coll)
     return TAKO_OK;
 }
 
-/* Remembers a document that is now what the peer sent. */
+/* Remembers a document that is now what the peer sent; or, where nothing
+ * changed because we have more, sees to it that the peer learns of it. */
 static tako_err note_known(apply *a, uint32_t coll, tako_slice id,
-                           const crdt_context *sent)
+                           const crdt_context *sent, bool changed)
 {
     sync_session *s = a->s;
     crdt_context now = { NULL, 0, 0 };
@@ -151,7 +152,9 @@ static tako_err note_known(apply *a, uint32_t coll, tako_slice id,
 
     TAKO_TRY(store_get(store_writer(a->st), coll, id, &row));
     TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &now));
-    if (!crdt_context_eq(&now, sent))
+    if (!changed && !crdt_context_eq(&now, sent))
+        sync_tell_behind(s, coll, &row);
+    if (!changed || !crdt_context_eq(&now, sent))
         return TAKO_OK;
     if (!sync_grow(s->env, &items, &s->known_cap, s->known_count,
                    sizeof *s->known))
@@ -215,9 +218,8 @@ static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
     case CRDT_DELTA_NEEDS:
         return refuse(a, h);
     case CRDT_DELTA_APPLIED:
-        err = note_known(a, coll, h->record.id, &d.seen);
-        break;
     case CRDT_DELTA_STALE:
+        err = note_known(a, coll, h->record.id, &d.seen, info->changed);
         break;
     }
     need_remove(&a->refused, h->name, h->record.id);
@@ -232,10 +234,10 @@ static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,
     TAKO_TRY(store_merge(a->st, coll, h->record.id, h->record.meta,
                          h->record.body, info, a->e));
     need_remove(&a->refused, h->name, h->record.id);
-    if (a->cold || !info->changed)
+    if (a->cold)
         return TAKO_OK;
     TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &sent));
-    return note_known(a, coll, h->record.id, &sent);
+    return note_known(a, coll, h->record.id, &sent, info->changed);
 }
 
 static tako_err apply_record(apply *a, const sync_held *h)

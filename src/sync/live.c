@@ -81,7 +81,9 @@ static tako_err judge_before(sync_session *s, const store_change *c,
     return TAKO_OK;
 }
 
-static tako_err take_change(sync_session *s, const store_change *c)
+/* echo: the peer sent this document, and the merge made something else of it.
+ * Then it has an older state, whether that matches here or not. */
+static tako_err take_change(sync_session *s, const store_change *c, bool echo)
 {
     sync_dirty_doc *doc;
     bool fresh, matched, has;
@@ -93,11 +95,14 @@ static tako_err take_change(sync_session *s, const store_change *c)
         s->overflow = true;
         return TAKO_OK;
     }
-    if (!fresh)
+    doc->matched = doc->matched || echo ||
+                   (c->lsn_before == 0 && !c->alive); /* deletes travel */
+    /* Also the second time: a walk may have sent the state between. */
+    if (doc->matched)
         return TAKO_OK;
     TAKO_TRY(judge_before(s, c, &matched, &has));
     doc->matched = matched;
-    if (has)
+    if (has && fresh)
         sync_dirty_base(&s->dirty, doc, c->meta_before, c->body_before);
     return TAKO_OK;
 }
@@ -136,7 +141,7 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
         if (own && (changes[i].lsn_before == 0 ||
                     sync_known_has(s, lsn, changes[i].coll, changes[i].row)))
             continue;
-        err = take_change(s, &changes[i]);
+        err = take_change(s, &changes[i], own);
     }
     if (own)
         sync_known_forget(s, lsn);
@@ -344,6 +349,22 @@ tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
     err = cut_in_snapshot(s, now_ms, lsn, out, e);
     store_snapshot_end(s->reader);
     return err;
+}
+
+/* The peer sent an old state of a document whose newer state here is nothing
+ * that it wants: it may never have been told that the document left. */
+void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row)
+{
+    sync_dirty_doc *doc;
+    bool fresh;
+
+    if (!coll_wanted(s, coll) || matches_now(s, coll, row))
+        return;
+    doc = sync_dirty_touch(&s->dirty, coll, row->row, &fresh);
+    if (doc == NULL)
+        s->overflow = true;
+    else
+        doc->matched = true;
 }
 
 /* ---- answers of the receiver --------------------------------------------------- */

@@ -296,6 +296,7 @@ tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
                        tako_errbuf *e);
 tako_err sync_on_needs(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_ack(sync_session *s, tako_reader *in, tako_errbuf *e);
+void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row);
 /* Raises `acked` where nothing is outstanding. */
 void sync_settle(sync_session *s);
 tako_err sync_mark(sync_session *s, tako_errbuf *e);

@@ -1,0 +1,721 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sync/support_net.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "codec/ulid.h"
+
+struct sync_predicate {
+    tako_slice collection;
+    uint8_t text[64];
+    size_t status; /* where it begins in text; 0 none */
+    size_t len;
+};
+
+/* ---- files ---------------------------------------------------------------- */
+
+static void files_machine(void *ctx, tako_machine *out)
+{
+    (void)ctx;
+    memset(out, 7, sizeof *out);
+}
+
+static tako_err files_identity(void *ctx, const char *path, uint64_t *device,
+                               uint64_t *inode)
+{
+    struct stat st;
+
+    (void)ctx;
+    if (stat(path, &st) != 0)
+        return TAKO_NOTFOUND;
+    *device = 1;
+    *inode = st.st_ino;
+    return TAKO_OK;
+}
+
+static tako_err files_read(void *ctx, const char *path, tako_buf *out)
+{
+    FILE *f = fopen(path, "rb");
+    uint8_t part[4096];
+    size_t len;
+
+    (void)ctx;
+    if (f == NULL)
+        return TAKO_NOTFOUND;
+    while ((len = fread(part, 1, sizeof part, f)) > 0)
+        tako_put_bytes(out, tako_slice_of(part, len));
+    (void)fclose(f);
+    return out->failed ? TAKO_NOMEM : TAKO_OK;
+}
+
+static tako_err files_write(void *ctx, const char *path, tako_slice content)
+{
+    FILE *f = fopen(path, "wb");
+
+    (void)ctx;
+    if (f == NULL)
+        return TAKO_IO;
+    (void)fwrite(content.ptr, 1, content.len, f);
+    (void)fclose(f);
+    return TAKO_OK;
+}
+
+static tako_err files_lock(void *ctx, const char *path, uint32_t wait_ms,
+                           tako_file_lock **out)
+{
+    (void)path;
+    (void)wait_ms;
+    *out = (tako_file_lock *)ctx;
+    return TAKO_OK;
+}
+
+static void files_unlock(void *ctx, tako_file_lock *lock)
+{
+    (void)ctx;
+    (void)lock;
+}
+
+static tako_err files_remove(void *ctx, const char *path)
+{
+    (void)ctx;
+    return unlink(path) == 0 ? TAKO_OK : TAKO_NOTFOUND;
+}
+
+/* ---- host ------------------------------------------------------------------ */
+
+static store *host_begin(void *ctx)
+{
+    return ((net_node *)ctx)->st;
+}
+
+static tako_slice copy(tako_arena *a, tako_slice s)
+{
+    return s.len == 0 ? TAKO_SLICE_NONE : tako_arena_copy(a, s);
+}
+
+/* Out of memory here is not under test. */
+static void queue_commit(net_node *d, uint64_t lsn, sync_session *by)
+{
+    net_commit *c = calloc(1, sizeof *c);
+    size_t count;
+    const store_change *changes = store_changes(d->st, &count);
+    long fail = d->net->t.fail_after;
+
+    d->net->t.fail_after = -1;
+    assert_non_null(c);
+    c->arena = tako_arena_on(&d->net->t.env);
+    c->lsn = lsn;
+    c->by = by;
+    c->count = count;
+    c->changes = tako_arena_array(&c->arena, count, sizeof *changes);
+    for (size_t i = 0; i < count; i++) {
+        c->changes[i] = changes[i];
+        c->changes[i].meta_before = copy(&c->arena, changes[i].meta_before);
+        c->changes[i].body_before = copy(&c->arena, changes[i].body_before);
+    }
+    d->net->t.fail_after = fail;
+    if (d->last != NULL)
+        d->last->next = c;
+    else
+        d->first = c;
+    d->last = c;
+}
+
+static void host_end(void *ctx, uint64_t lsn)
+{
+    net_node *d = ctx;
+
+    if (lsn != 0)
+        queue_commit(d, lsn, d->writing);
+}
+
+static tako_err predicate_open(void *ctx, tako_slice text, sync_predicate **out,
+                               tako_slice *collection, tako_errbuf *e)
+{
+    net_node *d = ctx;
+    sync_predicate *p;
+
+    if (text.len >= 64 || text.ptr[0] == '!')
+        return tako_fail(e, TAKO_INVALID, "no subscription");
+    p = tako_env_alloc(&d->net->t.env, sizeof *p);
+    if (p == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    memcpy(p->text, text.ptr, text.len);
+    p->len = text.len;
+    p->collection = tako_slice_of(p->text, text.len);
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] == '?') {
+            p->collection.len = i;
+            p->status = i + 1;
+        }
+    if (p->collection.len == 0) {
+        tako_env_free(&d->net->t.env, p, sizeof *p);
+        return tako_fail(e, TAKO_INVALID, "no collection");
+    }
+    *out = p;
+    *collection = p->collection;
+    return TAKO_OK;
+}
+
+static void predicate_close(void *ctx, sync_predicate *p)
+{
+    tako_env_free(&((net_node *)ctx)->net->t.env, p, sizeof *p);
+}
+
+static bool text_is(tako_slice value, tako_slice text)
+{
+    tako_reader r = tako_reader_of(value);
+    cbor_item item;
+
+    return value.len > 0 && cbor_read(&r, &item) && item.kind == CBOR_TEXT &&
+           tako_slice_eq(item.str, text);
+}
+
+static bool predicate_match(void *ctx, sync_predicate *p, tako_slice id,
+                            tako_slice body)
+{
+    (void)ctx;
+    (void)id;
+    if (body.len == 0)
+        return false;
+    if (p->status == 0)
+        return true;
+    return text_is(cbor_map_get(body, tako_slice_str("s")),
+                   tako_slice_of(p->text + p->status, p->len - p->status));
+}
+
+static void host_event(void *ctx, sync_event event, uint32_t number,
+                       const char *text)
+{
+    net_node *d = ctx;
+
+    (void)number;
+    d->events[event]++;
+    if (event == SYNC_EVENT_REFUSED)
+        (void)snprintf(d->refused, sizeof d->refused, "%s", text);
+}
+
+/* ---- nodes and links --------------------------------------------------------- */
+
+static void node_init(net *n, size_t i)
+{
+    net_node *d = &n->nodes[i];
+    store_opts o = {
+        .env = &n->t.env, .files = &d->files, .path = d->path, .create = true
+    };
+    tako_errbuf e = { "" };
+
+    d->net = n;
+    (void)snprintf(d->path, sizeof d->path, "%s/%zu.db", n->dir, i);
+    d->files = (tako_files){
+        d,           files_machine, files_identity, files_read,
+        files_write, files_lock,    files_unlock,   files_remove
+    };
+    d->host = (sync_host){ d,
+                           host_begin,
+                           host_end,
+                           predicate_open,
+                           predicate_close,
+                           predicate_match,
+                           host_event };
+    if (store_open(&o, &d->st, &e) != TAKO_OK)
+        fail_msg("%s", e.text);
+    (void)sqlite3_exec(store_conn_db(store_writer(d->st)),
+                       "PRAGMA synchronous=OFF", NULL, NULL, NULL);
+    assert_int_equal(store_reader_open(d->st, &d->reader, &e), TAKO_OK);
+}
+
+void net_init(net *n, uint64_t seed, size_t nodes)
+{
+    memset(n, 0, sizeof *n);
+    test_env_init(&n->t, seed);
+    (void)snprintf(n->dir, sizeof n->dir, "%s/tako-sync-XXXXXX",
+                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    assert_non_null(mkdtemp(n->dir));
+    n->now = 1000;
+    n->room = 4096;
+    n->node_count = nodes;
+    for (size_t i = 0; i < nodes; i++)
+        node_init(n, i);
+}
+
+static void queue_clear(net_queue *q)
+{
+    while (q->first != NULL) {
+        net_message *m = q->first;
+
+        q->first = m->next;
+        free(m);
+    }
+    *q = (net_queue){ NULL, NULL, 0 };
+}
+
+void net_disconnect(net *n, net_link *l)
+{
+    (void)n;
+    if (!l->up)
+        return;
+    l->up = false;
+    for (int i = 0; i < 2; i++) {
+        net_node *d = l->ends[i].node;
+
+        for (net_commit *c = d->first; c != NULL; c = c->next)
+            if (c->by == l->ends[i].session)
+                c->by = NULL;
+        sync_session_free(l->ends[i].session);
+        l->ends[i].session = NULL;
+        for (int lane = 0; lane < SYNC_LANES; lane++)
+            queue_clear(&l->ends[i].out[lane]);
+    }
+}
+
+static void commit_free(net_commit *c)
+{
+    tako_arena_fini(&c->arena);
+    free(c);
+}
+
+void net_fini(net *n)
+{
+    DIR *dir;
+    struct dirent *entry;
+
+    for (size_t i = 0; i < n->link_count; i++)
+        net_disconnect(n, &n->links[i]);
+    for (size_t i = 0; i < n->node_count; i++) {
+        while (n->nodes[i].first != NULL) {
+            net_commit *c = n->nodes[i].first;
+
+            n->nodes[i].first = c->next;
+            commit_free(c);
+        }
+        store_reader_close(n->nodes[i].reader);
+        store_close(n->nodes[i].st);
+    }
+    dir = opendir(n->dir);
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        char path[400];
+
+        (void)snprintf(path, sizeof path, "%s/%s", n->dir, entry->d_name);
+        (void)unlink(path);
+    }
+    (void)closedir(dir);
+    (void)rmdir(n->dir);
+    test_env_check_empty(&n->t);
+}
+
+static void failed(net *n, net_link *l, tako_err err, const tako_errbuf *e)
+{
+    n->last_error = err;
+    n->why = *e;
+    net_disconnect(n, l);
+}
+
+void net_reconnect(net *n, net_link *l)
+{
+    static const uint8_t digest_key[16] = { 1, 2, 3 };
+    tako_errbuf e = { "" };
+
+    assert_false(l->up);
+    for (int i = 0; i < 2; i++) {
+        net_node *d = l->ends[i].node;
+        sync_opts o = { &n->t.env,
+                        &d->host,
+                        d->reader,
+                        store_actor(d->st),
+                        store_incarnation(d->st),
+                        digest_key };
+        tako_err err = sync_session_new(&o, n->now, &l->ends[i].session, &e);
+
+        for (size_t j = 0; err == TAKO_OK && j < d->sub_count; j++)
+            err = sync_session_subscribe(l->ends[i].session, (uint32_t)j,
+                                         tako_slice_str(d->subs[j]), &e);
+        if (err != TAKO_OK) {
+            l->up = true; /* so that all is freed */
+            failed(n, l, err, &e);
+            return;
+        }
+    }
+    l->up = true;
+}
+
+net_link *net_connect(net *n, size_t a, size_t b)
+{
+    net_link *l = &n->links[n->link_count++];
+
+    assert_true(n->link_count <= NET_LINKS);
+    memset(l, 0, sizeof *l);
+    l->ends[0].node = &n->nodes[a];
+    l->ends[1].node = &n->nodes[b];
+    net_reconnect(n, l);
+    return l;
+}
+
+void net_subscribe(net *n, size_t node, const char *text)
+{
+    net_node *d = &n->nodes[node];
+    tako_errbuf e = { "" };
+
+    d->subs[d->sub_count] = text;
+    for (size_t i = 0; i < n->link_count; i++)
+        for (int j = 0; j < 2; j++)
+            if (n->links[i].up && n->links[i].ends[j].node == d)
+                assert_int_equal(
+                    sync_session_subscribe(n->links[i].ends[j].session,
+                                           (uint32_t)d->sub_count,
+                                           tako_slice_str(text), &e),
+                    TAKO_OK);
+    d->sub_count++;
+}
+
+/* ---- moving --------------------------------------------------------------------- */
+
+static unsigned lanes_free(const net *n, const net_end *end)
+{
+    unsigned lanes = 0;
+
+    for (unsigned i = 0; i < SYNC_LANES; i++)
+        if (end->out[i].bytes < n->room)
+            lanes |= SYNC_LANE_BIT(i);
+    return lanes;
+}
+
+bool net_send(net *n, net_link *l, int end)
+{
+    net_end *from = &l->ends[end];
+    tako_buf out = tako_buf_on(&n->t.env);
+    tako_errbuf e = { "" };
+    sync_lane lane = SYNC_CONTROL;
+    net_message *m;
+    tako_err err;
+
+    if (!l->up)
+        return false;
+    from->node->writing = from->session;
+    err = sync_session_send(from->session, n->now, lanes_free(n, from), &lane,
+                            &out, &e);
+    from->node->writing = NULL;
+    if (err == TAKO_OK && out.len > 0) {
+        net_queue *q = &from->out[lane];
+
+        m = malloc(sizeof *m + out.len);
+        assert_non_null(m);
+        m->next = NULL;
+        m->len = out.len;
+        memcpy(m->bytes, out.ptr, out.len);
+        if (q->last != NULL)
+            q->last->next = m;
+        else
+            q->first = m;
+        q->last = m;
+        q->bytes += m->len;
+    }
+    if (err != TAKO_OK)
+        failed(n, l, err, &e);
+    else if (out.len == 0 && sync_session_deadline(from->session) == 0) {
+        tako_buf_fini(&out);
+        return lanes_free(n, from) == SYNC_LANES_ALL;
+    }
+    err = out.len > 0 ? TAKO_OK : TAKO_NOTFOUND;
+    tako_buf_fini(&out);
+    return err == TAKO_OK;
+}
+
+bool net_deliver(net *n, net_link *l, int end, int lane)
+{
+    net_end *to = &l->ends[1 - end];
+    net_queue *q = &l->ends[end].out[lane];
+    tako_errbuf e = { "" };
+    net_message *m = q->first;
+    sync_counts counts;
+    tako_err err;
+
+    if (!l->up || m == NULL)
+        return false;
+    sync_session_counts(to->session, &counts);
+    if (lane != SYNC_CONTROL && !counts.greeted)
+        return false; /* the hello overtakes all */
+    q->first = m->next;
+    if (q->first == NULL)
+        q->last = NULL;
+    q->bytes -= m->len;
+    to->node->writing = to->session;
+    err = sync_session_recv(to->session, n->now, (sync_lane)lane,
+                            tako_slice_of(m->bytes, m->len), &e);
+    to->node->writing = NULL;
+    free(m);
+    if (err != TAKO_OK)
+        failed(n, l, err, &e);
+    return true;
+}
+
+bool net_tell(net *n, size_t node)
+{
+    net_node *d = &n->nodes[node];
+    net_commit *c = d->first;
+
+    if (c == NULL)
+        return false;
+    d->first = c->next;
+    if (d->first == NULL)
+        d->last = NULL;
+    for (size_t i = 0; i < n->link_count; i++)
+        for (int j = 0; j < 2; j++) {
+            net_end *end = &n->links[i].ends[j];
+            tako_err err;
+
+            if (!n->links[i].up || end->node != d)
+                continue;
+            err = sync_session_on_commit(end->session, c->lsn, c->changes,
+                                         c->count, c->by == end->session);
+            if (err != TAKO_OK)
+                failed(n, &n->links[i], err, &n->why);
+        }
+    commit_free(c);
+    return true;
+}
+
+void net_step(net *n)
+{
+    net_link *l = &n->links[test_below(&n->t, n->link_count)];
+    int end = (int)test_below(&n->t, 2);
+
+    if (!n->slow_commits || test_below(&n->t, 3) == 0)
+        for (size_t i = 0; i < n->node_count; i++)
+            while (net_tell(n, i) && !n->slow_commits)
+                ;
+    if (test_below(&n->t, 2) == 0)
+        (void)net_send(n, l, end);
+    else
+        (void)net_deliver(n, l, end, (int)test_below(&n->t, SYNC_LANES));
+    if (test_below(&n->t, 4) == 0)
+        n->now++;
+}
+
+void net_settle(net *n)
+{
+    bool moved = true;
+    uint32_t turns = 0;
+
+    while (moved) {
+        moved = false;
+        assert_true(++turns < 100000);
+        n->now++;
+        for (size_t i = 0; i < n->node_count; i++)
+            while (net_tell(n, i))
+                moved = true;
+        for (size_t i = 0; i < n->link_count; i++)
+            for (int j = 0; j < 2; j++) {
+                while (net_send(n, &n->links[i], j))
+                    moved = true;
+                for (int lane = 0; lane < SYNC_LANES; lane++)
+                    while (net_deliver(n, &n->links[i], j, lane))
+                        moved = true;
+            }
+    }
+}
+
+/* ---- writing and reading ----------------------------------------------------------- */
+
+tako_slice net_id(uint64_t id, uint8_t out[32])
+{
+    test_env dummy = { .seed = id };
+    uint8_t raw[16];
+
+    if (id % 3 == 0) { /* an integer: a negative row */
+        out[0] = 0x1a;
+        out[1] = 0x10;
+        out[2] = (uint8_t)(id >> 16);
+        out[3] = (uint8_t)(id >> 8);
+        out[4] = (uint8_t)id;
+        return tako_slice_of(out, 5);
+    }
+    for (size_t i = 0; i < 16; i++)
+        raw[i] = (uint8_t)test_random(&dummy);
+    raw[0] = 1;
+    out[0] = 0x78;
+    out[1] = 26;
+    ulid_to_text(raw, (char *)out + 2);
+    return tako_slice_of(out, 28);
+}
+
+void net_begin(net *n, size_t node)
+{
+    tako_errbuf e = { "" };
+
+    if (store_begin(n->nodes[node].st, &e) != TAKO_OK)
+        fail_msg("%s", e.text);
+}
+
+void net_commit_now(net *n, size_t node)
+{
+    net_node *d = &n->nodes[node];
+    tako_errbuf e = { "" };
+    uint64_t lsn;
+
+    n->t.wall_ms++;
+    assert_int_equal(store_commit(d->st, &lsn, &e), TAKO_OK);
+    if (lsn != 0)
+        queue_commit(d, lsn, NULL);
+    if (!n->slow_commits)
+        while (net_tell(n, node))
+            ;
+}
+
+typedef struct one {
+    bool mine;
+    uint32_t coll;
+    uint8_t id_bytes[32];
+    tako_slice id;
+} one;
+
+static one start(net *n, size_t node, const char *coll, uint64_t id)
+{
+    one o;
+    tako_errbuf e = { "" };
+
+    o.mine = !store_in_transaction(n->nodes[node].st);
+    if (o.mine)
+        net_begin(n, node);
+    if (store_coll_create(n->nodes[node].st, tako_slice_str(coll), &o.coll,
+                          &e) != TAKO_OK)
+        fail_msg("%s", e.text);
+    o.id = net_id(id, o.id_bytes);
+    o.id.ptr = o.id_bytes;
+    return o;
+}
+
+void net_insert(net *n, size_t node, const char *coll, uint64_t id,
+                const char *status, const char *pad)
+{
+    one o = start(n, node, coll, id);
+    tako_buf body = tako_buf_on(&n->t.env);
+    tako_errbuf e = { "" };
+    tako_err err;
+    uint8_t bytes[32];
+
+    cbor_put_map(&body, 3);
+    cbor_put_text(&body, tako_slice_str("n"));
+    cbor_put_int(&body, (int64_t)id);
+    cbor_put_text(&body, tako_slice_str("p"));
+    cbor_put_text(&body, tako_slice_str(pad));
+    cbor_put_text(&body, tako_slice_str("s"));
+    cbor_put_text(&body, tako_slice_str(status));
+    err = store_insert(n->nodes[node].st, o.coll, net_id(id, bytes),
+                       tako_buf_slice(&body), &e);
+    if (err != TAKO_OK && err != TAKO_EXISTS)
+        fail_msg("%s", e.text);
+    tako_buf_fini(&body);
+    if (o.mine)
+        net_commit_now(n, node);
+}
+
+void net_set(net *n, size_t node, const char *coll, uint64_t id,
+             const char *field, const char *value)
+{
+    one o = start(n, node, coll, id);
+    store *st = n->nodes[node].st;
+    tako_buf cbor = tako_buf_on(&n->t.env);
+    tako_slice key = tako_slice_str(field);
+    tako_errbuf e = { "" };
+    uint8_t bytes[32];
+    crdt_doc *doc;
+    crdt_dot dot;
+
+    cbor_put_text(&cbor, tako_slice_str(value));
+    assert_int_equal(store_dot(st, &dot, &e), TAKO_OK);
+    assert_int_equal(store_edit(st, o.coll, net_id(id, bytes), &doc, &e),
+                     TAKO_OK);
+    if (crdt_doc_alive(doc)) {
+        assert_int_equal(crdt_set(doc, dot, (crdt_path){ &key, 1 }, CRDT_AUTO,
+                                  tako_buf_slice(&cbor), &e),
+                         TAKO_OK);
+        assert_int_equal(store_edit_save(st, &e), TAKO_OK);
+    }
+    tako_buf_fini(&cbor);
+    if (o.mine)
+        net_commit_now(n, node);
+}
+
+void net_delete(net *n, size_t node, const char *coll, uint64_t id)
+{
+    one o = start(n, node, coll, id);
+    store *st = n->nodes[node].st;
+    tako_errbuf e = { "" };
+    uint8_t bytes[32];
+    crdt_doc *doc;
+    crdt_dot dot;
+
+    assert_int_equal(store_dot(st, &dot, &e), TAKO_OK);
+    assert_int_equal(store_edit(st, o.coll, net_id(id, bytes), &doc, &e),
+                     TAKO_OK);
+    if (crdt_doc_alive(doc)) {
+        assert_int_equal(crdt_delete(doc, dot), TAKO_OK);
+        assert_int_equal(store_edit_save(st, &e), TAKO_OK);
+    }
+    if (o.mine)
+        net_commit_now(n, node);
+}
+
+const char *net_get(net *n, size_t node, const char *coll, uint64_t id,
+                    const char *field)
+{
+    static _Thread_local char text[256];
+    store_conn *c = n->nodes[node].reader;
+    uint8_t bytes[32];
+    uint32_t number;
+    store_row row;
+    tako_reader r;
+    cbor_item item;
+    tako_slice value;
+
+    if (store_coll_find(c, tako_slice_str(coll), &number) != TAKO_OK ||
+        store_get(c, number, net_id(id, bytes), &row) != TAKO_OK)
+        return "-";
+    if (row.body.len == 0)
+        return "x";
+    value = cbor_map_get(row.body, tako_slice_str(field));
+    r = tako_reader_of(value);
+    if (value.len == 0 || !cbor_read(&r, &item) || item.kind != CBOR_TEXT)
+        return "";
+    (void)snprintf(text, sizeof text, "%.*s", (int)item.str.len,
+                   (const char *)item.str.ptr);
+    return text;
+}
+
+uint64_t net_hash(net *n, size_t node, const char *coll)
+{
+    static const uint8_t key[16] = { 9 };
+    store_conn *c = n->nodes[node].reader;
+    store_cursor *k;
+    store_row row;
+    uint32_t number;
+    uint64_t sum = 0;
+
+    if (store_coll_find(c, tako_slice_str(coll), &number) != TAKO_OK)
+        return 0;
+    assert_int_equal(store_scan(c, number, INT64_MIN, &k), TAKO_OK);
+    while (store_scan_next(k, &row) == TAKO_OK) {
+        uint64_t h = tako_hash64(key, row.id);
+
+        if (row.body.len > 0)
+            sum += tako_hash64(key, tako_slice_of(row.version, 16)) ^ h;
+    }
+    store_scan_close(k);
+    return sum;
+}
+
+uint64_t net_live_count(net *n, size_t node)
+{
+    store_facts facts;
+    tako_errbuf e;
+
+    assert_int_equal(store_facts_read(n->nodes[node].reader, &facts, &e),
+                     TAKO_OK);
+    return facts.documents;
+}
