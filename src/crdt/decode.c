@@ -348,17 +348,22 @@ static void get_plain(decoder *d, crdt_slot *s, crdt_entry *one, unsigned depth)
 static void get_shown_children(decoder *d, crdt_map *m, uint64_t shown,
                                uint64_t exceptions, unsigned depth)
 {
-    crdt_slot *s = m->children + m->count;
-    crdt_entry *ones = tako_arena_array(d->a, (size_t)shown, sizeof *ones);
+    crdt_entry *ones;
     uint64_t gap = UINT64_MAX;
 
-    if (ones == NULL && shown > 0) {
+    if (exceptions > shown)
+        bad(d, "more exceptions than children");
+    if (shown == 0 || failed(d))
+        return;
+    ones = tako_arena_array(d->a, (size_t)shown, sizeof *ones);
+    if (ones == NULL) {
         out_of_memory(d);
         return;
     }
     if (exceptions > 0)
         gap = tako_read_varint(&d->meta);
-    for (uint64_t i = 0; i < shown && !failed(d); i++, s++) {
+    for (uint64_t i = 0; i < shown && !failed(d); i++) {
+        crdt_slot *s = &m->children[m->count];
         cbor_item key;
 
         if (!cbor_read(&d->body, &key) || key.kind != CBOR_TEXT) {

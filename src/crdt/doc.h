@@ -7,7 +7,8 @@
  *   document  root generation (0 never inserted, odd alive, even deleted),
  *             context, births, and, while alive, the root's children.
  *   births    set of (generation, dot): the INSERTs that made each generation,
- *             of all generations ever; merge = union.
+ *             of all generations ever; merge = union. The greatest is of the
+ *             last odd generation that the root has reached.
  *   slot      what is at one path (a key of a map, under the root):
  *     values    siblings: (dot, type, CBOR). type REGISTER or ATTACHMENT, or
  *               one this version does not know (kept, reads as MISSING).
@@ -17,63 +18,71 @@
  *               children: key -> slot.
  *     counter   generation and maker likewise, and inside it start values
  *               (dot, number: siblings), sums: actor -> (hlc, inc, dec), and
- *               baselines: actor -> (inc, dec).
- *   A slot with nothing inside and both generations 1 does not exist. That
- *   equal contexts mean equal bytes (P2) rests on this and on everything here
- *   being a function of the set of merged events.
+ *               baselines: actor -> (inc, dec), never (0, 0).
+ *   A slot with nothing inside and both generations 1 does not exist; any
+ *   other is kept, also when nothing in it is alive. Nothing is inside an even
+ *   generation. That equal contexts mean equal bytes (P2) rests on this and on
+ *   everything here being a function of the set of merged events.
  *
  * WHO SHOWS at a slot: of the values (their dots), the map if it holds a mark
- * or a live entry anywhere inside (the greatest dot inside it), and the
- * counter if it has a start (the greatest dot among starts and sums), the one
- * with the greatest dot. The rest are visible losers. Inside a shown map the
- * same, recursively; a key where nothing shows is MISSING.
+ * or a live entry (value, start) anywhere inside (the greatest dot inside it,
+ * with the sums of counters that have a start), and the counter if it has a
+ * start (the greatest dot among starts and sums), the one with the greatest
+ * dot. The rest are visible losers. Inside a shown map the same, recursively;
+ * a key where nothing, or a value of an unknown type, shows is MISSING.
  * A counter shows start (the greatest start dot) + sum over actors of
  * (inc - baseline inc) - (dec - baseline dec), in int64 modulo 2^64 (float64
  * when the start is a float).
  *
  * WRITES, all under the transaction's dot, which joins the context:
- *   SET path = leaf      every observed value, mark, start and child entry at
- *                        and below path goes; (dot, leaf) comes. The map's
- *                        generation does not move (a concurrent SET below it
- *                        stays as a sibling); a counter with a start is ended:
- *                        its generation goes to the next even number.
- *   SET path = {...}     type MAP: path becomes a map (below) and each key is
- *                        SET in it; keys not named stay.
+ *   clearing a slot      every observed value, mark and start at and below it
+ *                        goes; each counter there that had a start is ended:
+ *                        its generation goes to the next even number. Maps keep
+ *                        their generations (a concurrent SET below stays as a
+ *                        sibling).
+ *   SET path = leaf      the slot is cleared; (dot, leaf) comes.
+ *   SET path = {...}     type MAP: path becomes a map (below), hidden values and
+ *                        a hidden counter beside it go (the counter is ended),
+ *                        and each key is SET in it; keys not named stay.
  *                        type REGISTER: like a leaf, the map is one value.
  *   becoming a map       (also every parent of a written path): if a map shows
- *                        already, nothing. Else all that is observed at the
- * slot, hidden map included, goes; a counter is ended; if the map's generation
- * is even it becomes the next odd one; a mark (dot) comes. UNSET path values,
- * marks, children, starts go; if the map had anything live inside, its
- * generation becomes the next even one; a counter with a start is ended.
- *   INCREMENT path n     if a counter shows: this actor's sums grow. Else, on
- *                        a number or nothing: the slot's observed values go,
- *                        counter generation becomes odd if even, start =
- *                        (dot, that number or 0), then as before. On anything
- *                        else: TAKO_INVALID. Siblings of other kinds that are
- *                        hidden go too.
- *   RESTART path n       as above, but observed starts go, start = (dot, n),
- *                        baselines rise to the sums now known.
+ *                        already, nothing. Else the slot is cleared; if the
+ *                        map's generation is even it becomes the next odd one;
+ *                        a mark (dot) comes.
+ *   UNSET path           where it cannot be reached through maps that show:
+ *                        nothing. Else values and starts go (a counter with a
+ *                        start is ended); if the map had anything live inside,
+ *                        its generation becomes the next even one.
+ *   INCREMENT path n     on a counter, a number or nothing; on anything else:
+ *                        TAKO_INVALID. Values at the slot go, its map's inside
+ *                        is cleared. If no counter showed: RESTART (below) with
+ *                        the number that did, or 0. This actor's sums grow by n
+ *                        and take the dot's hlc.
+ *   RESTART path n       likewise, and: counter generation becomes odd if even,
+ *                        observed starts go, start = (dot, n), baselines rise to
+ *                        the sums now known. (So a hidden counter that an
+ *                        INCREMENT revives does not count twice.)
  *   INSERT fields        root generation becomes the next odd one; (generation,
  *                        dot) joins births; fields are SET.
- *   DELETE               root generation becomes the next even one; no
- * children.
+ *   DELETE               root generation becomes the next even one; no children.
  *
  * MERGE of two slots (contexts CA, CB): values: keep what both have; keep what
  * one has and the other's context lacks; drop the rest. Map: the greater
- * generation with all inside; equal: the lesser maker, marks and starts as
- * values, children slot by slot. Counter: likewise; sums per actor: the
+ * generation with what is inside, less the entries that the other's context
+ * has (honest histories have none); equal: the lesser maker, marks and starts
+ * as values, children slot by slot. Counter: likewise; sums per actor: the
  * greater hlc; baselines: the greater of each. Root: likewise by generation.
  * Equal dot and different content (forgery, a bug): the greater bytes, type
  * first; sums: the greater of each; reported.
  *
  * STORED FORM: body = deterministic CBOR map of what shows (empty for a
  * document that is not alive), meta = everything else, canonical, and opaque
- * to all but this folder, except that it begins with a varint n and n actor ids
- * of 16 bytes ascending (n <= TAKO_CONTEXT_ACTORS_MAX), to which the rest
- * refers by number. The usual case, one transaction wrote everything, is
- * 1 + 16 + about 10 bytes. version = BLAKE2b-128 of (length of meta as 8
- * bytes, meta, body). */
+ * to all but this folder (meta.h), except that it begins with a varint n and n
+ * actor ids of 16 bytes ascending (n <= TAKO_CONTEXT_ACTORS_MAX), to which the
+ * rest refers by number. The usual case, one transaction wrote everything, is
+ * 1 + 16 + 8 bytes. version = BLAKE2b-128 of (length of meta as 8 bytes, meta,
+ * body). A version of tako that knows more types keeps to this form for the
+ * types that this one does not show, or versions would differ. */
 #ifndef TAKO_CRDT_DOC_H
 #define TAKO_CRDT_DOC_H
 
@@ -181,12 +190,15 @@ typedef struct crdt_merge_info {
     crdt_dot forged_dot;
 } crdt_merge_info;
 
-/* Merges `from` into `into`. `from` may come from another arena, and must
- * outlive `into`. info may be NULL. TAKO_NOMEM, TAKO_LIMIT (too many actors) */
+/* Merges `from` into `into`. `from` may come from another arena; the strings
+ * it refers to must outlive `into`. info may be NULL. TAKO_LIMIT (too many
+ * actors, nothing is changed), TAKO_NOMEM (throw `into` away) */
 tako_err crdt_merge(crdt_doc *into, const crdt_doc *from,
                     crdt_merge_info *info);
 
-/* Every slot with more than one contender. `shown` and `loser` are CBOR. */
+/* Every slot with more than one contender, as far as a reader gets; contenders
+ * with equal content do not disagree. `shown` and `loser` are CBOR, valid
+ * during the call, also where a value of an unknown type is one of them. */
 typedef void crdt_conflict_fn(void *ctx, crdt_path path, crdt_dot shown_dot,
                               tako_slice shown, crdt_dot loser_dot,
                               tako_slice loser);
