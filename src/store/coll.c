@@ -70,6 +70,7 @@ void coll_forget(store_conn *c, size_t keep)
         c->colls[i] = (coll_entry){ TAKO_SLICE_NONE, 0 };
     if (keep < c->coll_count)
         c->coll_count = keep;
+    conn_coll_forget(c, (uint32_t)keep);
 }
 
 void coll_rows_forget(store_conn *c)

@@ -164,26 +164,13 @@ static const char *const coll_sql[COLL_STMTS] = {
 static tako_err coll_prepare(store_conn *c, coll_stmts *hot,
                              coll_stmt_kind kind, tako_errbuf *e)
 {
+    const char *from = coll_sql[kind];
+    const char *mark = strstr(from, "%u"); /* where the number goes */
     char sql[160];
     int rc;
 
-    switch (kind) { /* literal formats, so that the compiler checks them */
-    case COLL_GET:
-    case COLL_GET_ID:
-    case COLL_INSERT:
-    case COLL_UPDATE:
-        break;
-    case COLL_STMTS:
-        return TAKO_MISUSE;
-    }
-    {
-        const char *from = coll_sql[kind];
-        const char *mark = strstr(from, "%u");
-        int head = (int)(mark - from);
-
-        (void)snprintf(sql, sizeof sql, "%.*s%u%s", head, from, hot->coll,
-                       mark + 2);
-    }
+    (void)snprintf(sql, sizeof sql, "%.*s%u%s", (int)(mark - from), from,
+                   hot->coll, mark + 2);
     rc = sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
                             &hot->stmt[kind], NULL);
     if (rc == SQLITE_ERROR)
@@ -191,6 +178,20 @@ static tako_err coll_prepare(store_conn *c, coll_stmts *hot,
                          hot->coll);
     return rc == SQLITE_OK ? TAKO_OK
                            : conn_fail(c, rc, "preparing a statement", e);
+}
+
+static void coll_finalize(coll_stmts *hot)
+{
+    for (size_t i = 0; i < COLL_STMTS; i++)
+        (void)sqlite3_finalize(hot->stmt[i]);
+    *hot = (coll_stmts){ .coll = 0 };
+}
+
+void conn_coll_forget(store_conn *c, uint32_t above)
+{
+    for (size_t i = 0; i < STORE_HOT_COLLS; i++)
+        if (c->hot[i].coll > above)
+            coll_finalize(&c->hot[i]);
 }
 
 tako_err conn_coll_stmt(store_conn *c, uint32_t coll, coll_stmt_kind kind,
@@ -202,9 +203,8 @@ tako_err conn_coll_stmt(store_conn *c, uint32_t coll, coll_stmt_kind kind,
         return tako_fail(e, TAKO_NOTFOUND, "there is no collection number %u",
                          coll);
     if (hot->coll != coll) {
-        for (size_t i = 0; i < COLL_STMTS; i++)
-            (void)sqlite3_finalize(hot->stmt[i]);
-        *hot = (coll_stmts){ .coll = coll };
+        coll_finalize(hot);
+        hot->coll = coll;
     }
     if (hot->stmt[kind] == NULL)
         TAKO_TRY(coll_prepare(c, hot, kind, e));
@@ -338,9 +338,7 @@ void conn_close(store_conn *c)
 {
     for (size_t i = 0; i < STORE_STATEMENTS_MAX; i++)
         (void)sqlite3_finalize(c->cached[i].stmt);
-    for (size_t i = 0; i < STORE_HOT_COLLS; i++)
-        for (size_t k = 0; k < COLL_STMTS; k++)
-            (void)sqlite3_finalize(c->hot[i].stmt[k]);
+    conn_coll_forget(c, 0);
     /* close_v2: a statement somebody forgot must not leak the connection */
     (void)sqlite3_close_v2(c->db);
     tako_env_free(c->env, c->colls, c->coll_cap * sizeof *c->colls);

@@ -76,6 +76,8 @@ tako_err conn_int(store_conn *c, const char *sql, int64_t *out, tako_errbuf *e);
 /* A statement of one collection, reset. TAKO_NOTFOUND: no such collection */
 tako_err conn_coll_stmt(store_conn *c, uint32_t coll, coll_stmt_kind kind,
                         sqlite3_stmt **out, tako_errbuf *e);
+/* Drops the statements of collections with greater numbers. */
+void conn_coll_forget(store_conn *c, uint32_t above);
 int conn_bind(sqlite3_stmt *stmt, int at, tako_slice bytes);
 /* conn_bind, but NULL for empty bytes. */
 int conn_bind_or_null(sqlite3_stmt *stmt, int at, tako_slice bytes);
@@ -147,8 +149,11 @@ typedef struct change_flip { /* `alive` of an entry, before a savepoint's */
 
 typedef struct change_view change_view;
 
+typedef struct change_block change_block; /* of bytes, see change.c */
+
 typedef struct change_list {
-    tako_arena arena; /* what was before */
+    const tako_env *env;
+    change_block *blocks; /* what was before */
     change_entry *entries;
     size_t count, cap;
     change_prior *priors;
@@ -200,6 +205,12 @@ typedef struct store_txn {
     unsigned mark_count;
 } store_txn;
 
+/* Where an edit lives: the row as it was, and the tree over it. */
+typedef struct edit_memory {
+    tako_buf bytes;
+    tako_arena arena;
+} edit_memory;
+
 /* A document that is being changed. */
 typedef struct doc_edit {
     bool open;
@@ -243,8 +254,8 @@ struct store {
     store_txn txn;
     change_list changes;
     doc_edit edit;
-    tako_arena edit_arena;
-    tako_arena merge_arena;
+    edit_memory edit_memory;
+    edit_memory merge_memory;
     tako_buf meta, body, blob;
     uint64_t feed_bytes; /* added since the last pruning */
     int wal_pages;
@@ -259,7 +270,7 @@ tako_err txn_check(const store *s, tako_errbuf *e);
 tako_err txn_break(store *s, tako_err err);
 
 /* write.c */
-tako_err edit_load(store *s, tako_arena *a, uint32_t coll, tako_slice id,
+tako_err edit_load(store *s, edit_memory *m, uint32_t coll, tako_slice id,
                    doc_edit *out, tako_errbuf *e);
 tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e);
 /* Inserts a state under an id that may be known. TAKO_EXISTS */

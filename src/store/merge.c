@@ -57,13 +57,13 @@ static tako_err merge_slow(store *s, uint32_t coll, tako_slice id,
                            tako_slice meta, tako_slice body,
                            crdt_merge_info *info, tako_errbuf *e)
 {
-    tako_arena *a = &s->merge_arena;
+    edit_memory *m = &s->merge_memory;
     crdt_doc *remote = NULL;
     doc_edit d;
     tako_err err;
 
-    TAKO_TRY(edit_load(s, a, coll, id, &d, e));
-    TAKO_TRY(crdt_doc_decode(a, meta, body, &remote, e));
+    TAKO_TRY(edit_load(s, m, coll, id, &d, e));
+    TAKO_TRY(crdt_doc_decode(&m->arena, meta, body, &remote, e));
     note_context(s, crdt_doc_context(remote));
     if (!d.stored) {
         info->changed = crdt_doc_context(remote)->count > 0;
@@ -121,7 +121,7 @@ tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
     info = info != NULL ? info : &local;
     memset(info, 0, sizeof *info);
     TAKO_TRY(txn_check(s, e));
-    TAKO_TRY(edit_load(s, &s->merge_arena, coll, id, &d, e));
+    TAKO_TRY(edit_load(s, &s->merge_memory, coll, id, &d, e));
     TAKO_TRY(crdt_delta_apply(d.doc, delta, sum_key, names, result, info, e));
     if (*result != CRDT_DELTA_APPLIED)
         return TAKO_OK;

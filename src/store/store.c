@@ -33,8 +33,10 @@ static store *store_new(const store_opts *o)
     s->on_connect = o->on_connect;
     s->on_connect_ctx = o->on_connect_ctx;
     s->paths = tako_arena_on(o->env);
-    s->edit_arena = tako_arena_on(o->env);
-    s->merge_arena = tako_arena_on(o->env);
+    s->edit_memory =
+        (edit_memory){ tako_buf_on(o->env), tako_arena_on(o->env) };
+    s->merge_memory =
+        (edit_memory){ tako_buf_on(o->env), tako_arena_on(o->env) };
     s->meta = tako_buf_on(o->env);
     s->body = tako_buf_on(o->env);
     s->blob = tako_buf_on(o->env);
@@ -56,8 +58,10 @@ static void store_free(store *s)
     if (s->lock != NULL)
         s->files->unlock(s->files->ctx, s->lock);
     change_fini(&s->changes);
-    tako_arena_fini(&s->edit_arena);
-    tako_arena_fini(&s->merge_arena);
+    tako_arena_fini(&s->edit_memory.arena);
+    tako_arena_fini(&s->merge_memory.arena);
+    tako_buf_fini(&s->edit_memory.bytes);
+    tako_buf_fini(&s->merge_memory.bytes);
     tako_arena_fini(&s->paths);
     tako_buf_fini(&s->meta);
     tako_buf_fini(&s->body);
@@ -105,10 +109,11 @@ static tako_err open_steps(store *s, const store_opts *o, tako_errbuf *e)
     bool fresh;
     tako_err err;
 
-    TAKO_TRY(change_init(&s->changes, s->env));
+    if (s->path == NULL || change_init(&s->changes, s->env) != TAKO_OK)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
     s->seal_path = path_with(s, ".seal");
     s->lock_path = path_with(s, ".lock");
-    if (s->path == NULL || s->seal_path.ptr == NULL || s->lock_path.ptr == NULL)
+    if (s->seal_path.ptr == NULL || s->lock_path.ptr == NULL)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     err = s->files->lock(s->files->ctx, (const char *)s->lock_path.ptr,
                          o->lock_wait_ms, &s->lock);

@@ -24,7 +24,7 @@
 
 #define STORE_FORMAT 1u /* of the file; a newer one is refused */
 
-typedef struct store      store;
+typedef struct store store;
 typedef struct store_conn store_conn;
 
 typedef enum store_durability {
@@ -33,12 +33,12 @@ typedef enum store_durability {
 } store_durability;
 
 typedef struct store_opts {
-    const tako_env   *env;
+    const tako_env *env;
     const tako_files *files;
-    const char       *path;
-    bool              create;    /* make the file when absent */
-    store_durability  durability;
-    uint32_t          lock_wait_ms; /* for another process to let go */
+    const char *path;
+    bool create; /* make the file when absent */
+    store_durability durability;
+    uint32_t lock_wait_ms; /* for another process to let go */
 
     /* Called for each new SQLite connection before it touches a table, to
      * register the functions that indexes use. May be NULL. */
@@ -60,23 +60,23 @@ void store_close(store *s);
 /* ---- connections --------------------------------------------------------- */
 
 store_conn *store_writer(store *s);
-tako_err    store_reader_open(store *s, store_conn **out, tako_errbuf *e);
-void        store_reader_close(store_conn *c);
-sqlite3    *store_conn_db(store_conn *c);
+tako_err store_reader_open(store *s, store_conn **out, tako_errbuf *e);
+void store_reader_close(store_conn *c);
+sqlite3 *store_conn_db(store_conn *c);
 /* A prepared statement from the connection's cache, reset and unbound; give
  * it back with store_done(). NULL: e has the reason. */
 sqlite3_stmt *store_sql(store_conn *c, const char *sql, tako_errbuf *e);
-void          store_done(store_conn *c, sqlite3_stmt *stmt);
+void store_done(store_conn *c, sqlite3_stmt *stmt);
 
 /* A read snapshot on a reader: everything until end sees one commit. Nested
  * calls count. *lsn is that commit (NULL allowed). */
 tako_err store_snapshot_begin(store_conn *c, uint64_t *lsn, tako_errbuf *e);
-void     store_snapshot_end(store_conn *c);
+void store_snapshot_end(store_conn *c);
 
 /* ---- identity and facts --------------------------------------------------- */
 
 crdt_actor store_actor(const store *s);
-uint64_t   store_lsn(const store *s);            /* last commit */
+uint64_t store_lsn(const store *s);               /* last commit */
 const uint8_t *store_incarnation(const store *s); /* 16 bytes, of the feed */
 
 /* No dot of the present actor is above this hlc: what a peer names as the
@@ -116,23 +116,24 @@ tako_err store_coll_create(store *s, tako_slice name, uint32_t *coll,
                            tako_errbuf *e);
 /* Borrowed until the store closes; empty for an unknown number. */
 tako_slice store_coll_name(store_conn *c, uint32_t coll);
-uint32_t   store_coll_max(store_conn *c); /* greatest number in use */
+uint32_t store_coll_max(store_conn *c); /* greatest number in use */
 
 /* ---- reading ----------------------------------------------------------------- */
 
 typedef struct store_row {
-    int64_t    row;
-    tako_slice id;      /* CBOR of the _id */
-    tako_slice body;    /* empty for a tombstone */
+    int64_t row;
+    tako_slice id;   /* CBOR of the _id */
+    tako_slice body; /* empty for a tombstone */
     tako_slice meta;
-    uint8_t    version[16];
-    uint64_t   lsn;
+    uint8_t version[16];
+    uint64_t lsn;
 } store_row;
 
 /* Slices are borrowed until the next store call on the same conn.
  * TAKO_NOTFOUND: nothing stored under id, not even a tombstone. */
 tako_err store_get(store_conn *c, uint32_t coll, tako_slice id, store_row *out);
-tako_err store_get_row(store_conn *c, uint32_t coll, int64_t row, store_row *out);
+tako_err store_get_row(store_conn *c, uint32_t coll, int64_t row,
+                       store_row *out);
 
 /* Rows of a collection in row order, tombstones included, starting above
  * `after` (INT64_MIN: all). TAKO_NOTFOUND at the end. Borrowed likewise. */
@@ -140,7 +141,7 @@ typedef struct store_cursor store_cursor;
 tako_err store_scan(store_conn *c, uint32_t coll, int64_t after,
                     store_cursor **out);
 tako_err store_scan_next(store_cursor *k, store_row *out);
-void     store_scan_close(store_cursor *k);
+void store_scan_close(store_cursor *k);
 
 /* The id in a row's two columns as CBOR appended to out, and the way back:
  * what emitted SQL uses for _id. */
@@ -154,12 +155,12 @@ tako_err store_begin(store *s, tako_errbuf *e);
 /* *lsn: the commit, 0 when nothing was written. After an error the
  * transaction is rolled back. */
 tako_err store_commit(store *s, uint64_t *lsn, tako_errbuf *e);
-void     store_rollback(store *s);
-bool     store_in_transaction(const store *s);
+void store_rollback(store *s);
+bool store_in_transaction(const store *s);
 /* Savepoints, for a statement that fails inside an app's transaction. */
 tako_err store_savepoint(store *s, tako_errbuf *e);
-void     store_savepoint_keep(store *s);
-void     store_savepoint_undo(store *s);
+void store_savepoint_keep(store *s);
+void store_savepoint_undo(store *s);
 
 /* The transaction's own dot, reserved durably on first use. Merges of
  * remote states do not use it. */
@@ -195,10 +196,10 @@ tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
 /* What the last commit (or the running transaction) wrote, in order, each
  * document once. Valid until the next store_begin. */
 typedef struct store_change {
-    uint32_t   coll;
-    int64_t    row;
-    uint64_t   lsn_before;  /* 0: the document is new here */
-    bool       alive_before, alive;
+    uint32_t coll;
+    int64_t row;
+    uint64_t lsn_before; /* 0: the document is new here */
+    bool alive_before, alive;
     tako_slice meta_before; /* empty when new */
     tako_slice body_before;
 } store_change;
@@ -206,7 +207,7 @@ const store_change *store_changes(const store *s, size_t *count);
 /* The same one by one, from 16 bytes a change, without the array that
  * store_changes() makes (NULL with *count > 0 means: out of memory). */
 size_t store_change_count(const store *s);
-void   store_change_at(const store *s, size_t i, store_change *out);
+void store_change_at(const store *s, size_t i, store_change *out);
 
 /* ---- feed --------------------------------------------------------------------------- */
 
@@ -214,7 +215,7 @@ void   store_change_at(const store *s, size_t i, store_change *out);
  * none; TAKO_UNSUPPORTED: the feed no longer reaches back so far. */
 typedef struct store_touch {
     uint32_t coll;
-    int64_t  row;
+    int64_t row;
 } store_touch;
 tako_err store_feed_next(store_conn *c, uint64_t after, tako_arena *a,
                          uint64_t *lsn, store_touch **touched, size_t *count);
@@ -234,7 +235,7 @@ tako_err store_check(store_conn *c, void (*report)(void *ctx, const char *text),
                      void *ctx, uint64_t *findings, tako_errbuf *e);
 /* Online copy to a new file (mode 0600, refused when it exists); opening that
  * copy, or a restored one, mints a new actor. */
-tako_err store_backup(store_conn *c, const char *to, 
+tako_err store_backup(store_conn *c, const char *to,
                       void (*progress)(void *ctx, uint64_t done, uint64_t all),
                       void *ctx, tako_errbuf *e);
 tako_err store_compact(store *s, tako_errbuf *e);
@@ -249,7 +250,7 @@ tako_err store_hash(store_conn *c, uint32_t coll, uint8_t out[32],
  * CREATE INDEX statement for table c<N>. TAKO_EXISTS, TAKO_NOTFOUND */
 typedef struct store_index {
     tako_slice name, text; /* text: the statement as the user wrote it */
-    uint32_t   coll;
+    uint32_t coll;
 } store_index;
 tako_err store_index_create(store *s, uint32_t coll, tako_slice name,
                             tako_slice text, const char *sql, tako_errbuf *e);

@@ -40,8 +40,10 @@ static void txn_end(store *s)
     s->txn.broken = TAKO_OK;
     s->txn.mark_count = 0;
     s->edit.open = false;
-    tako_arena_reset(&s->edit_arena);
-    tako_arena_reset(&s->merge_arena);
+    tako_arena_reset(&s->edit_memory.arena);
+    tako_arena_reset(&s->merge_memory.arena);
+    conn_buf_reset(&s->edit_memory.bytes);
+    conn_buf_reset(&s->merge_memory.bytes);
     conn_buf_reset(&s->meta);
     conn_buf_reset(&s->body);
     conn_buf_reset(&s->blob);

@@ -112,7 +112,7 @@ tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
 /* ---- edits --------------------------------------------------------------- */
 
 /* Copies the row under the statement, which another call may reset. */
-static tako_err edit_take(sqlite3_stmt *stmt, tako_arena *a, doc_edit *d)
+static tako_err edit_take(sqlite3_stmt *stmt, tako_buf *b, doc_edit *d)
 {
     tako_slice version = conn_column(stmt, COL_VERSION);
     tako_slice meta = conn_column(stmt, COL_META);
@@ -124,23 +124,28 @@ static tako_err edit_take(sqlite3_stmt *stmt, tako_arena *a, doc_edit *d)
     d->stored = true;
     d->row = sqlite3_column_int64(stmt, COL_ROW);
     d->lsn = (uint64_t)sqlite3_column_int64(stmt, COL_LSN);
-    d->meta = tako_arena_copy(a, meta);
-    d->body = body.len > 0 ? tako_arena_copy(a, body) : TAKO_SLICE_NONE;
-    return d->meta.ptr == NULL || (body.len > 0 && d->body.ptr == NULL)
-               ? TAKO_NOMEM
-               : TAKO_OK;
+    tako_put_bytes(b, meta);
+    tako_put_bytes(b, body);
+    if (b->failed)
+        return TAKO_NOMEM;
+    d->meta = tako_slice_of(b->ptr, meta.len);
+    if (body.len > 0)
+        d->body = tako_slice_of(b->ptr + meta.len, body.len);
+    return TAKO_OK;
 }
 
-tako_err edit_load(store *s, tako_arena *a, uint32_t coll, tako_slice id,
+tako_err edit_load(store *s, edit_memory *m, uint32_t coll, tako_slice id,
                    doc_edit *out, tako_errbuf *e)
 {
     sqlite3_stmt *stmt = NULL;
+    tako_arena *a = &m->arena;
     doc_edit d = { .coll = coll };
     bool taken;
     tako_err err;
 
     out->open = false;
     tako_arena_reset(a);
+    conn_buf_reset(&m->bytes);
     TAKO_TRY(doc_key_of(id, &d.key, e));
     err = row_find(&s->writer, coll, &d.key, &stmt, &taken, e);
     if (err == TAKO_NOTFOUND) {
@@ -150,10 +155,10 @@ tako_err edit_load(store *s, tako_arena *a, uint32_t coll, tako_slice id,
         d.key.id = tako_arena_copy(a, id);
         err = d.key.id.ptr != NULL ? crdt_doc_new(a, &d.doc) : TAKO_NOMEM;
     } else if (err == TAKO_OK) {
-        err = edit_take(stmt, a, &d);
+        err = edit_take(stmt, &m->bytes, &d);
         (void)sqlite3_reset(stmt);
         if (err == TAKO_OK)
-            err = crdt_doc_decode(a, d.meta, d.body, &d.doc, e);
+            err = crdt_doc_decode_trusted(a, d.meta, d.body, &d.doc, e);
     }
     if (err == TAKO_NOMEM)
         (void)tako_fail(e, err, "out of memory");
@@ -249,7 +254,7 @@ tako_err store_edit(store *s, uint32_t coll, tako_slice id, crdt_doc **doc,
     TAKO_ARG(s != NULL && doc != NULL);
     *doc = NULL;
     TAKO_TRY(txn_check(s, e));
-    TAKO_TRY(edit_load(s, &s->edit_arena, coll, id, &s->edit, e));
+    TAKO_TRY(edit_load(s, &s->edit_memory, coll, id, &s->edit, e));
     *doc = s->edit.doc;
     return TAKO_OK;
 }
@@ -272,8 +277,8 @@ static tako_err insert_after(store *s, uint32_t coll, tako_slice id,
     doc_edit d;
     tako_err err;
 
-    s->edit.open = false; /* its arena is used here */
-    TAKO_TRY(edit_load(s, &s->edit_arena, coll, id, &d, e));
+    s->edit.open = false; /* its memory is used here */
+    TAKO_TRY(edit_load(s, &s->edit_memory, coll, id, &d, e));
     if (crdt_doc_alive(d.doc))
         return tako_fail(e, TAKO_EXISTS, "a document with this _id exists");
     err = crdt_insert(d.doc, dot, fields);

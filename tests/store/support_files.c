@@ -47,10 +47,11 @@ static tako_err files_write(void *ctx, const char *path, tako_slice content)
     test_world *w = ctx;
     FILE *f;
 
-    if (w->write_fails != TAKO_OK) {
+    if (w->write_fails != TAKO_OK && w->write_after-- == 0) {
         tako_err err = w->write_fails;
 
         w->write_fails = TAKO_OK;
+        w->write_after = 0;
         return err;
     }
     f = fopen(path, "wb");
@@ -347,4 +348,18 @@ const char *show(test_world *w, store_conn *c, uint32_t coll, tako_slice id)
     text = tako_arena_copy(&w->arena, tako_buf_slice(&b));
     tako_buf_fini(&b);
     return (const char *)text.ptr;
+}
+
+void world_begin(world_store *x, uint64_t seed)
+{
+    world_init(&x->w, seed);
+    x->s = world_open(&x->w, "a");
+    x->c = store_writer(x->s);
+    x->coll = coll_of(&x->w, x->s, "orders");
+}
+
+void world_end(world_store *x)
+{
+    store_close(x->s);
+    world_fini(&x->w);
 }

@@ -17,6 +17,7 @@ typedef struct test_world {
     tako_machine machine;
     uint64_t inode;
     tako_err write_fails; /* what files.write answers, once */
+    unsigned write_after; /* so many writes before that succeed */
     tako_files files;
     const char *locked[WORLD_LOCKS];
     store_durability durability;
@@ -59,5 +60,16 @@ void set_one(test_world *w, store *s, uint32_t coll, tako_slice id,
 void delete_one(test_world *w, store *s, uint32_t coll, tako_slice id);
 /* The body shown, as JSON; "-" for a tombstone, "" for nothing stored. */
 const char *show(test_world *w, store_conn *c, uint32_t coll, tako_slice id);
+
+/* A world with one open database and one collection in it. */
+typedef struct world_store {
+    test_world w;
+    store *s;
+    store_conn *c; /* the writer's */
+    uint32_t coll;
+} world_store;
+
+void world_begin(world_store *x, uint64_t seed);
+void world_end(world_store *x);
 
 #endif /* TAKO_TESTS_STORE_SUPPORT_FILES_H */

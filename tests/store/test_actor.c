@@ -157,6 +157,8 @@ static void test_actor__changes_when_a_copy_of_this_session_returns(void **st)
     world_fini(&w);
 }
 
+/* PATH.seal with both seals, the file with the old one; the file with the new
+ * one; PATH.seal with the new one alone. */
 static void test_actor__seal_survives_a_crash_between_its_steps(void **state)
 {
     test_world w;
@@ -168,12 +170,27 @@ static void test_actor__seal_survives_a_crash_between_its_steps(void **state)
     s = world_open(&w, "a");
     a = actor_of(s);
     store_close(s);
-    world_copy(&w, "a", "old"); /* the file before the next seal ... */
-    w.write_fails = TAKO_OK;
+    world_copy(&w, "a", "old");
+    w.write_fails = TAKO_IO; /* of the third step */
+    w.write_after = 1;
     s = world_open(&w, "a");
     world_save(&w, "a", "img");
     store_close(s);
-    world_restore(&w, "img", "a"); /* killed right after opening */
+
+    world_restore(&w, "img", "a"); /* died after the second step */
+    s = world_open(&w, "a");
+    assert_same(a, actor_of(s));
+    store_close(s);
+
+    world_restore(&w, "img", "a"); /* died after the first */
+    world_copy(&w, "old", "a");
+    world_remove(&w, "a-wal");
+    s = world_open(&w, "a");
+    assert_same(a, actor_of(s));
+    store_close(s);
+
+    w.write_fails = TAKO_IO; /* the first step fails: not opened, unharmed */
+    assert_int_equal(world_try_open(&w, "a", false, &s), TAKO_IO);
     s = world_open(&w, "a");
     assert_same(a, actor_of(s));
     store_close(s);

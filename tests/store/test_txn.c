@@ -1,27 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/support_files.h"
 
-typedef struct world_store {
-    test_world w;
-    store *s;
-    store_conn *c; /* the writer's */
-    uint32_t coll;
-} world_store;
-
-static void begin(world_store *x, uint64_t seed)
-{
-    world_init(&x->w, seed);
-    x->s = world_open(&x->w, "a");
-    x->c = store_writer(x->s);
-    x->coll = coll_of(&x->w, x->s, "orders");
-}
-
-static void end(world_store *x)
-{
-    store_close(x->s);
-    world_fini(&x->w);
-}
-
 static void test_txn__commits_whole_and_rolls_back_whole(void **state)
 {
     world_store x;
@@ -29,7 +8,7 @@ static void test_txn__commits_whole_and_rolls_back_whole(void **state)
     uint64_t lsn = 0;
 
     (void)state;
-    begin(&x, 1);
+    world_begin(&x, 1);
     must(w, store_begin(x.s, &w->e));
     put_one(w, x.s, x.coll, id_at(w, 1), "{\"a\":1}");
     put_one(w, x.s, x.coll, cb(w, "\"two\""), "{\"a\":2}");
@@ -47,7 +26,7 @@ static void test_txn__commits_whole_and_rolls_back_whole(void **state)
     assert_string_equal(show(w, x.c, x.coll, cb(w, "\"two\"")), "{\"a\":2}");
     assert_string_equal(show(w, x.c, x.coll, id_at(w, 3)), "");
     assert_true(lsn == store_lsn(x.s));
-    end(&x);
+    world_end(&x);
 }
 
 static void test_txn__an_empty_commit_has_no_lsn(void **state)
@@ -56,12 +35,12 @@ static void test_txn__an_empty_commit_has_no_lsn(void **state)
     uint64_t lsn = 1, before;
 
     (void)state;
-    begin(&x, 2);
+    world_begin(&x, 2);
     before = store_lsn(x.s);
     must(&x.w, store_begin(x.s, &x.w.e));
     must(&x.w, store_commit(x.s, &lsn, &x.w.e));
     assert_true(lsn == 0 && store_lsn(x.s) == before);
-    end(&x);
+    world_end(&x);
 }
 
 static void test_txn__misuse_is_told(void **state)
@@ -72,7 +51,7 @@ static void test_txn__misuse_is_told(void **state)
     crdt_dot dot;
 
     (void)state;
-    begin(&x, 3);
+    world_begin(&x, 3);
     assert_int_equal(store_commit(x.s, NULL, NULL), TAKO_MISUSE);
     assert_int_equal(store_insert(x.s, x.coll, id_at(w, 1), cb(w, "{}"), NULL),
                      TAKO_MISUSE);
@@ -88,7 +67,7 @@ static void test_txn__misuse_is_told(void **state)
     assert_int_equal(store_compact(x.s, NULL), TAKO_MISUSE);
     store_rollback(x.s);
     store_rollback(x.s); /* harmless */
-    end(&x);
+    world_end(&x);
 }
 
 static void test_txn__one_dot_for_all_it_writes(void **state)
@@ -98,7 +77,7 @@ static void test_txn__one_dot_for_all_it_writes(void **state)
     crdt_dot a, b, c;
 
     (void)state;
-    begin(&x, 4);
+    world_begin(&x, 4);
     must(w, store_begin(x.s, &w->e));
     must(w, store_dot(x.s, &a, &w->e));
     w->t.wall_ms += 50;
@@ -111,7 +90,7 @@ static void test_txn__one_dot_for_all_it_writes(void **state)
     assert_true(a.hlc == b.hlc);
     assert_true(c.hlc > b.hlc);
     assert_true(store_own_hlc(x.s) == c.hlc);
-    end(&x);
+    world_end(&x);
 }
 
 static void test_txn__savepoints_undo_to_their_beginning(void **state)
@@ -122,7 +101,7 @@ static void test_txn__savepoints_undo_to_their_beginning(void **state)
     size_t n;
 
     (void)state;
-    begin(&x, 5);
+    world_begin(&x, 5);
     one = id_at(w, 1);
     two = cb(w, "\"two\"");
     three = cb(w, "[3]");
@@ -144,7 +123,7 @@ static void test_txn__savepoints_undo_to_their_beginning(void **state)
     assert_string_equal(show(w, x.c, x.coll, one), "{\"a\":1}");
     assert_string_equal(show(w, x.c, x.coll, two), "{\"a\":2}");
     assert_string_equal(show(w, x.c, x.coll, three), "{\"a\":4}");
-    end(&x);
+    world_end(&x);
 }
 
 static void test_txn__savepoints_have_a_limit(void **state)
@@ -153,7 +132,7 @@ static void test_txn__savepoints_have_a_limit(void **state)
     int n = 0;
 
     (void)state;
-    begin(&x, 6);
+    world_begin(&x, 6);
     must(&x.w, store_begin(x.s, &x.w.e));
     while (store_savepoint(x.s, NULL) == TAKO_OK)
         assert_true(++n < 1000);
@@ -161,7 +140,7 @@ static void test_txn__savepoints_have_a_limit(void **state)
     while (n-- > 0)
         store_savepoint_undo(x.s);
     must(&x.w, store_commit(x.s, NULL, &x.w.e));
-    end(&x);
+    world_end(&x);
 }
 
 static void test_txn__readers_see_one_commit_beside_the_writer(void **state)
@@ -172,7 +151,7 @@ static void test_txn__readers_see_one_commit_beside_the_writer(void **state)
     uint64_t first, second, seen = 0;
 
     (void)state;
-    begin(&x, 7);
+    world_begin(&x, 7);
     first = put_commit(w, x.s, x.coll, id_at(w, 1), "{\"a\":1}");
     must(w, store_reader_open(x.s, &r, &w->e));
     must(w, store_snapshot_begin(r, &seen, &w->e));
@@ -194,7 +173,7 @@ static void test_txn__readers_see_one_commit_beside_the_writer(void **state)
     assert_true(seen == second);
     store_snapshot_end(r);
     store_reader_close(r);
-    end(&x);
+    world_end(&x);
 }
 
 static void test_txn__a_full_disk_rolls_back_and_stays_usable(void **state)
@@ -206,7 +185,7 @@ static void test_txn__a_full_disk_rolls_back_and_stays_usable(void **state)
     size_t n;
 
     (void)state;
-    begin(&x, 8);
+    world_begin(&x, 8);
     put_commit(w, x.s, x.coll, id_at(w, 0), "{\"a\":0}");
     memset(big + 6, 'x', 2900);
     memcpy(big + 2906, "\"}", 3);
@@ -230,7 +209,7 @@ static void test_txn__a_full_disk_rolls_back_and_stays_usable(void **state)
     assert_string_equal(show(w, x.c, x.coll, id_at(w, 0)), "{\"a\":0}");
     put_commit(w, x.s, x.coll, id_at(w, 1), "{\"a\":1}");
     assert_string_equal(show(w, x.c, x.coll, id_at(w, 1)), "{\"a\":1}");
-    end(&x);
+    world_end(&x);
 }
 
 static void test_txn__survives_every_failed_allocation(void **state)
@@ -240,7 +219,7 @@ static void test_txn__survives_every_failed_allocation(void **state)
     bool done = false;
 
     (void)state;
-    begin(&x, 9);
+    world_begin(&x, 9);
     put_commit(w, x.s, x.coll, id_at(w, 0), "{\"a\":0}");
     for (long n = 0; !done && n < 2000; n++) {
         tako_slice id = id_at(w, (uint64_t)n + 1), body = cb(w, "{\"a\":1}");
@@ -287,7 +266,7 @@ static void test_txn__survives_every_failed_allocation(void **state)
     }
     assert_true(done);
     assert_string_equal(show(w, x.c, x.coll, id_at(w, 0)), "{\"a\":5}");
-    end(&x);
+    world_end(&x);
 }
 
 int main(void)
