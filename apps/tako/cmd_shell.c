@@ -120,6 +120,7 @@ static bool run_collected(shell *h)
         memmove(h->text.ptr, h->text.ptr + at, h->text.len - at);
         h->text.len -= at;
     }
+    /* A slash may begin a comment that goes on in the next line. */
     if (text_is_blank(tako_buf_slice(&h->text)) &&
         memchr(h->text.ptr, '/', h->text.len) == NULL)
         tako_buf_reset(&h->text);

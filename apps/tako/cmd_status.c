@@ -59,25 +59,56 @@ static void print_value(const tako_env *env, tako_slice key, tako_slice value)
     tako_buf_fini(&b);
 }
 
-/* First what has one value, then the lists. */
+/* What people look for first; the rest follows as it comes. */
+static const char *const first_keys[] = {
+    "name",       "documents", "tombstones", "collections", "commit",
+    "file_bytes", "wal_bytes", "free_bytes", "syncing",     "actor",
+    "key",        "version",   "listeners",
+};
+
+#define FIRST_KEYS (sizeof first_keys / sizeof first_keys[0])
+
+static bool is_first(tako_slice key)
+{
+    for (size_t i = 0; i < FIRST_KEYS; i++) {
+        if (tako_slice_eq(key, tako_slice_str(first_keys[i])))
+            return true;
+    }
+    return false;
+}
+
+/* The rest: lists, or what has one value. */
+static void print_rest(const tako_env *env, tako_slice map, bool lists)
+{
+    tako_reader r = tako_reader_of(map);
+    cbor_item head, key;
+
+    if (!cbor_read(&r, &head) || head.kind != CBOR_MAP)
+        return;
+    for (uint64_t i = 0; i < head.count && cbor_read(&r, &key); i++) {
+        tako_slice value = cbor_read_value(&r);
+        bool list = cbor_kind_of(value) == CBOR_ARRAY;
+
+        if (list != lists || is_first(key.str))
+            continue;
+        if (list)
+            (void)print_list(env, key.str, value);
+        else
+            print_value(env, key.str, value);
+    }
+}
+
 static void print_status(const tako_env *env, tako_slice map)
 {
-    for (int lists = 0; lists <= 1; lists++) {
-        tako_reader r = tako_reader_of(map);
-        cbor_item head, key;
+    for (size_t i = 0; i < FIRST_KEYS; i++) {
+        tako_slice key = tako_slice_str(first_keys[i]);
+        tako_slice value = cbor_map_get(map, key);
 
-        if (!cbor_read(&r, &head) || head.kind != CBOR_MAP)
-            return;
-        for (uint64_t i = 0; i < head.count && cbor_read(&r, &key); i++) {
-            tako_slice value = cbor_read_value(&r);
-            bool list = cbor_kind_of(value) == CBOR_ARRAY;
-
-            if (list && lists)
-                (void)print_list(env, key.str, value);
-            else if (!list && !lists)
-                print_value(env, key.str, value);
-        }
+        if (value.len > 0)
+            print_value(env, key, value);
     }
+    print_rest(env, map, false);
+    print_rest(env, map, true);
 }
 
 static tako_err print_done(void *ctx, const char *kind, tako_slice json)
