@@ -139,6 +139,8 @@ typedef struct query_parse {
     tako_slice *params; /* names, numbered from 1 at index 0 */
     uint32_t param_count;
     query_token now, before; /* for messages */
+    const void *states;      /* the parser\'s, before `now` */
+    uint32_t state_count;
 } query_parse;
 
 /* Parses `text`, which is copied. The result is usable until

@@ -77,7 +77,24 @@ static bool put_step(tako_buf *b, const node *n)
         cbor_put_int(b, i);
         return true;
     }
+    if (n->kind == NODE_INDEX && node_kid(n, 1)->kind == NODE_CONST &&
+        value_rank_cbor(node_kid(n, 1)->text) == RANK_TEXT) {
+        tako_put_bytes(b, node_kid(n, 1)->text);
+        return true;
+    }
     return false;
+}
+
+/* Whether n is a step from its first kid that a path literal can hold. */
+static bool is_step(const node *n)
+{
+    int64_t i;
+    const node *by = n->kind == NODE_INDEX ? node_kid(n, 1) : NULL;
+
+    if (by == NULL)
+        return n->kind == NODE_FIELD;
+    return node_is_int(by, &i) ||
+           (by->kind == NODE_CONST && value_rank_cbor(by->text) == RANK_TEXT);
 }
 
 /* Splits a chain of steps: *base is what the steps start from (NULL: the
@@ -98,11 +115,7 @@ static void split_chain(const emit *e, const node *n, chain *c)
     c->base = NULL;
     c->id = false;
     for (;;) {
-        int64_t i;
-        bool step = n->kind == NODE_FIELD ||
-                    (n->kind == NODE_INDEX && node_is_int(node_kid(n, 1), &i));
-
-        if (!step || c->count == TAKO_EXPR_DEPTH_MAX)
+        if (!is_step(n) || c->count == TAKO_EXPR_DEPTH_MAX)
             break;
         c->steps[c->count++] = n;
         n = n->first;
@@ -336,7 +349,7 @@ void emit_value(emit *e, const node *n)
         emit_path(e, n);
         return;
     case NODE_INDEX:
-        if (node_kid(n, 1)->kind == NODE_CONST)
+        if (is_step(n))
             emit_path(e, n);
         else
             emit_args(e, "at", n->first);

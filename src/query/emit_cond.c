@@ -110,18 +110,14 @@ static void emit_range(emit *e, const node *l, compare_op op, const node *c)
     bool up = op == COMPARE_GT || op == COMPARE_GE;
 
     tako_put_u8(&e->sql, '(');
-    if (emit_rank(e, l, c)) {
-        emit_plain_compare(e, l, op, c);
-    } else {
-        emit_plain_compare(e, l, op, c);
-        /* The end of the kind; numbers have nothing below them. */
-        if (up || r == RANK_TEXT) {
-            tako_put_str(&e->sql, " AND ");
-            emit_value(e, l);
-            tako_put_str(&e->sql, !up                ? ">=''"
-                                  : r == RANK_NUMBER ? "<''"
-                                                     : "<x''");
-        }
+    (void)emit_rank(e, l, c);
+    emit_plain_compare(e, l, op, c);
+    /* The end of the kind; numbers have nothing below them. Also with the
+     * rank: a partial index is recognised by the same terms. */
+    if ((r == RANK_NUMBER && up) || r == RANK_TEXT) {
+        tako_put_str(&e->sql, " AND ");
+        emit_value(e, l);
+        tako_put_str(&e->sql, !up ? ">=''" : r == RANK_NUMBER ? "<''" : "<x''");
     }
     tako_put_u8(&e->sql, ')');
 }

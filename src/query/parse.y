@@ -50,15 +50,16 @@ static node *type_node(query_parse *p, node *path, int type);
   ROLLBACK TRANSACTION UNIQUE LOCALDIFF VERSION WITH UPDATE DELETE.
 
 %syntax_error {
-    /* Would token t be taken here? Replays the reductions it would cause on a
-     * copy of the stack of states. */
+    /* Would token t have been taken here? Replays the reductions it would have
+     * caused on a copy of the stack of states before the bad token. */
     bool         expected[YYNTOKEN];
-    YYACTIONTYPE states[YYSTACKDEPTH + 2];
+    YYACTIONTYPE        states[YYSTACKDEPTH + 2];
+    const YYACTIONTYPE *before = p->states;
     for (int t = 0; t < YYNTOKEN; t++) {
-        int depth = (int)(yypParser->yytos - yypParser->yystack);
+        int depth = (int)p->state_count - 1;
 
         for (int i = 0; i <= depth; i++)
-            states[i] = yypParser->yystack[i].stateno;
+            states[i] = before[i];
         for (;;) {
             YYACTIONTYPE act =
                 yy_find_shift_action((YYCODETYPE)t, states[depth]);
@@ -479,16 +480,27 @@ static void append(char *out, size_t cap, const char *text)
 static void list_expected(const bool *expected, int count, char *out,
                           size_t cap)
 {
-    const char *names[YYNTOKEN + 1];
+    const char *names[YYNTOKEN + 3];
     int         n = 0;
     bool        value = expected[TK_NUMBER] && expected[TK_LB];
     bool        word = expected[TK_ID];
+    bool        sign = expected[TK_PLUS] && expected[TK_OR];
 
     out[0] = '\0';
     if (value)
         names[n++] = "an expression";
-    for (int t = 0; t < count; t++) {
+    if (sign)
+        names[n++] = "an operator";
+    for (int t = 1; t < count; t++) {
         if (!expected[t] || t == TK_SEMI)
+            continue;
+        if (sign && (t == TK_OR || t == TK_AND || t == TK_NOT || t == TK_IS ||
+                     t == TK_IN || t == TK_LIKE || t == TK_ILIKE ||
+                     t == TK_BETWEEN || t == TK_EQ || t == TK_NE ||
+                     t == TK_LT || t == TK_LE || t == TK_GT || t == TK_GE ||
+                     t == TK_PLUS || t == TK_MINUS || t == TK_STAR ||
+                     t == TK_SLASH || t == TK_REM || t == TK_CONCAT ||
+                     t == TK_DOT || t == TK_LB))
             continue;
         if (value && (t == TK_NUMBER || t == TK_STRING || t == TK_ID ||
                       t == TK_PARAM || t == TK_LP || t == TK_LB ||
@@ -500,6 +512,8 @@ static void list_expected(const bool *expected, int count, char *out,
             continue;
         names[n++] = query_token_name(t);
     }
+    if (expected[0])
+        names[n++] = query_token_name(0);
     for (int i = 0; i < n; i++) {
         if (i > 0)
             append(out, cap, i + 1 == n ? " or " : ", ");
@@ -550,6 +564,10 @@ static void syntax_error(query_parse *p, const bool *expected, int count,
                             "a SELECT inside a statement is not supported");
         return;
     }
+    if (found.code == 0 && before.code == 0) {
+        (void)query_fail_at(p, 0, TAKO_INVALID, "the statement is empty");
+        return;
+    }
     list_expected(expected, count, list, sizeof list);
     if (found.code == 0)
         (void)snprintf(got, sizeof got, "the end of the statement");
@@ -588,11 +606,14 @@ static void syntax_error(query_parse *p, const bool *expected, int count,
 
 void query_parse_run(query_parse *p)
 {
-    yyParser   *parser = tako_arena_alloc(&p->arena, sizeof *parser);
-    uint32_t    pos = 0;
-    query_token t;
+    yyParser     *parser = tako_arena_alloc(&p->arena, sizeof *parser);
+    YYACTIONTYPE *states =
+        tako_arena_array(&p->arena, YYSTACKDEPTH + 2, sizeof *states);
+    uint32_t      pos = 0;
+    query_token   t;
 
-    if (parser == NULL) {
+    p->states = states;
+    if (parser == NULL || states == NULL) {
         p->err = tako_fail(p->e, TAKO_NOMEM, "out of memory");
         return;
     }
@@ -602,6 +623,9 @@ void query_parse_run(query_parse *p)
             break;
         p->before = p->now;
         p->now = t;
+        p->state_count = (uint32_t)(parser->yytos - parser->yystack) + 1;
+        for (uint32_t i = 0; i < p->state_count; i++)
+            states[i] = parser->yystack[i].stateno;
         query_lemon(parser, t.code, t, p);
     } while (t.code != 0 && p->err == TAKO_OK);
     query_lemonFinalize(parser);

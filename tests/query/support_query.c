@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support_query.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "codec/json.h"
+#include "query/internal.h"
+
+static void files_machine(void *ctx, tako_machine *out)
+{
+    (void)ctx;
+    memset(out, 7, sizeof *out);
+}
+
+static tako_err files_identity(void *ctx, const char *path, uint64_t *device,
+                               uint64_t *inode)
+{
+    struct stat st;
+
+    (void)ctx;
+    if (stat(path, &st) != 0)
+        return TAKO_NOTFOUND;
+    *device = (uint64_t)st.st_dev;
+    *inode = (uint64_t)st.st_ino;
+    return TAKO_OK;
+}
+
+static tako_err files_read(void *ctx, const char *path, tako_buf *out)
+{
+    FILE *f = fopen(path, "rb");
+    char bytes[4096];
+    size_t n;
+
+    (void)ctx;
+    if (f == NULL)
+        return TAKO_NOTFOUND;
+    while ((n = fread(bytes, 1, sizeof bytes, f)) > 0)
+        tako_put_bytes(out, tako_slice_of(bytes, n));
+    (void)fclose(f);
+    return out->failed ? TAKO_NOMEM : TAKO_OK;
+}
+
+static tako_err files_write(void *ctx, const char *path, tako_slice content)
+{
+    FILE *f = fopen(path, "wb");
+    bool good;
+
+    (void)ctx;
+    if (f == NULL)
+        return TAKO_IO;
+    good = fwrite(content.ptr, 1, content.len, f) == content.len;
+    return fclose(f) == 0 && good ? TAKO_OK : TAKO_IO;
+}
+
+static tako_err files_lock(void *ctx, const char *path, uint32_t wait_ms,
+                           tako_file_lock **out)
+{
+    (void)path;
+    (void)wait_ms;
+    *out = (tako_file_lock *)ctx; /* nobody else is there */
+    return TAKO_OK;
+}
+
+static void files_unlock(void *ctx, tako_file_lock *lock)
+{
+    (void)ctx;
+    (void)lock;
+}
+
+static tako_err files_remove(void *ctx, const char *path)
+{
+    (void)ctx;
+    return unlink(path) == 0 ? TAKO_OK : TAKO_NOTFOUND;
+}
+
+void test_db_bare(test_db *db, uint64_t seed)
+{
+    memset(db, 0, sizeof *db);
+    test_env_init(&db->t, seed);
+    db->out = tako_buf_on(&db->t.env);
+    db->arena = tako_arena_on(&db->t.env);
+}
+
+void test_db_open(test_db *db, uint64_t seed)
+{
+    store_opts o = { 0 };
+
+    test_db_bare(db, seed);
+    (void)snprintf(db->dir, sizeof db->dir, "/tmp/tako-query-XXXXXX");
+    assert_non_null(mkdtemp(db->dir));
+    (void)snprintf(db->path, sizeof db->path, "%s/db", db->dir);
+    db->files = (tako_files){ .ctx = db,
+                              .machine = files_machine,
+                              .identity = files_identity,
+                              .read = files_read,
+                              .write = files_write,
+                              .lock = files_lock,
+                              .unlock = files_unlock,
+                              .remove = files_remove };
+    o.env = &db->t.env;
+    o.files = &db->files;
+    o.path = db->path;
+    o.create = true;
+    o.on_connect = query_register;
+    o.on_connect_ctx = &db->t.env;
+    if (store_open(&o, &db->s, &db->e) != TAKO_OK)
+        fail_msg("open: %s", db->e.text);
+    db->conn = store_writer(db->s);
+}
+
+void test_db_close(test_db *db)
+{
+    char command[160];
+
+    store_close(db->s);
+    if (db->dir[0] != '\0') {
+        (void)snprintf(command, sizeof command, "rm -rf %s", db->dir);
+        assert_int_equal(system(command), 0);
+    }
+    tako_buf_fini(&db->out);
+    tako_arena_fini(&db->arena);
+    test_env_check_empty(&db->t);
+}
+
+tako_slice cbor_of(test_db *db, const char *json)
+{
+    tako_buf b = tako_buf_on(&db->t.env);
+    tako_slice s;
+
+    if (json_to_cbor(tako_slice_str(json), TAKO_JSON_DEPTH_MAX, &b, &db->e) !=
+        TAKO_OK)
+        fail_msg("%s in %s", db->e.text, json);
+    s = tako_arena_copy(&db->arena, tako_buf_slice(&b));
+    tako_buf_fini(&b);
+    return s;
+}
+
+static tako_err select_rows(test_db *db, query *q)
+{
+    tako_buf row = tako_buf_on(&db->t.env);
+    tako_err err;
+
+    while ((err = query_step(q, &row, &db->e)) == TAKO_OK) {
+        tako_errbuf why;
+
+        if (cbor_check(tako_buf_slice(&row), TAKO_JSON_DEPTH_MAX, &why) !=
+            TAKO_OK)
+            fail_msg("a row is not CBOR: %s", why.text);
+        if (db->out.len > 0)
+            tako_put_u8(&db->out, ' ');
+        err = json_from_cbor(tako_buf_slice(&row), &db->out);
+        tako_buf_reset(&row);
+        if (err != TAKO_OK)
+            break;
+    }
+    tako_buf_fini(&row);
+    return err == TAKO_NOTFOUND ? TAKO_OK : err;
+}
+
+static tako_err write_rows(test_db *db, query *q)
+{
+    tako_buf ids = tako_buf_on(&db->t.env);
+    bool own = !store_in_transaction(db->s);
+    uint64_t lsn;
+    tako_err err = own ? store_begin(db->s, &db->e) : TAKO_OK;
+    tako_reader r;
+
+    if (err == TAKO_OK)
+        err = query_run(q, db->s, &ids, &db->count, &db->e);
+    if (own && err == TAKO_OK)
+        err = store_commit(db->s, &lsn, &db->e);
+    else if (own)
+        store_rollback(db->s);
+    tako_put_fmt(&db->out, "%llu", (unsigned long long)db->count);
+    r = tako_reader_of(tako_buf_slice(&ids));
+    while (err == TAKO_OK && tako_reader_left(&r) > 0) {
+        tako_put_u8(&db->out, ' ');
+        err = json_from_cbor(cbor_read_value(&r), &db->out);
+    }
+    tako_buf_fini(&ids);
+    return err;
+}
+
+const char *run(test_db *db, const char *text, const char *params)
+{
+    query *q = NULL;
+    tako_slice bound = TAKO_SLICE_NONE;
+    tako_err err;
+
+    tako_buf_reset(&db->out);
+    if (params != NULL)
+        bound = cbor_of(db, params);
+    db->e.text[0] = '\0';
+    err = query_prepare(&db->t.env, db->conn, tako_slice_str(text), &q, &db->e);
+    if (err == TAKO_OK)
+        err = query_bind(q, bound, &db->e);
+    if (err == TAKO_OK)
+        err = query_kind_of(q) == QUERY_SELECT ? select_rows(db, q)
+                                               : write_rows(db, q);
+    query_free(q);
+    if (err != TAKO_OK) {
+        tako_buf_reset(&db->out);
+        tako_put_fmt(&db->out, "ERROR %s: %s", tako_err_name(err), db->e.text);
+    }
+    return tako_buf_cstr(&db->out);
+}
+
+const char *must(test_db *db, const char *text, const char *params)
+{
+    const char *got = run(db, text, params);
+
+    if (strncmp(got, "ERROR", 5) == 0)
+        fail_msg("%s\n  %s", text, got);
+    return got;
+}
+
+void expect(test_db *db, const char *text, const char *params, const char *want)
+{
+    const char *got = run(db, text, params);
+
+    if (strcmp(got, want) != 0)
+        fail_msg("%s\n  want %s\n  got  %s", text, want, got);
+}
+
+const char *plan_of(test_db *db, const char *text, const char *params)
+{
+    query *q = NULL;
+    sqlite3_stmt *stmt = NULL;
+    tako_buf sql = tako_buf_on(&db->t.env);
+
+    tako_buf_reset(&db->out);
+    if (query_prepare(&db->t.env, db->conn, tako_slice_str(text), &q, &db->e) !=
+            TAKO_OK ||
+        query_bind(q, params == NULL ? TAKO_SLICE_NONE : cbor_of(db, params),
+                   &db->e) != TAKO_OK)
+        fail_msg("%s: %s", text, db->e.text);
+    tako_put_str(&sql, "EXPLAIN QUERY PLAN ");
+    tako_put_str(&sql, sqlite3_sql(q->stmt));
+    if (sqlite3_prepare_v2(store_conn_db(db->conn), tako_buf_cstr(&sql), -1,
+                           &stmt, NULL) != SQLITE_OK)
+        fail_msg("%s", sqlite3_errmsg(store_conn_db(db->conn)));
+    while (sqlite3_step(stmt) == SQLITE_ROW) {
+        tako_put_str(&db->out, (const char *)sqlite3_column_text(stmt, 3));
+        tako_put_u8(&db->out, ';');
+    }
+    (void)sqlite3_finalize(stmt);
+    tako_buf_fini(&sql);
+    query_free(q);
+    return tako_buf_cstr(&db->out);
+}

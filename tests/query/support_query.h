@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/* SUPPORT_QUERY -- a database in a temporary folder with TQL registered, and
+ * statements as one call: text and JSON parameters in, JSON out. */
+#ifndef TAKO_TESTS_QUERY_SUPPORT_QUERY_H
+#define TAKO_TESTS_QUERY_SUPPORT_QUERY_H
+
+#include "support/test_env.h"
+
+#include "query/query.h"
+
+typedef struct test_db {
+    test_env t;
+    char dir[64];
+    char path[80];
+    tako_files files;
+    store *s;
+    store_conn *conn; /* the writer's */
+    tako_buf out;     /* of the last run, see run() */
+    tako_errbuf e;
+    tako_arena arena;
+    uint64_t count; /* touched by the last write */
+} test_db;
+
+void test_db_open(test_db *db, uint64_t seed);
+/* Without a file: only the environment, for what needs no store. */
+void test_db_bare(test_db *db, uint64_t seed);
+void test_db_close(test_db *db); /* checks the memory */
+
+/* CBOR of a JSON text, living in the arena; fails the test on bad JSON. */
+tako_slice cbor_of(test_db *db, const char *json);
+
+/* Runs a statement. A SELECT gives its rows as JSON objects, one after the
+ * other, separated by spaces; a write "n" and the touched ids. Borrowed until
+ * the next call. On an error "ERROR <name>: <text>". params may be NULL. */
+const char *run(test_db *db, const char *text, const char *params);
+/* As run, but an error fails the test. */
+const char *must(test_db *db, const char *text, const char *params);
+/* Checks the result, printing both when they differ. */
+void expect(test_db *db, const char *text, const char *params,
+            const char *want);
+/* EXPLAIN QUERY PLAN details of a SELECT, joined by ';'. */
+const char *plan_of(test_db *db, const char *text, const char *params);
+
+#endif /* TAKO_TESTS_QUERY_SUPPORT_QUERY_H */
