@@ -107,8 +107,7 @@ static tako_err take_change(sync_session *s, const store_change *c, bool echo)
     return TAKO_OK;
 }
 
-/* Everything anew: each want is asked for again by the peer. */
-static void start_over(sync_session *s)
+void sync_session_start_over(sync_session *s)
 {
     tako_buf *b = &s->scratch;
 
@@ -148,7 +147,7 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
     if (lsn > s->heard)
         s->heard = lsn;
     if (s->overflow && err == TAKO_OK)
-        start_over(s);
+        sync_session_start_over(s);
     sync_settle(s);
     return err;
 }
@@ -321,7 +320,7 @@ static tako_err cut_in_snapshot(sync_session *s, uint64_t now_ms, uint64_t lsn,
         TAKO_TRY(fill_from_feed(s, e));
     s->stall_ms = 0;
     if (s->overflow) {
-        start_over(s);
+        sync_session_start_over(s);
         return TAKO_OK;
     }
     TAKO_TRY(put_docs(s, out, &documents, e));
@@ -418,6 +417,6 @@ tako_err sync_on_needs(sync_session *s, tako_reader *in, tako_errbuf *e)
         err = need_one(s, in, e);
     store_snapshot_end(s->reader);
     if (err == TAKO_OK && s->overflow)
-        start_over(s);
+        sync_session_start_over(s);
     return err;
 }

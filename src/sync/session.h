@@ -113,6 +113,10 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
                                 const store_change *changes, size_t count,
                                 bool own);
 
+/* Commits were missed: asks the peer to ask for everything anew, so that
+ * summaries find what changed. */
+void sync_session_start_over(sync_session *s);
+
 /* The peer has acknowledged everything it wants of commits up to this one. */
 uint64_t sync_session_acked(const sync_session *s);
 

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+/* COMMITS -- from whoever made them to every session, in commit order.
+ *
+ * The app's commits come posted from other threads, a moment after they are
+ * visible; merges are made here. So a merge may overtake a commit of the app
+ * that was before it. Commit numbers leave no gaps while a database is open:
+ * a gap in front of a commit means that one is still on its way, and the
+ * queue waits. After NODE_GAP_MS it is taken as lost (the app was out of
+ * memory), and the sessions start over from summaries. */
+#include "node/internal.h"
+
+static tako_slice pack(uint8_t **at, tako_slice s)
+{
+    tako_slice copy = { *at, s.len };
+
+    if (s.len == 0)
+        return TAKO_SLICE_NONE;
+    memcpy(*at, s.ptr, s.len);
+    *at += s.len;
+    return copy;
+}
+
+tako_err node_commit_copy(const tako_env *env, const store *s, uint64_t lsn,
+                          node_commit **out)
+{
+    size_t count;
+    const store_change *changes = store_changes(s, &count);
+    size_t bytes = sizeof(node_commit) + count * sizeof *changes;
+    node_commit *c;
+    uint8_t *at;
+
+    *out = NULL;
+    for (size_t i = 0; i < count; i++)
+        bytes += changes[i].meta_before.len + changes[i].body_before.len;
+    c = tako_env_alloc(env, bytes);
+    if (c == NULL)
+        return TAKO_NOMEM;
+    *c =
+        (node_commit){ .env = env, .lsn = lsn, .bytes = bytes, .count = count };
+    at = (uint8_t *)&c->changes[count];
+    for (size_t i = 0; i < count; i++) {
+        c->changes[i] = changes[i];
+        c->changes[i].meta_before = pack(&at, changes[i].meta_before);
+        c->changes[i].body_before = pack(&at, changes[i].body_before);
+    }
+    *out = c;
+    return TAKO_OK;
+}
+
+void node_commit_free(node_commit *c)
+{
+    if (c != NULL)
+        tako_env_free(c->env, c, c->bytes);
+}
+
+static void tell(node *n, const node_commit *c)
+{
+    for (node_link *l = n->links; l != NULL; l = l->next) {
+        tako_err err;
+
+        if (l->session == NULL || l->failed != TAKO_OK)
+            continue;
+        err = sync_session_on_commit(l->session, c->lsn, c->changes, c->count,
+                                     c->by == l->session);
+        if (err != TAKO_OK)
+            node_link_fail(l, err, "taking over a commit failed");
+    }
+    if (c->lsn > n->told)
+        n->told = c->lsn;
+}
+
+static void lost_commits(node *n)
+{
+    tako_log(n->env, TAKO_LOG_WARN, "commits_missed", "\"after\":%llu",
+             (unsigned long long)n->told);
+    for (node_link *l = n->links; l != NULL; l = l->next)
+        if (l->session != NULL)
+            sync_session_start_over(l->session);
+}
+
+void node_commits_drain(node *n, uint64_t now_ms)
+{
+    while (n->commits != NULL) {
+        node_commit *c = n->commits;
+
+        if (n->told != 0 && c->lsn > n->told + 1) {
+            if (n->gap_ms == 0)
+                n->gap_ms = now_ms > 0 ? now_ms : 1;
+            if (now_ms < n->gap_ms + NODE_GAP_MS)
+                return;
+            lost_commits(n);
+        }
+        n->gap_ms = 0;
+        n->commits = c->next;
+        tell(n, c);
+        node_commit_free(c);
+    }
+}
+
+uint64_t node_commits_deadline(const node *n)
+{
+    return n->gap_ms == 0 ? UINT64_MAX : n->gap_ms + NODE_GAP_MS;
+}
+
+static void enqueue(node *n, node_commit *c)
+{
+    node_commit **at = &n->commits;
+
+    while (*at != NULL && (*at)->lsn < c->lsn)
+        at = &(*at)->next;
+    c->next = *at;
+    *at = c;
+}
+
+void node_on_commit(node *n, node_commit *take)
+{
+    if (n->stopping) {
+        node_commit_free(take);
+        return;
+    }
+    enqueue(n, take);
+    node_commits_drain(n, node_now(n));
+    node_turn(n);
+}
+
+void node_commits_forget(node *n, const sync_session *by)
+{
+    for (node_commit *c = n->commits; c != NULL; c = c->next)
+        if (c->by == by)
+            c->by = NULL;
+}
+
+void node_commits_free(node *n)
+{
+    while (n->commits != NULL) {
+        node_commit *c = n->commits;
+
+        n->commits = c->next;
+        node_commit_free(c);
+    }
+}
+
+/* ---- writing for sessions ------------------------------------------------------- */
+
+store *node_write_begin(void *ctx)
+{
+    node *n = ((node_link *)ctx)->node;
+
+    n->writing = n->stopping ? NULL : n->host->write_begin(n->host->ctx);
+    return n->writing;
+}
+
+void node_write_end(void *ctx, uint64_t lsn)
+{
+    node_link *l = ctx;
+    node *n = l->node;
+    node_commit *c = NULL;
+    tako_err err = TAKO_OK;
+
+    if (lsn != 0)
+        err = node_commit_copy(n->env, n->writing, lsn, &c);
+    n->writing = NULL;
+    n->host->write_end(n->host->ctx, lsn);
+    if (err != TAKO_OK) {
+        lost_commits(n);
+        n->told = n->told < lsn ? lsn : n->told;
+        return;
+    }
+    if (c == NULL)
+        return;
+    c->by = l->session;
+    enqueue(n, c);
+    node_commits_drain(n, node_now(n));
+}

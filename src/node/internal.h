@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the files of the node share and nobody else sees. */
+#ifndef TAKO_NODE_INTERNAL_H
+#define TAKO_NODE_INTERNAL_H
+
+#include "base/check.h"
+#include "node/node.h"
+#include "query/query.h"
+#include "sync/session.h"
+
+#define NODE_LANE_BYTES    (256u << 10) /* queued of a lane: no more then */
+#define NODE_STREAM_BYTES  (256u << 10) /* queued below the link, likewise */
+#define NODE_OUTPUT_BYTES  (64u << 10)  /* taken from a link at a time */
+#define NODE_PUMP_TURNS    16u          /* of work, before others have theirs */
+#define NODE_GAP_MS        20u          /* patience with a commit on its way */
+#define NODE_STABLE_MS     10000u       /* up so long: back-off starts over */
+#define NODE_PEERS_MAX     256u
+#define NODE_LISTENERS_MAX 16u
+#define NODE_BUFFER_KEEP   (64u << 10)
+
+_Static_assert((int)SYNC_CONTROL == (int)MESH_CONTROL &&
+                   (int)SYNC_LIVE == (int)MESH_LIVE &&
+                   (int)SYNC_CATCHUP == (int)MESH_CATCHUP,
+               "a session's lanes are the link's");
+
+/* A compiled text, shared by all sessions that name it. */
+struct sync_predicate {
+    sync_predicate *next;
+    query_predicate *query;
+    uint32_t users;
+    bool all; /* the whole collection */
+};
+
+struct node_commit {
+    const tako_env *env;
+    uint64_t lsn;
+    node_commit *next;
+    const sync_session *by; /* whose merge it was; NULL the app's */
+    size_t bytes;           /* of the block */
+    size_t count;
+    store_change changes[];
+};
+
+typedef struct node_peer node_peer;
+
+/* LINK STATES
+ *
+ *   DIALLING -> HANDSHAKE -> UP -> CLOSING      any: CLOSING
+ *
+ * CLOSING waits for the stream's on_close, which frees the link. */
+typedef enum node_link_state {
+    NODE_DIALLING,
+    NODE_HANDSHAKE,
+    NODE_UP,
+    NODE_CLOSING,
+} node_link_state;
+
+typedef struct node_link {
+    struct node_link *next;
+    node *node;
+    node_link_state state;
+    sec_side side;
+    tako_stream *stream;
+    mesh_link *mesh;
+    sync_session *session;
+    sync_host host;  /* the session's; ctx is this link */
+    node_peer *peer; /* whose address was dialled; NULL: accepted, removed */
+    mesh_peer who;   /* from UP on */
+    char address[TAKO_ADDRESS_BYTES_MAX];
+    uint64_t since_ms; /* of this state */
+    bool again;        /* the session has work that needs no event */
+    tako_err failed;   /* to be closed at the end of this turn */
+    tako_errbuf why;
+} node_link;
+
+/* An address that is dialled for ever. */
+struct node_peer {
+    node_peer *next;
+    char address[TAKO_ADDRESS_BYTES_MAX];
+    mesh_backoff backoff;
+    uint64_t retry_ms; /* when no link is there */
+    node_link *link;
+    bool known; /* device is set: who answered there last */
+    uint8_t device[32];
+    tako_errbuf error; /* of the last attempt */
+};
+
+typedef struct node_sub {
+    struct node_sub *next;
+    uint32_t id;
+    sync_predicate *predicate; /* keeps it compiled */
+} node_sub;
+
+typedef struct node_listener {
+    tako_listener *listener;
+    char address[TAKO_ADDRESS_BYTES_MAX];
+} node_listener;
+
+struct node {
+    const tako_env *env;
+    const tako_net *net;
+    const node_host *host;
+    store_conn *reader;
+    const sec_identity *identity;
+    const sec_mesh *mesh;
+    crdt_actor actor;
+    uint8_t incarnation[16];
+    char name[TAKO_NAME_BYTES_MAX + 1];
+    mesh_context *context;
+    node_listener listeners[NODE_LISTENERS_MAX];
+    size_t listener_count;
+    node_link *links;
+    size_t link_count;
+    node_peer *peers;
+    size_t peer_count;
+    node_sub *subs;
+    size_t sub_count;
+    sync_predicate *predicates;
+    node_commit *commits; /* not yet told, in order */
+    uint64_t told;        /* the last commit that sessions heard of */
+    uint64_t gap_ms;      /* since when a commit before the first is missing */
+    store *writing;
+    tako_buf out;
+    uint64_t timer_ms;
+    bool turning;
+    bool stopping;
+    void (*stopped)(void *ctx);
+    void *stopped_ctx;
+};
+
+static inline uint64_t node_now(const node *n)
+{
+    return n->env->mono_ms(n->env->ctx);
+}
+
+/* After anything happened: sends what is due, closes what failed, dials, sets
+ * the timer. */
+void node_turn(node *n);
+/* Only the timer. */
+void node_timer(node *n);
+
+/* ---- links.c ----------------------------------------------------------------- */
+
+extern const tako_stream_events node_stream_events;
+tako_accept_fn node_accept;
+tako_err node_link_dial(node *n, node_peer *p, tako_errbuf *e);
+/* To be closed at the end of the turn, for this reason. */
+void node_link_fail(node_link *l, tako_err err, const char *why);
+/* Sends what may be sent now. */
+void node_link_pump(node_link *l, uint64_t now_ms);
+/* Closes it, telling the peer why. */
+void node_link_close(node_link *l, uint64_t now_ms);
+uint64_t node_link_deadline(const node_link *l);
+void node_link_tick(node_link *l, uint64_t now_ms);
+
+/* ---- peers.c ----------------------------------------------------------------- */
+
+void node_peers_dial(node *n, uint64_t now_ms);
+uint64_t node_peers_deadline(const node *n);
+/* The link of an address is gone. */
+void node_peer_lost(node_peer *p, const node_link *l, uint64_t now_ms);
+void node_peers_wake(node *n, const uint8_t device[32], uint64_t now_ms);
+void node_peers_free(node *n);
+node_link *node_link_to(const node *n, const uint8_t device[32],
+                        const node_link *except);
+
+/* ---- commits.c --------------------------------------------------------------- */
+
+void node_commits_drain(node *n, uint64_t now_ms);
+uint64_t node_commits_deadline(const node *n);
+void node_commits_forget(node *n, const sync_session *by);
+void node_commits_free(node *n);
+/* node_host's part of sync_host. */
+store *node_write_begin(void *ctx);
+void node_write_end(void *ctx, uint64_t lsn);
+
+/* ---- predicates.c ------------------------------------------------------------- */
+
+tako_err node_predicate_get(node *n, tako_slice text, tako_slice params,
+                            sync_predicate **out, tako_errbuf *e);
+void node_predicate_drop(node *n, sync_predicate *p);
+/* sync_host's; ctx is the link. */
+tako_err node_predicate_open(void *ctx, tako_slice text, sync_predicate **out,
+                             tako_slice *collection, tako_errbuf *e);
+void node_predicate_close(void *ctx, sync_predicate *p);
+bool node_predicate_match(void *ctx, sync_predicate *p, tako_slice id,
+                          tako_slice body);
+
+#endif /* TAKO_NODE_INTERNAL_H */

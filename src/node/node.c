@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+/* NODE -- life, subscriptions, and the turn.
+ *
+ * node_turn() runs after anything happened (bytes, a commit, the timer, a
+ * call): it ticks and pumps each link, closes what failed, dials what is due,
+ * and sets the one timer to the earliest deadline of all. It may be entered
+ * again from inside (a dial that fails at once): the inner call does nothing,
+ * the outer one goes round once more.
+ *
+ * A node keeps nothing per document. */
+#include "node/internal.h"
+
+#include <stdio.h>
+
+/* ---- the turn --------------------------------------------------------------- */
+
+static void on_timer(void *ctx)
+{
+    node *n = ctx;
+
+    n->timer_ms = UINT64_MAX;
+    if (!n->stopping)
+        node_commits_drain(n, node_now(n));
+    node_turn(n);
+}
+
+void node_timer(node *n)
+{
+    uint64_t at = UINT64_MAX;
+
+    if (!n->stopping) {
+        uint64_t peers = node_peers_deadline(n);
+        uint64_t commits = node_commits_deadline(n);
+
+        at = peers < commits ? peers : commits;
+    }
+    for (const node_link *l = n->links; l != NULL; l = l->next) {
+        uint64_t d = node_link_deadline(l);
+
+        at = d < at ? d : at;
+    }
+    if (at == n->timer_ms)
+        return;
+    n->timer_ms = at;
+    n->net->timer(n->net->ctx, at, on_timer, n);
+}
+
+static void finish_stop(node *n)
+{
+    void (*stopped)(void *) = n->stopped;
+
+    if (!n->stopping || n->links != NULL || stopped == NULL)
+        return;
+    n->stopped = NULL;
+    n->net->timer(n->net->ctx, UINT64_MAX, on_timer, n);
+    stopped(n->stopped_ctx); /* the node may be freed by it */
+}
+
+static void turn_links(node *n, uint64_t now_ms)
+{
+    for (node_link *l = n->links; l != NULL; l = l->next) {
+        node_link_tick(l, now_ms);
+        node_link_pump(l, now_ms);
+        if (l->failed != TAKO_OK)
+            node_link_close(l, now_ms);
+    }
+}
+
+void node_turn(node *n)
+{
+    uint64_t now;
+
+    if (n->turning)
+        return;
+    n->turning = true;
+    now = node_now(n);
+    turn_links(n, now);
+    if (!n->stopping)
+        node_peers_dial(n, now);
+    if (n->out.cap > NODE_BUFFER_KEEP && n->timer_ms != 0)
+        tako_buf_fini(&n->out);
+    n->turning = false;
+    node_timer(n);
+    finish_stop(n);
+}
+
+/* ---- life ---------------------------------------------------------------------- */
+
+static tako_err context_new(node *n, tako_errbuf *e)
+{
+    tako_buf grant = tako_buf_on(n->env);
+    sec_claims claims = {
+        .subject = tako_slice_str(n->name),
+        .roles = SEC_ROLE_READ | SEC_ROLE_WRITE | SEC_ROLE_RELAY,
+        .issued_ms = n->env->wall_ms(n->env->ctx),
+        .expires_ms = UINT64_MAX,
+    };
+    tako_err err;
+
+    memcpy(claims.mesh, n->mesh->id, sizeof claims.mesh);
+    memcpy(claims.device, n->identity->public_key, sizeof claims.device);
+    err = sec_grant_issue(n->mesh, &claims, &grant, e);
+    if (err == TAKO_OK)
+        err = mesh_context_new(n->env, n->identity, n->mesh,
+                               tako_buf_slice(&grant), &n->context, e);
+    tako_buf_fini(&grant);
+    return err;
+}
+
+tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e)
+{
+    node *n = tako_env_alloc(opts->env, sizeof *n);
+    tako_err err;
+
+    *out = NULL;
+    if (n == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    n->env = opts->env;
+    n->net = opts->net;
+    n->host = opts->host;
+    n->reader = opts->reader;
+    n->identity = opts->identity;
+    n->mesh = opts->mesh;
+    n->actor = opts->actor;
+    memcpy(n->incarnation, opts->incarnation, sizeof n->incarnation);
+    (void)snprintf(n->name, sizeof n->name, "%s", opts->name);
+    n->out = tako_buf_on(n->env);
+    n->timer_ms = UINT64_MAX;
+    err = context_new(n, e);
+    if (err != TAKO_OK) {
+        node_free(n);
+        return err;
+    }
+    *out = n;
+    return TAKO_OK;
+}
+
+void node_stop(node *n, void (*done)(void *ctx), void *ctx)
+{
+    n->stopping = true;
+    n->stopped = done;
+    n->stopped_ctx = ctx;
+    for (size_t i = 0; i < n->listener_count; i++)
+        n->net->unlisten(n->net->ctx, n->listeners[i].listener);
+    n->listener_count = 0;
+    for (node_link *l = n->links; l != NULL; l = l->next)
+        node_link_fail(l, TAKO_CLOSED, "the peer is shutting down");
+    node_turn(n);
+}
+
+void node_free(node *n)
+{
+    if (n == NULL)
+        return;
+    TAKO_ASSERT(n->links == NULL);
+    while (n->subs != NULL) {
+        node_sub *sub = n->subs;
+
+        n->subs = sub->next;
+        node_predicate_drop(n, sub->predicate);
+        tako_env_free(n->env, sub, sizeof *sub);
+    }
+    node_commits_free(n);
+    node_peers_free(n);
+    TAKO_ASSERT(n->predicates == NULL);
+    mesh_context_free(n->context);
+    tako_buf_fini(&n->out);
+    tako_env_free(n->env, n, sizeof *n);
+}
+
+tako_err node_listen(node *n, const char *address,
+                     char bound[TAKO_ADDRESS_BYTES_MAX], tako_errbuf *e)
+{
+    node_listener *l;
+
+    if (n->listener_count >= NODE_LISTENERS_MAX)
+        return tako_fail(e, TAKO_LIMIT, "more than %u listeners",
+                         NODE_LISTENERS_MAX);
+    l = &n->listeners[n->listener_count];
+    TAKO_TRY(n->net->listen(n->net->ctx, address, node_accept, n, &l->listener,
+                            l->address, e));
+    n->listener_count++;
+    memcpy(bound, l->address, TAKO_ADDRESS_BYTES_MAX);
+    return TAKO_OK;
+}
+
+/* ---- subscriptions ---------------------------------------------------------------- */
+
+static node_sub **sub_at(node *n, uint32_t id)
+{
+    node_sub **at = &n->subs;
+
+    while (*at != NULL && (*at)->id != id)
+        at = &(*at)->next;
+    return at;
+}
+
+tako_err node_subscribe(node *n, uint32_t id, tako_slice text,
+                        tako_slice params, tako_errbuf *e)
+{
+    node_sub **at = sub_at(n, id);
+    node_sub *sub;
+    tako_err err;
+
+    if (*at != NULL)
+        return tako_fail(e, TAKO_EXISTS, "subscription %lu is there already",
+                         (unsigned long)id);
+    if (n->sub_count >= TAKO_SUBSCRIPTIONS_MAX)
+        return tako_fail(e, TAKO_LIMIT, "more than %u subscriptions",
+                         TAKO_SUBSCRIPTIONS_MAX);
+    sub = tako_env_alloc(n->env, sizeof *sub);
+    if (sub == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    sub->id = id;
+    err = node_predicate_get(n, text, params, &sub->predicate, e);
+    if (err != TAKO_OK) {
+        tako_env_free(n->env, sub, sizeof *sub);
+        return err;
+    }
+    *at = sub;
+    n->sub_count++;
+    for (node_link *l = n->links; l != NULL; l = l->next) {
+        tako_errbuf why = { "" };
+
+        if (l->session == NULL)
+            continue;
+        err = sync_session_subscribe(
+            l->session, id, query_predicate_text(sub->predicate->query), &why);
+        if (err != TAKO_OK)
+            node_link_fail(l, err, why.text);
+    }
+    node_turn(n);
+    return TAKO_OK;
+}
+
+tako_err node_unsubscribe(node *n, uint32_t id)
+{
+    node_sub **at = sub_at(n, id);
+    node_sub *sub = *at;
+
+    if (sub == NULL)
+        return TAKO_NOTFOUND;
+    *at = sub->next;
+    n->sub_count--;
+    for (node_link *l = n->links; l != NULL; l = l->next)
+        if (l->session != NULL)
+            (void)sync_session_unsubscribe(l->session, id);
+    node_predicate_drop(n, sub->predicate);
+    tako_env_free(n->env, sub, sizeof *sub);
+    node_turn(n);
+    return TAKO_OK;
+}
