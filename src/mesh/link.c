@@ -28,15 +28,13 @@
  * Bytes out. The handshake, alerts and last words go to `wire`. Frames are
  * cut and encrypted when output is called and not before, so that a message
  * queued late can still overtake; all that fits goes into one TLS record. */
+#include "mesh/link.h"
+
+#include "base/check.h"
 #include "mesh/assembly.h"
 #include "mesh/frame.h"
 #include "mesh/lanes.h"
-#include "mesh/link.h"
 #include "mesh/transport/tls.h"
-
-#include <stdio.h>
-
-#include "base/check.h"
 
 /* Even the smallest budget makes progress. */
 #define LINK_CHUNK_BYTES_MIN 512u
