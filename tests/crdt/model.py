@@ -10,52 +10,16 @@ with; prints what differs and exits 1, or prints a count and exits 0.
 """
 
 import json
-import struct
 import sys
 
-
-def cbor(value):
-    """Deterministic CBOR of the values that the tests use."""
-    if value is None:
-        return b"\xf6"
-    if isinstance(value, float):
-        for first, form in ((0xF9, ">e"), (0xFA, ">f"), (0xFB, ">d")):
-            try:
-                packed = struct.pack(form, value)
-            except OverflowError:
-                continue
-            if struct.unpack(form, packed)[0] == value:
-                return bytes([first]) + packed
-    if isinstance(value, int):
-        return head(0, value) if value >= 0 else head(1, -1 - value)
-    if isinstance(value, str):
-        return head(3, len(value.encode())) + value.encode()
-    if isinstance(value, list):
-        return head(4, len(value)) + b"".join(map(cbor, value))
-    pairs = sorted((key_order(k), k) for k in value)
-    return head(5, len(pairs)) + b"".join(
-        cbor(k) + cbor(value[k]) for _, k in pairs)
-
-
-def head(major, n):
-    if n < 24:
-        return bytes([major << 5 | n])
-    size = 0 if n < 1 << 8 else 1 if n < 1 << 16 else 2 if n < 1 << 32 else 3
-    return bytes([major << 5 | 24 + size]) + n.to_bytes(1 << size, "big")
-
+MARK = object()
 
 def key_order(key):
-    raw = key.encode()
-    return len(raw), raw
+    return len(key.encode()), key.encode()
 
 
 def compact(value):
-    if isinstance(value, dict):
-        return "{" + ",".join(json.dumps(k) + ":" + compact(value[k])
-                              for k in sorted(value, key=key_order)) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(compact, value)) + "]"
-    return json.dumps(value)
+    return json.dumps(value, separators=(",", ":"))
 
 
 class Event:
@@ -119,24 +83,18 @@ class State:
 
     def is_place(self, place):
         """Are all generations around this place the present ones?"""
-        if place[0] != self.root():
-            return False
-        for i in range(1, len(place) - 1):
-            key, generation = place[i]
-            if self.generation("m", place[:i] + (key,)) != generation:
-                return False
-        return True
+        return place[0] == self.root() and all(
+            self.generation("m", place[:i] + (place[i][0],)) == place[i][1]
+            for i in range(1, len(place) - 1))
 
     def is_current(self, entry):
         kind, place, generation, _ = entry
-        if not self.is_place(place):
-            return False
-        return kind == "v" or generation == self.generation(
-            "m" if kind == "k" else "c", place)
+        return self.is_place(place) and (
+            kind == "v" or generation == self.generation(
+                "m" if kind == "k" else "c", place))
 
     def child(self, place, key):
-        generation = self.generation("m", place)
-        return place[:-1] + ((place[-1], generation), key)
+        return place[:-1] + ((place[-1], self.generation("m", place)), key)
 
     def at(self, kind, place):
         return {e[3]: v for e, v in self.live.items()
@@ -146,77 +104,59 @@ class State:
         """The live entries of the map at place: its marks and all below."""
         n = len(place)
         return [e for e in self.live
-                if (e[0] == "k" and e[1] == place) or
-                (len(e[1]) > n and e[1][:n - 1] == place[:-1] and
-                 e[1][n - 1][0] == place[-1])]
+                if e[0] == "k" and e[1] == place or len(e[1]) > n and
+                e[1][:n - 1] == place[:-1] and e[1][n - 1][0] == place[-1]]
 
-    def counter_sums(self, place):
+    def of_counter(self, store, place):
+        """{actor: numbers} out of self.sums or self.baselines."""
         generation = self.generation("c", place)
-        return {k[2]: v for k, v in self.sums.items()
-                if k[0] == place and k[1] == generation}
-
-    def counter_baselines(self, place):
-        generation = self.generation("c", place)
-        return {k[2]: v for k, v in self.baselines.items()
-                if k[0] == place and k[1] == generation}
+        return {k[2]: v for k, v in store.items() if k[:2] == (place,
+                                                               generation)}
 
     def counter_dot(self, place):
-        dots = list(self.at("s", place))
-        dots += [(s[0], actor) for actor, s in
-                 self.counter_sums(place).items()]
-        return max(dots)
+        sums = self.of_counter(self.sums, place)
+        return max([*self.at("s", place), *((s[0], a) for a, s in sums.items())])
 
     def shows(self, place):
-        """(kind, greatest dot) of what shows; None when nothing does."""
-        found = []
-        values = self.at("v", place)
-        if values:
-            found.append((max(values), "v"))
+        """The kind of what shows; None when nothing does."""
         inside = self.inside(place)
-        if inside:
-            dots = [e[3] for e in inside]
-            dots += [self.counter_dot(e[1]) for e in inside if e[0] == "s"]
-            found.append((max(dots), "m"))
+        found = [(dot, "v") for dot in self.at("v", place)]
+        found += [(e[3], "m") for e in inside]
+        found += [(self.counter_dot(e[1]), "m") for e in inside if e[0] == "s"]
         if self.at("s", place):
             found.append((self.counter_dot(place), "c"))
         return max(found)[1] if found else None
 
     def count(self, place):
         starts = self.at("s", place)
-        moved = sum(s[1] - s[2] for s in self.counter_sums(place).values())
-        moved -= sum(b[0] - b[1] for b in
-                     self.counter_baselines(place).values())
-        return starts[max(starts)] + moved
+        sums = self.of_counter(self.sums, place).values()
+        seen = self.of_counter(self.baselines, place).values()
+        return (starts[max(starts)] + sum(s[1] - s[2] for s in sums) -
+                sum(b[0] - b[1] for b in seen))
 
     def value(self, place):
         kind = self.shows(place)
-        if kind == "v":
-            values = self.at("v", place)
-            return values[max(values)]
         if kind == "c":
             return self.count(place)
+        if kind == "v":
+            return max(self.at("v", place).items(), key=lambda dv: dv[0])[1]
         return {key: self.value(p) for key, p in self.children(place)
                 if self.shows(p)}
 
     def places(self):
         """Every present slot that says something."""
         all_places = {e[1] for e in self.live}
-        for where, (generation, _) in self.generations.items():
-            if where != "root" and generation > 1:
-                all_places.add(where[1])
-        for place, generation, _ in [*self.sums, *self.baselines]:
-            if generation == self.generation("c", place):
-                all_places.add(place)
+        all_places |= {w[1] for w in self.generations if w != "root"}
+        all_places |= {place for place, generation, _ in
+                       [*self.sums, *self.baselines]
+                       if generation == self.generation("c", place)}
         for place in list(all_places):
             for i in range(1, len(place) - 1):
                 all_places.add(place[:i] + (place[i][0],))
         return {p for p in all_places if self.is_place(p)}
 
     def children(self, place):
-        """Child slots of a place, or of the root for None, in key order.
-
-        Worked out once: writes, which change a state, do not ask for it.
-        """
+        """Child slots of a place, or of the root for None, in key order."""
         if self.kids is None:
             self.kids = {}
             for p in sorted(self.places(), key=lambda p: key_order(p[-1])):
@@ -233,19 +173,19 @@ class State:
         out.append(self.dump_children(None))
         out.append(" shows ")
         if self.root() % 2 == 1:
-            out.append(compact({k: self.value(p)
-                                for k, p in self.children(None)
-                                if self.shows(p)}))
+            body = {k: self.value(p) for k, p in self.children(None)
+                    if self.shows(p)}
+            out.append(compact(body))
         return "".join(out)
 
     def dump_children(self, place):
-        return "{" + "".join(f"{key}({self.dump_slot(p)})"
-                             for key, p in self.children(place)) + "}"
+        slots = (f"{k}({self.dump_slot(p)})" for k, p in self.children(place))
+        return "{" + "".join(slots) + "}"
 
     def dump_slot(self, place):
         out = entries_text("v", self.at("v", place))
-        sums = self.counter_sums(place)
-        baselines = self.counter_baselines(place)
+        sums = self.of_counter(self.sums, place)
+        baselines = self.of_counter(self.baselines, place)
         starts = self.at("s", place)
         if starts or sums or baselines or self.generation("c", place) > 1:
             out += " c" + self.generation_text("c", place)
@@ -257,23 +197,22 @@ class State:
         marks = self.at("k", place)
         if marks or self.generation("m", place) > 1 or self.children(place):
             out += " m" + self.generation_text("m", place)
-            out += entries_text("k", {d: None for d in marks}, False)
+            out += entries_text("k", marks)
             out += self.dump_children(place)
         return out
 
     def generation_text(self, kind, place):
         generation, maker = self.generations.get((kind, place), (1, None))
-        return f"{generation}{dot_text(maker) if generation > 1 else ''}"
+        return f"{generation}{dot_text(maker) if maker else ''}"
 
 
 def dot_text(dot):
     return f"{dot[1]}{dot[0]}"
 
 
-def entries_text(name, entries, content=True):
-    return "".join(
-        f" {name}:{dot_text(d)}={cbor(v).hex() if content else ''}"
-        for d, v in sorted(entries.items()))
+def entries_text(name, entries):
+    return "".join(f" {name}:{dot_text(d)}={'' if v is MARK else compact(v)}"
+                   for d, v in sorted(entries.items()))
 
 
 class Write:
@@ -285,7 +224,7 @@ class Write:
         state.context[dot[1]] = max(state.context.get(dot[1], 0), dot[0])
 
     def remove(self, entries):
-        for entry in list(entries):
+        for entry in entries:
             del self.s.live[entry]
             if self.e.adds.pop(entry, self) is self:
                 self.e.removes.add(entry)
@@ -294,8 +233,8 @@ class Write:
         self.remove([e for e in self.s.live if e[0] == kind and e[1] == place])
 
     def add(self, kind, place, value):
-        generation = 0 if kind == "v" else self.s.generation(
-            "m" if kind == "k" else "c", place)
+        inside = {"v": None, "k": "m", "s": "c"}[kind]
+        generation = self.s.generation(inside, place) if inside else 0
         entry = (kind, place, generation, self.e.dot)
         self.s.live[entry] = value
         self.e.adds[entry] = value
@@ -304,30 +243,36 @@ class Write:
         self.s.raise_to(where, generation, self.e.dot)
         self.e.generations[where] = generation
 
+    def make_odd(self, kind, place):
+        generation = self.s.generation(kind, place)
+        if generation % 2 == 0:
+            self.make((kind, place), generation + 1)
+
     def end_counter(self, place):
         if self.s.at("s", place):
             self.remove_at("s", place)
             self.make(("c", place), self.s.generation("c", place) + 1)
 
     def clear_inside(self, place):
-        counters = [e[1] for e in self.s.inside(place) if e[0] == "s"]
-        for counter in counters:
-            self.end_counter(counter)
+        for entry in self.s.inside(place):
+            if entry[0] == "s":
+                self.end_counter(entry[1])
         self.remove(self.s.inside(place))
 
     def clear(self, place):
+        self.absorb(place)
+        self.clear_inside(place)
+
+    def absorb(self, place):
         self.remove_at("v", place)
         self.end_counter(place)
-        self.clear_inside(place)
 
     def become_map(self, place):
         if self.s.shows(place) == "m":
             return
         self.clear(place)
-        generation = self.s.generation("m", place)
-        if generation % 2 == 0:
-            self.make(("m", place), generation + 1)
-        self.add("k", place, None)
+        self.make_odd("m", place)
+        self.add("k", place, MARK)
 
     def slot(self, path):
         place = (self.s.root(), path[0])
@@ -347,19 +292,16 @@ class Write:
     def set_at(self, place, value, merge=True):
         if not (merge and isinstance(value, dict)):
             self.clear(place)
-            self.add("v", place, value)
-            return
+            return self.add("v", place, value)
         self.become_map(place)
-        self.remove_at("v", place)
-        self.end_counter(place)
-        for key in sorted(value, key=key_order):
+        self.absorb(place)
+        for key in value:
             self.set_at(self.s.child(place, key), value[key])
 
     def insert(self, _, fields):
-        generation = self.s.root() + 1 + self.s.root() % 2
+        generation = self.e.birth = self.s.root() + 1 + self.s.root() % 2
         self.make("root", generation)
-        self.e.birth = generation
-        for key in sorted(fields, key=key_order):
+        for key in fields:
             self.set_at((generation, key), fields[key])
 
     def delete(self, _, __):
@@ -374,74 +316,65 @@ class Write:
     def refuses(self, op, path):
         place = self.found(path) if path else None
         kind = self.s.shows(place) if place else None
-        if op == "replace":
-            return kind == "c"
         if op in ("increment", "restart"):
             value = self.s.value(place) if kind == "v" else 0
             return kind == "m" or not isinstance(value, (int, float))
-        return False
+        return op == "replace" and kind == "c"
 
     def unset(self, path, _):
         place = self.found(path)
-        if place is None:
-            return
-        self.remove_at("v", place)
-        self.end_counter(place)
-        inside = self.s.inside(place)
-        if inside:
-            self.remove(inside)
+        if place is not None:
+            self.absorb(place)
+        if place is not None and self.s.inside(place):
+            self.remove(self.s.inside(place))
             self.make(("m", place), self.s.generation("m", place) + 1)
 
     def start(self, place, number):
-        if self.s.generation("c", place) % 2 == 0:
-            self.make(("c", place), self.s.generation("c", place) + 1)
+        self.make_odd("c", place)
         generation = self.s.generation("c", place)
         self.remove_at("s", place)
         self.add("s", place, number)
-        for actor, (_, inc, dec) in self.s.counter_sums(place).items():
+        for actor, (_, inc, dec) in self.s.of_counter(
+                self.s.sums, place).items():
             if inc or dec:
                 key = (place, generation, actor)
                 old = self.s.baselines.get(key, (0, 0))
                 self.e.baselines[key] = (max(old[0], inc), max(old[1], dec))
 
-    def alone(self, place):
+    def slot_for_counter(self, path):
+        place = self.slot(path)
         self.remove_at("v", place)
         self.clear_inside(place)
+        return place
 
     def increment(self, path, by):
         seen = self.found(path)
         shown = self.s.shows(seen) if seen else None
         number = self.s.value(seen) if shown == "v" else 0
-        place = self.slot(path)
-        self.alone(place)
+        place = self.slot_for_counter(path)
         if shown != "c":
             self.start(place, number)
-        _, inc, dec = self.s.counter_sums(place).get(
+        _, inc, dec = self.s.of_counter(self.s.sums, place).get(
             self.e.dot[1], (0, 0, 0))
         self.e.sums[(place, self.s.generation("c", place))] = [
             inc + max(by, 0), dec + max(-by, 0)]
 
     def restart(self, path, number):
-        place = self.slot(path)
-        self.alone(place)
-        self.start(place, number)
+        self.start(self.slot_for_counter(path), number)
 
 
 def step(line, replicas, states):
     r = line["r"]
     if line["do"] == "merge":
         replicas[r] = replicas[r] | replicas[line["from"]]
-        states[r] = None
-    elif line["do"] == "write":
+    else:
         w = Write(states[r] or State(replicas[r]), (line["hlc"], "ABCD"[r]))
-        states[r] = None
         if w.refuses(line["op"], line["path"]) != line.get("refused", False):
             return "one refuses, the other does not"
         if "refused" not in line:
             getattr(w, line["op"])(line["path"], line.get("value"))
             replicas[r] = replicas[r] | {w.e}
-    if states[r] is None:
-        states[r] = State(replicas[r])
+    states[r] = State(replicas[r])
     ours = states[r].dump()
     return None if ours == line["dump"] else "model: " + ours
 
@@ -453,9 +386,7 @@ def main():
         line = json.loads(text)
         if line["do"] == "new":
             histories += 1
-            replicas = [frozenset()] * 4
-            states = [None] * 4
-            trace = []
+            replicas, states, trace = [frozenset()] * 4, [None] * 4, []
             continue
         trace.append(text)
         wrong = step(line, replicas, states)

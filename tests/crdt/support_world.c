@@ -372,19 +372,14 @@ static void dump_dot(tako_buf *out, crdt_dot dot)
     tako_put_fmt(out, "%c%" PRIu64, dot.actor.id[0], dot.hlc);
 }
 
-static void dump_hex(tako_buf *out, tako_slice s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        tako_put_fmt(out, "%02x", s.ptr[i]);
-}
-
 static void dump_entries(tako_buf *out, const char *name, const crdt_entries *l)
 {
     for (uint32_t i = 0; i < l->count; i++) {
         tako_put_fmt(out, " %s:", name);
         dump_dot(out, l->at[i].dot);
         tako_put_str(out, "=");
-        dump_hex(out, l->at[i].value);
+        if (l->at[i].value.len > 0)
+            ok(json_from_cbor(l->at[i].value, out));
     }
 }
 
