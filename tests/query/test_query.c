@@ -478,6 +478,34 @@ static void test_query__parameters_are_values(void **state)
            "number from 0");
 }
 
+/* Runs the examples of docs/query.md: statements of a ```tql block, each
+ * ended by its "-- =>" line. */
+static void test_query__the_examples_of_the_manual_hold(void **state)
+{
+    test_db *db = *state;
+    FILE *f = fopen(TAKO_SOURCE_DIR "/docs/query.md", "r");
+    char line[1000], text[4000] = "";
+    bool inside = false;
+    unsigned seen = 0;
+
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "```", 3) == 0) {
+            inside = strcmp(line, "```tql") == 0;
+        } else if (inside && strncmp(line, "-- => ", 6) == 0) {
+            expect(db, text, NULL, line + 6);
+            text[0] = '\0';
+            seen++;
+        } else if (inside) {
+            assert_true(strlen(text) + strlen(line) + 2 < sizeof text);
+            strcat(strcat(text, line), "\n");
+        }
+    }
+    (void)fclose(f);
+    assert_true(seen > 20);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
@@ -489,6 +517,7 @@ int main(void)
         T(test_query__projects_whole_documents),
         T(test_query__finds_by_id_without_a_scan),
         T(test_query__parameters_are_values),
+        T(test_query__the_examples_of_the_manual_hold),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
