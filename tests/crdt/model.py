@@ -164,9 +164,7 @@ class State:
                 self.kids.setdefault(parent, []).append((p[-1], p))
         return self.kids.get(place, [])
 
-    # ---- the dump, as tests/crdt/support_world.c writes it ----
-
-    def dump(self):
+    def dump(self):  # as tests/crdt/support_world.c writes it
         out = [f"g{self.root()}"]
         out += [f" x:{a}{h}" for a, h in sorted(self.context.items())]
         out += [f" i{g}:{dot_text(d)}" for g, d in sorted(self.births)]
@@ -233,8 +231,8 @@ class Write:
         self.remove([e for e in self.s.live if e[0] == kind and e[1] == place])
 
     def add(self, kind, place, value):
-        inside = {"v": None, "k": "m", "s": "c"}[kind]
-        generation = self.s.generation(inside, place) if inside else 0
+        generation = 0 if kind == "v" else self.s.generation(
+            "m" if kind == "k" else "c", place)
         entry = (kind, place, generation, self.e.dot)
         self.s.live[entry] = value
         self.e.adds[entry] = value

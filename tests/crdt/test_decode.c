@@ -66,6 +66,54 @@ static void test_decode__accepts_nothing_but_the_one_form(void **state)
     world_fini(&w);
 }
 
+/* States that would encode to the same bytes again and yet are none: made by
+ * hand, at the end of a meta with no exceptions. */
+static void test_decode__refuses_states_that_say_nothing(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } inside[] = {
+        { "\x01\x01\x01k\x03", 5 },                 /* a slot of nothing */
+        { "\x01\x01\x01k\x43\x01\x00\x00\x00", 9 }, /* counter of nothing */
+        { "\x01\x01\x01k\x07\x00", 6 },             /* no values */
+        { "\x01\x01\x01k\x0b\x00\x00", 7 },         /* generation 0 */
+        { "\x01\x01\x01k\x0b\x01", 6 },             /* generation 1, said */
+        { "\x01\x01\x01k\x1b\x02\x00\x01\x00", 9 }, /* marks of a removed */
+        { "\x01\x02\x01k\x0b\x02\x00\x01k\x0b\x02\x00", 12 }, /* twice */
+        { "\x01\x02\x01l\x0b\x02\x00\x01k\x0b\x02\x00", 12 }, /* order */
+        { "\x01\x01\x01\xff\x0b\x02\x00", 7 }, /* key is no text */
+        { "\x01\x01\x01k\x0b\x02\x03", 7 },    /* dot of no actor */
+    };
+    static const char good[] = "\x01\x01\x01k\x0b\x02\x00";
+    world w;
+    tako_buf meta;
+    tako_buf body;
+    crdt_doc *d;
+
+    (void)state;
+    world_init(&w, 1);
+    meta = tako_buf_on(&w.t.env);
+    body = tako_buf_on(&w.t.env);
+    world_insert(&w, 0, "{}");
+    world_unset(&w, 0, "x");
+    for (unsigned i = 0; i <= sizeof inside / sizeof inside[0]; i++) {
+        bool last = i == sizeof inside / sizeof inside[0];
+
+        encode(w.doc[0], &meta, &body);
+        assert_int_equal(meta.ptr[--meta.len], 0);
+        tako_put_bytes(&meta,
+                       last ? tako_slice_of(good, sizeof good - 1)
+                            : tako_slice_of(inside[i].bytes, inside[i].len));
+        assert_int_equal(crdt_doc_decode(&w.arena, tako_buf_slice(&meta),
+                                         tako_buf_slice(&body), &d, NULL),
+                         last ? TAKO_OK : TAKO_CORRUPT);
+    }
+    tako_buf_fini(&meta);
+    tako_buf_fini(&body);
+    world_fini(&w);
+}
+
 static void test_decode__trusted_reads_the_same(void **state)
 {
     world w;
@@ -132,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decode__accepts_nothing_but_the_one_form),
+        cmocka_unit_test(test_decode__refuses_states_that_say_nothing),
         cmocka_unit_test(test_decode__trusted_reads_the_same),
         cmocka_unit_test(test_decode__survives_lack_of_memory),
     };
