@@ -11,6 +11,28 @@ typedef struct status_print {
     bool json;
 } status_print;
 
+/* What of a list is for people; --json has all of it. */
+static const struct {
+    const char *list;
+    size_t count;
+    const char *columns[9];
+} views[] = {
+    { "links",
+      8,
+      { "peer", "address", "state", "rtt_ms", "acknowledged",
+        "waiting_documents", "bytes_in", "bytes_out" } },
+    { "peers", 5, { "address", "linked", "failures", "retry_ms", "error" } },
+    { "subscriptions", 3, { "id", "statement", "in_sync" } },
+};
+
+static void choose_columns(table *t, tako_slice key)
+{
+    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++) {
+        if (tako_slice_eq(key, tako_slice_str(views[i].list)))
+            table_columns(t, views[i].columns, views[i].count);
+    }
+}
+
 /* An array of objects as a table under its name; false when it is something
  * else. */
 static bool print_list(const tako_env *env, tako_slice key, tako_slice list)
@@ -25,6 +47,7 @@ static bool print_list(const tako_env *env, tako_slice key, tako_slice list)
            head.count == 0 ? " none" : "");
     if (head.count == 0 || table_new(env, &t) != TAKO_OK)
         return true;
+    choose_columns(t, key);
     for (uint64_t i = 0; i < head.count; i++) {
         tako_slice row = cbor_read_value(&r);
 

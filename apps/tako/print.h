@@ -33,6 +33,9 @@ int print_finish(int status);
 typedef struct table table;
 tako_err table_new(const tako_env *env, table **out);
 void table_free(table *t);
+/* Shows these columns alone, in this order (names must outlive the table);
+ * before the first row. */
+void table_columns(table *t, const char *const *names, size_t count);
 /* Takes a row as JSON text; prints when the table is full. */
 tako_err table_row(table *t, tako_slice json);
 /* Takes a row as a CBOR map. */

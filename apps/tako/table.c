@@ -20,6 +20,7 @@ struct table {
     tako_buf scratch;
     size_t rows;
     size_t columns;
+    bool fixed; /* the columns were given */
     tako_slice row[TABLE_ROWS_MAX];
     tako_slice name[TABLE_COLUMNS_MAX];
     size_t width[TABLE_COLUMNS_MAX];
@@ -94,11 +95,21 @@ static size_t column_of(table *t, tako_slice key)
         if (tako_slice_eq(t->name[i], key))
             return i;
     }
-    if (t->columns == TABLE_COLUMNS_MAX)
+    if (t->fixed || t->columns == TABLE_COLUMNS_MAX)
         return TABLE_COLUMNS_MAX;
     t->name[t->columns] = tako_arena_copy(&t->arena, key);
     t->width[t->columns] = characters(key);
     return t->columns++;
+}
+
+void table_columns(table *t, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count && i < TABLE_COLUMNS_MAX; i++) {
+        t->name[i] = tako_slice_str(names[i]);
+        t->width[i] = characters(t->name[i]);
+        t->columns = i + 1;
+    }
+    t->fixed = true;
 }
 
 static void learn_columns(table *t, tako_slice map)
@@ -176,7 +187,8 @@ tako_err table_flush(table *t)
         putchar('\n');
     }
     t->rows = 0;
-    t->columns = 0;
+    if (!t->fixed)
+        t->columns = 0;
     tako_arena_reset(&t->arena);
     return ferror(stdout) ? TAKO_IO : TAKO_OK;
 }
