@@ -176,7 +176,7 @@ tako_err store_insert(store *s, uint32_t coll, tako_slice id, tako_slice fields,
                       tako_errbuf *e);
 
 /* Loads a document to change it with crdt_*; when there is none, a new empty
- * one. It lives until the next edit or the end of the transaction.
+ * one. It lives until the next edit or insert or the end of the transaction.
  * store_edit_save writes it back (and does nothing when it did not change);
  * not calling it leaves the stored one as it is. */
 tako_err store_edit(store *s, uint32_t coll, tako_slice id, crdt_doc **doc,
