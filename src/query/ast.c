@@ -45,7 +45,7 @@ static void fail_memory(query_parse *p)
         p->err = tako_fail(p->e, TAKO_NOMEM, "out of memory");
 }
 
-node *node_new(query_parse *p, node_kind kind, uint32_t pos, uint32_t end)
+node *ast_new(query_parse *p, ast_kind kind, uint32_t pos, uint32_t end)
 {
     node *n;
 
@@ -70,7 +70,7 @@ node *node_new(query_parse *p, node_kind kind, uint32_t pos, uint32_t end)
     return n;
 }
 
-node *node_add(query_parse *p, node *parent, node *kid)
+node *ast_add(query_parse *p, node *parent, node *kid)
 {
     if (p->err != TAKO_OK || parent == NULL || kid == NULL)
         return NULL;
@@ -96,37 +96,37 @@ node *node_add(query_parse *p, node *parent, node *kid)
     return parent;
 }
 
-node *node_one(query_parse *p, node_kind kind, node *kid)
+node *ast_one(query_parse *p, ast_kind kind, node *kid)
 {
     if (kid == NULL)
         return NULL;
-    return node_add(p, node_new(p, kind, kid->pos, kid->end), kid);
+    return ast_add(p, ast_new(p, kind, kid->pos, kid->end), kid);
 }
 
-node *node_two(query_parse *p, node_kind kind, uint8_t op, node *a, node *b)
+node *ast_two(query_parse *p, ast_kind kind, uint8_t op, node *a, node *b)
 {
-    node *n = node_one(p, kind, a);
+    node *n = ast_one(p, kind, a);
 
     if (n == NULL)
         return NULL;
     n->op = op;
-    return node_add(p, n, b);
+    return ast_add(p, n, b);
 }
 
-node *node_logic(query_parse *p, node_kind kind, node *a, node *b)
+node *ast_logic(query_parse *p, ast_kind kind, node *a, node *b)
 {
     if (a != NULL && a->kind == kind && a->op2 == 0)
-        return node_add(p, a, b);
-    return node_two(p, kind, 0, a, b);
+        return ast_add(p, a, b);
+    return ast_two(p, kind, 0, a, b);
 }
 
-node *node_span(node *n, uint32_t pos, uint32_t end)
+node *ast_span(node *n, uint32_t pos, uint32_t end)
 {
     if (n == NULL)
         return NULL;
     n->pos = pos;
     n->end = end;
-    if (n->kind == NODE_AND || n->kind == NODE_OR)
+    if (n->kind == AST_AND || n->kind == AST_OR)
         n->op2 = 1; /* in parentheses: another list than what follows */
     return n;
 }
@@ -134,7 +134,7 @@ node *node_span(node *n, uint32_t pos, uint32_t end)
 static node *const_from(query_parse *p, const tako_buf *b, uint32_t pos,
                         uint32_t end)
 {
-    node *n = node_new(p, NODE_CONST, pos, end);
+    node *n = ast_new(p, AST_CONST, pos, end);
 
     if (n == NULL)
         return NULL;
@@ -174,7 +174,7 @@ static node *const_float(query_parse *p, double v, uint32_t pos, uint32_t end)
     return n;
 }
 
-node *node_number(query_parse *p, query_token t)
+node *ast_number(query_parse *p, query_token t)
 {
     char copy[512];
     const char *s = copy;
@@ -222,7 +222,7 @@ node *node_number(query_parse *p, query_token t)
     return n;
 }
 
-node *node_string(query_parse *p, query_token t)
+node *ast_string(query_parse *p, query_token t)
 {
     tako_buf b = tako_buf_on(p->env);
     node *n;
@@ -233,7 +233,7 @@ node *node_string(query_parse *p, query_token t)
     return n;
 }
 
-node *node_simple(query_parse *p, query_token t, uint8_t byte)
+node *ast_simple(query_parse *p, query_token t, uint8_t byte)
 {
     tako_buf b = tako_buf_on(p->env);
     node *n;
@@ -246,14 +246,14 @@ node *node_simple(query_parse *p, query_token t, uint8_t byte)
 }
 
 /* -x: of a number at once, else an operator. */
-node *node_negate(query_parse *p, node *n, query_token op)
+node *ast_negate(query_parse *p, node *n, query_token op)
 {
     tako_reader r;
     cbor_item item;
 
     if (n == NULL)
         return NULL;
-    if (n->kind == NODE_CONST && n->text.len > 0) {
+    if (n->kind == AST_CONST && n->text.len > 0) {
         r = tako_reader_of(n->text);
         if (n->op2 == 1)
             return const_int(p, INT64_MIN, op.pos, n->end);
@@ -262,15 +262,15 @@ node *node_negate(query_parse *p, node *n, query_token op)
         if (!r.failed && item.kind == CBOR_INT && item.integer > INT64_MIN)
             return const_int(p, -item.integer, op.pos, n->end);
     }
-    n = node_one(p, NODE_NEG, n);
+    n = ast_one(p, AST_NEG, n);
     if (n != NULL)
         n->pos = op.pos;
     return n;
 }
 
-node *node_param(query_parse *p, query_token t)
+node *ast_param(query_parse *p, query_token t)
 {
-    node *n = node_new(p, NODE_PARAM, t.pos, t.end);
+    node *n = ast_new(p, AST_PARAM, t.pos, t.end);
     uint32_t i;
 
     if (n == NULL)
@@ -300,18 +300,18 @@ node *node_param(query_parse *p, query_token t)
     return n;
 }
 
-node *node_named(query_parse *p, node_kind kind, query_token t)
+node *ast_named(query_parse *p, ast_kind kind, query_token t)
 {
-    node *n = node_new(p, kind, t.pos, t.end);
+    node *n = ast_new(p, kind, t.pos, t.end);
 
     if (n != NULL)
         n->text = t.text;
     return n;
 }
 
-node *node_field(query_parse *p, node *of, query_token t)
+node *ast_field(query_parse *p, node *of, query_token t)
 {
-    node *n = node_one(p, NODE_FIELD, of);
+    node *n = ast_one(p, AST_FIELD, of);
 
     if (n != NULL) {
         n->text = t.text;
@@ -320,9 +320,9 @@ node *node_field(query_parse *p, node *of, query_token t)
     return n;
 }
 
-node *node_call(query_parse *p, query_token name, node *args, query_token end)
+node *ast_call(query_parse *p, query_token name, node *args, query_token end)
 {
-    node *n = node_new(p, NODE_CALL, name.pos, end.end);
+    node *n = ast_new(p, AST_CALL, name.pos, end.end);
     uint8_t *low;
 
     if (n == NULL || args == NULL)
@@ -347,9 +347,9 @@ node *node_call(query_parse *p, query_token name, node *args, query_token end)
     return n;
 }
 
-node *node_set(query_parse *p, node *path, node *value)
+node *ast_set(query_parse *p, node *path, node *value)
 {
-    bool replace = value != NULL && value->kind == NODE_CALL &&
+    bool replace = value != NULL && value->kind == AST_CALL &&
                    tako_slice_eq(value->text, tako_slice_str("replace"));
 
     if (replace) {
@@ -360,7 +360,7 @@ node *node_set(query_parse *p, node *path, node *value)
         }
         value = value->first;
     }
-    return node_two(p, NODE_SET, replace, path, value);
+    return ast_two(p, AST_SET, replace, path, value);
 }
 
 /* ---- folding ---------------------------------------------------------------- */
@@ -401,7 +401,7 @@ static bool sort_pairs(query_parse *p, node *n)
     return true;
 }
 
-node *node_fold(query_parse *p, node *n)
+node *ast_fold(query_parse *p, node *n)
 {
     tako_buf b;
     node *out;
@@ -410,13 +410,13 @@ node *node_fold(query_parse *p, node *n)
 
     if (n == NULL || p->err != TAKO_OK)
         return NULL;
-    object = n->kind == NODE_OBJECT;
+    object = n->kind == AST_OBJECT;
     if (object && n->count > 1 && !sort_pairs(p, n))
         return NULL;
     for (const node *k = n->first; k != NULL; k = k->next) {
         const node *v = object ? k->first : k;
 
-        if (v->kind != NODE_CONST)
+        if (v->kind != AST_CONST)
             return n;
         present += v->text.len > 0;
     }
@@ -444,7 +444,7 @@ node *node_fold(query_parse *p, node *n)
 
 /* ---- looking ---------------------------------------------------------------- */
 
-bool node_equal(const node *a, const node *b)
+bool ast_equal(const node *a, const node *b)
 {
     const node *x, *y;
 
@@ -454,18 +454,18 @@ bool node_equal(const node *a, const node *b)
         return false;
     for (x = a->first, y = b->first; x != NULL && y != NULL;
          x = x->next, y = y->next) {
-        if (!node_equal(x, y))
+        if (!ast_equal(x, y))
             return false;
     }
     return x == NULL && y == NULL;
 }
 
-bool node_is_int(const node *n, int64_t *v)
+bool ast_is_int(const node *n, int64_t *v)
 {
     tako_reader r;
     cbor_item item;
 
-    if (n == NULL || n->kind != NODE_CONST || n->text.len == 0)
+    if (n == NULL || n->kind != AST_CONST || n->text.len == 0)
         return false;
     r = tako_reader_of(n->text);
     if (!cbor_read(&r, &item) || item.kind != CBOR_INT)

@@ -12,36 +12,36 @@
 #include "base/limits.h"
 #include "query/query.h"
 
-typedef enum node_kind {
-    NODE_CONST,   /* text: CBOR; empty: MISSING */
-    NODE_PARAM,   /* text: name; op: unused; count: number from 1 */
-    NODE_NAME,    /* text: a first identifier */
-    NODE_FIELD,   /* kid . text */
-    NODE_INDEX,   /* kid [ kid ] */
-    NODE_SLICE,   /* kid [ kid : kid ], an absent bound is MISSING */
-    NODE_NOT,     /* kid */
-    NODE_NEG,     /* kid */
-    NODE_AND,     /* two or more kids */
-    NODE_OR,      /* two or more kids */
-    NODE_COMPARE, /* op: compare_op; two kids */
-    NODE_ARITH,   /* op: arith_op; two kids */
-    NODE_IS,      /* op: is_op; kid; negated */
-    NODE_IN,      /* kid, then NODE_ARRAY or another value; negated */
-    NODE_BETWEEN, /* three kids; negated */
-    NODE_LIKE,    /* two kids; op: 1 for ILIKE; negated */
-    NODE_CASE,    /* op: 1 has an operand; WHEN, THEN, ..., op2 has ELSE */
-    NODE_CALL,    /* text: name in lower case; kids; distinct, star */
-    NODE_ARRAY,   /* kids */
-    NODE_OBJECT,  /* kids: NODE_PAIR */
-    NODE_PAIR,    /* text: key; kid */
-    NODE_OUT,     /* text: name of the field; kid; star: *; op: out_op */
-    NODE_ORDER,   /* kid; negated: DESC */
-    NODE_TYPE,    /* kid: path; op: crdt_type */
-    NODE_SET,     /* kid: path, value; op: 1 for REPLACE(...) */
-    NODE_UNSET,   /* kid: path */
-    NODE_APPLY,   /* kid: path, [number]; op: apply_op */
-    NODE_LIST,    /* kids */
-} node_kind;
+typedef enum ast_kind {
+    AST_CONST,   /* text: CBOR; empty: MISSING */
+    AST_PARAM,   /* text: name; op: unused; count: number from 1 */
+    AST_NAME,    /* text: a first identifier */
+    AST_FIELD,   /* kid . text */
+    AST_INDEX,   /* kid [ kid ] */
+    AST_SLICE,   /* kid [ kid : kid ], an absent bound is MISSING */
+    AST_NOT,     /* kid */
+    AST_NEG,     /* kid */
+    AST_AND,     /* two or more kids */
+    AST_OR,      /* two or more kids */
+    AST_COMPARE, /* op: compare_op; two kids */
+    AST_ARITH,   /* op: arith_op; two kids */
+    AST_IS,      /* op: is_op; kid; negated */
+    AST_IN,      /* kid, then AST_ARRAY or another value; negated */
+    AST_BETWEEN, /* three kids; negated */
+    AST_LIKE,    /* two kids; op: 1 for ILIKE; negated */
+    AST_CASE,    /* op: 1 has an operand; WHEN, THEN, ..., op2 has ELSE */
+    AST_CALL,    /* text: name in lower case; kids; distinct, star */
+    AST_ARRAY,   /* kids */
+    AST_OBJECT,  /* kids: AST_PAIR */
+    AST_PAIR,    /* text: key; kid */
+    AST_OUT,     /* text: name of the field; kid; star: *; op: out_op */
+    AST_ORDER,   /* kid; negated: DESC */
+    AST_TYPE,    /* kid: path; op: crdt_type */
+    AST_SET,     /* kid: path, value; op: 1 for REPLACE(...) */
+    AST_UNSET,   /* kid: path */
+    AST_APPLY,   /* kid: path, [number]; op: apply_op */
+    AST_LIST,    /* kids */
+} ast_kind;
 
 typedef enum compare_op {
     COMPARE_EQ,
@@ -87,7 +87,7 @@ typedef enum conflict_policy {
 
 typedef struct node node;
 struct node {
-    node_kind kind;
+    ast_kind kind;
     uint8_t op, op2;
     bool negated, distinct, star;
     uint16_t depth;
@@ -178,34 +178,34 @@ unsigned query_word_distance(tako_slice a, tako_slice b);
 /* ---- making nodes (used by parse.y) ----------------------------------------- */
 
 /* All give NULL after a failure and accept NULL kids then. */
-node *node_new(query_parse *p, node_kind kind, uint32_t pos, uint32_t end);
-node *node_add(query_parse *p, node *parent, node *kid);
-node *node_one(query_parse *p, node_kind kind, node *kid);
-node *node_two(query_parse *p, node_kind kind, uint8_t op, node *a, node *b);
+node *ast_new(query_parse *p, ast_kind kind, uint32_t pos, uint32_t end);
+node *ast_add(query_parse *p, node *parent, node *kid);
+node *ast_one(query_parse *p, ast_kind kind, node *kid);
+node *ast_two(query_parse *p, ast_kind kind, uint8_t op, node *a, node *b);
 /* Joins under AND or OR, flattening on the left. */
-node *node_logic(query_parse *p, node_kind kind, node *a, node *b);
-node *node_negate(query_parse *p, node *n, query_token op);
-node *node_number(query_parse *p, query_token t);
-node *node_string(query_parse *p, query_token t);
+node *ast_logic(query_parse *p, ast_kind kind, node *a, node *b);
+node *ast_negate(query_parse *p, node *n, query_token op);
+node *ast_number(query_parse *p, query_token t);
+node *ast_string(query_parse *p, query_token t);
 /* One byte of CBOR (null, false, true), or MISSING for 0. */
-node *node_simple(query_parse *p, query_token t, uint8_t byte);
-node *node_param(query_parse *p, query_token t);
-node *node_named(query_parse *p, node_kind kind, query_token t);
-node *node_field(query_parse *p, node *of, query_token t);
-node *node_span(node *n, uint32_t pos, uint32_t end);
+node *ast_simple(query_parse *p, query_token t, uint8_t byte);
+node *ast_param(query_parse *p, query_token t);
+node *ast_named(query_parse *p, ast_kind kind, query_token t);
+node *ast_field(query_parse *p, node *of, query_token t);
+node *ast_span(node *n, uint32_t pos, uint32_t end);
 /* A copy of the name in lower case: functions. */
-node *node_call(query_parse *p, query_token name, node *args, query_token end);
+node *ast_call(query_parse *p, query_token name, node *args, query_token end);
 /* An ARRAY or OBJECT of constants becomes a constant. */
-node *node_fold(query_parse *p, node *n);
+node *ast_fold(query_parse *p, node *n);
 /* A call REPLACE({...}) on the right of SET. */
-node *node_set(query_parse *p, node *path, node *value);
+node *ast_set(query_parse *p, node *path, node *value);
 
 /* ---- looking at them -------------------------------------------------------- */
 
-bool node_equal(const node *a, const node *b);
+bool ast_equal(const node *a, const node *b);
 /* A constant int64. */
-bool node_is_int(const node *n, int64_t *v);
-static inline node *node_kid(const node *n, unsigned i)
+bool ast_is_int(const node *n, int64_t *v);
+static inline node *ast_kid(const node *n, unsigned i)
 {
     node *k = n->first;
 

@@ -77,7 +77,7 @@ static void check_expr(query_parse *p, const node *n, unsigned may)
 {
     if (p->err != TAKO_OK || n == NULL)
         return;
-    if (n->kind == NODE_NAME && !(may & MAY_NAME)) {
+    if (n->kind == AST_NAME && !(may & MAY_NAME)) {
         (void)query_fail_at(p, n->pos, TAKO_INVALID,
                             "there is no document here whose %.*s could be "
                             "meant; texts are quoted",
@@ -85,12 +85,12 @@ static void check_expr(query_parse *p, const node *n, unsigned may)
                             (const char *)n->text.ptr);
         return;
     }
-    if (n->kind == NODE_PARAM && !(may & MAY_PARAM)) {
+    if (n->kind == AST_PARAM && !(may & MAY_PARAM)) {
         (void)query_fail_at(p, n->pos, TAKO_INVALID,
                             "an index cannot depend on a parameter");
         return;
     }
-    if (n->kind == NODE_CALL)
+    if (n->kind == AST_CALL)
         check_call(p, n, may);
     else
         check_kids(p, n, may);
@@ -100,7 +100,7 @@ bool query_has_aggregate(const node *n)
 {
     if (n == NULL)
         return false;
-    if (n->kind == NODE_CALL) {
+    if (n->kind == AST_CALL) {
         const fn_entry *f = fn_find(n->text);
 
         if (f != NULL && fn_is_aggregate(f))
@@ -121,7 +121,7 @@ tako_slice query_out_name(const query_parse *p, const node *out)
 
     if (out->op == OUT_NAMED || out->op == OUT_WITHOUT)
         return out->text;
-    if (e->kind == NODE_NAME || e->kind == NODE_FIELD)
+    if (e->kind == AST_NAME || e->kind == AST_FIELD)
         return e->text;
     return tako_slice_of(p->text.ptr + out->pos, out->end - out->pos);
 }
@@ -154,7 +154,7 @@ static void resolve(const query_parse *p, node *n)
 
     if (n == NULL)
         return;
-    if (n->kind == NODE_NAME) {
+    if (n->kind == AST_NAME) {
         e = named_out(p, n->text);
         if (e != NULL)
             become(n, e);
@@ -170,10 +170,10 @@ static void resolve_number(query_parse *p, node *n)
     int64_t i;
     const node *o;
 
-    if (!node_is_int(n, &i))
+    if (!ast_is_int(n, &i))
         return;
     o = i >= 1 && i <= (int64_t)p->stmt.outs->count
-            ? node_kid(p->stmt.outs, (unsigned)(i - 1))
+            ? ast_kid(p->stmt.outs, (unsigned)(i - 1))
             : NULL;
     if (o == NULL || o->op == OUT_STAR || o->op == OUT_WITHOUT)
         (void)query_fail_at(p, n->pos, TAKO_INVALID,
@@ -192,15 +192,15 @@ static void check_grouped(query_parse *p, const node *n)
         return;
     for (const node *g = p->stmt.group == NULL ? NULL : p->stmt.group->first;
          g != NULL; g = g->next) {
-        if (node_equal(g, n))
+        if (ast_equal(g, n))
             return;
     }
-    if (n->kind == NODE_CALL) {
+    if (n->kind == AST_CALL) {
         f = fn_find(n->text);
         if (f != NULL && fn_is_aggregate(f))
             return;
     }
-    if (n->kind == NODE_NAME || n->kind == NODE_FIELD) {
+    if (n->kind == AST_NAME || n->kind == AST_FIELD) {
         (void)query_fail_at(p, n->pos, TAKO_INVALID,
                             "%.*s is neither in GROUP BY nor in an aggregate",
                             n->end - n->pos > 80 ? 80 : (int)(n->end - n->pos),
@@ -217,9 +217,9 @@ static void check_count(query_parse *p, const node *n, const char *what)
 {
     int64_t v;
 
-    if (n == NULL || n->kind == NODE_PARAM)
+    if (n == NULL || n->kind == AST_PARAM)
         return;
-    if (!node_is_int(n, &v) || v < 0)
+    if (!ast_is_int(n, &v) || v < 0)
         (void)query_fail_at(p, n->pos, TAKO_INVALID,
                             "%s wants a whole number from 0", what);
 }
@@ -231,7 +231,7 @@ static void check_star(query_parse *p, const node *o)
     if (p->stmt.collection.len == 0)
         (void)query_fail_at(p, o->pos, TAKO_INVALID, "* wants a FROM");
     else if (of != NULL &&
-             (of->kind != NODE_NAME || !tako_slice_eq(of->text, p->stmt.alias)))
+             (of->kind != AST_NAME || !tako_slice_eq(of->text, p->stmt.alias)))
         (void)query_fail_at(p, o->pos, TAKO_INVALID,
                             "expected %.*s.*, the name of the collection here",
                             (int)p->stmt.alias.len,
@@ -333,11 +333,11 @@ bool query_path_keys(const query_stmt *st, const node *n, tako_slice *keys,
     const node *at = n;
     size_t depth = 1, i;
 
-    while (at->kind == NODE_FIELD) {
+    while (at->kind == AST_FIELD) {
         at = at->first;
         depth++;
     }
-    if (at->kind != NODE_NAME)
+    if (at->kind != AST_NAME)
         return false;
     if (depth > 1 && tako_slice_eq(at->text, st->alias))
         depth--; /* alias.field */
@@ -371,7 +371,7 @@ static void check_list(query_parse *p, const node *list, unsigned may)
          k = k->next) {
         check_write_path(p, k->first);
         if (k->count > 1)
-            check_expr(p, node_kid(k, 1), may);
+            check_expr(p, ast_kid(k, 1), may);
     }
 }
 
@@ -379,7 +379,7 @@ static void check_number(query_parse *p, const node *n)
 {
     int64_t v;
 
-    if (n != NULL && n->kind != NODE_PARAM && !node_is_int(n, &v))
+    if (n != NULL && n->kind != AST_PARAM && !ast_is_int(n, &v))
         (void)query_fail_at(p, n->pos, TAKO_INVALID, "expected a whole number");
 }
 
@@ -393,7 +393,7 @@ static void check_update(query_parse *p)
     check_list(p, st->applies, MAY_PARAM);
     for (const node *a = st->applies == NULL ? NULL : st->applies->first;
          a != NULL; a = a->next)
-        check_number(p, node_kid(a, 1));
+        check_number(p, ast_kid(a, 1));
 }
 
 static void check_insert(query_parse *p)
@@ -403,7 +403,7 @@ static void check_insert(query_parse *p)
     check_list(p, st->types, 0);
     for (const node *d = st->docs->first; d != NULL; d = d->next) {
         check_expr(p, d, MAY_PARAM);
-        if (d->kind == NODE_CONST &&
+        if (d->kind == AST_CONST &&
             (d->text.len == 0 || cbor_kind_of(d->text) != CBOR_MAP))
             (void)query_fail_at(p, d->pos, TAKO_INVALID,
                                 "expected a document, as {'key': value}");
@@ -421,7 +421,7 @@ static void check_insert(query_parse *p)
 static void check_index(query_parse *p)
 {
     for (const node *k = p->stmt.index_keys->first; k != NULL; k = k->next) {
-        if (k->first->kind == NODE_CONST)
+        if (k->first->kind == AST_CONST)
             (void)query_fail_at(p, k->pos, TAKO_INVALID,
                                 "expected a field or an expression, found a "
                                 "constant");

@@ -69,17 +69,17 @@ static bool put_step(tako_buf *b, const node *n)
 {
     int64_t i;
 
-    if (n->kind == NODE_NAME || n->kind == NODE_FIELD) {
+    if (n->kind == AST_NAME || n->kind == AST_FIELD) {
         cbor_put_text(b, n->text);
         return true;
     }
-    if (n->kind == NODE_INDEX && node_is_int(node_kid(n, 1), &i)) {
+    if (n->kind == AST_INDEX && ast_is_int(ast_kid(n, 1), &i)) {
         cbor_put_int(b, i);
         return true;
     }
-    if (n->kind == NODE_INDEX && node_kid(n, 1)->kind == NODE_CONST &&
-        value_rank_cbor(node_kid(n, 1)->text) == RANK_TEXT) {
-        tako_put_bytes(b, node_kid(n, 1)->text);
+    if (n->kind == AST_INDEX && ast_kid(n, 1)->kind == AST_CONST &&
+        value_rank_cbor(ast_kid(n, 1)->text) == RANK_TEXT) {
+        tako_put_bytes(b, ast_kid(n, 1)->text);
         return true;
     }
     return false;
@@ -89,12 +89,12 @@ static bool put_step(tako_buf *b, const node *n)
 static bool is_step(const node *n)
 {
     int64_t i;
-    const node *by = n->kind == NODE_INDEX ? node_kid(n, 1) : NULL;
+    const node *by = n->kind == AST_INDEX ? ast_kid(n, 1) : NULL;
 
     if (by == NULL)
-        return n->kind == NODE_FIELD;
-    return node_is_int(by, &i) ||
-           (by->kind == NODE_CONST && value_rank_cbor(by->text) == RANK_TEXT);
+        return n->kind == AST_FIELD;
+    return ast_is_int(by, &i) ||
+           (by->kind == AST_CONST && value_rank_cbor(by->text) == RANK_TEXT);
 }
 
 /* Splits a chain of steps: *base is what the steps start from (NULL: the
@@ -120,12 +120,12 @@ static void split_chain(const emit *e, const node *n, chain *c)
         c->steps[c->count++] = n;
         n = n->first;
     }
-    if (n->kind != NODE_NAME) {
+    if (n->kind != AST_NAME) {
         c->base = n;
         return;
     }
     if (tako_slice_eq(n->text, alias)) {
-        if (c->count > 0 && c->steps[c->count - 1]->kind == NODE_FIELD &&
+        if (c->count > 0 && c->steps[c->count - 1]->kind == AST_FIELD &&
             tako_slice_eq(c->steps[c->count - 1]->text,
                           tako_slice_str("_id"))) {
             c->count--;
@@ -171,7 +171,7 @@ bool emit_is_id(const emit *e, const node *n)
 {
     chain c;
 
-    if (n->kind != NODE_NAME && n->kind != NODE_FIELD)
+    if (n->kind != AST_NAME && n->kind != AST_FIELD)
         return false;
     split_chain(e, n, &c);
     return c.id && c.count == 0 && c.base == NULL;
@@ -181,7 +181,7 @@ bool emit_is_path(const emit *e, const node *n)
 {
     chain c;
 
-    if (n->kind != NODE_NAME && n->kind != NODE_FIELD && n->kind != NODE_INDEX)
+    if (n->kind != AST_NAME && n->kind != AST_FIELD && n->kind != AST_INDEX)
         return false;
     split_chain(e, n, &c);
     return c.base == NULL && (c.count > 0 || c.id);
@@ -338,76 +338,76 @@ void emit_value(emit *e, const node *n)
                                           "div", "rem", "concat" };
 
     switch (n->kind) {
-    case NODE_CONST:
+    case AST_CONST:
         emit_const(e, n->text);
         return;
-    case NODE_PARAM:
+    case AST_PARAM:
         tako_put_fmt(&e->sql, "?%u", n->count);
         return;
-    case NODE_NAME:
-    case NODE_FIELD:
+    case AST_NAME:
+    case AST_FIELD:
         emit_path(e, n);
         return;
-    case NODE_INDEX:
+    case AST_INDEX:
         if (is_step(n))
             emit_path(e, n);
         else
             emit_args(e, "at", n->first);
         return;
-    case NODE_SLICE:
+    case AST_SLICE:
         emit_args(e, "slice", n->first);
         return;
-    case NODE_NOT:
+    case AST_NOT:
         emit_call1(e, "not", n->first);
         return;
-    case NODE_NEG:
+    case AST_NEG:
         emit_call1(e, "neg", n->first);
         return;
-    case NODE_AND:
+    case AST_AND:
         emit_chunks(e, n, TAKO_CALL_ARGS_MAX, "and", "and", false);
         return;
-    case NODE_OR:
+    case AST_OR:
         emit_chunks(e, n, TAKO_CALL_ARGS_MAX, "or", "or", false);
         return;
-    case NODE_COMPARE:
+    case AST_COMPARE:
         emit_args(e, compares[n->op], n->first);
         return;
-    case NODE_ARITH:
+    case AST_ARITH:
         emit_args(e, ariths[n->op], n->first);
         return;
-    case NODE_IS:
+    case AST_IS:
         emit_negated(e, n, n->op == IS_NULL ? "is_null" : "is_missing",
                      n->first);
         return;
-    case NODE_IN:
+    case AST_IN:
         emit_negated(e, n, "in", n->first);
         return;
-    case NODE_BETWEEN:
+    case AST_BETWEEN:
         emit_negated(e, n, "between", n->first);
         return;
-    case NODE_LIKE:
+    case AST_LIKE:
         emit_negated(e, n, n->op ? "ilike" : "like", n->first);
         return;
-    case NODE_CASE:
+    case AST_CASE:
         emit_case(e, n);
         return;
-    case NODE_CALL:
+    case AST_CALL:
         emit_call(e, n);
         return;
-    case NODE_ARRAY:
+    case AST_ARRAY:
         emit_chunks(e, n, TAKO_CALL_ARGS_MAX, "array", "joined", false);
         return;
-    case NODE_OBJECT:
+    case AST_OBJECT:
         emit_chunks(e, n, TAKO_CALL_ARGS_MAX / 2, "object", "joined", true);
         return;
-    case NODE_PAIR:
-    case NODE_OUT:
-    case NODE_ORDER:
-    case NODE_TYPE:
-    case NODE_SET:
-    case NODE_UNSET:
-    case NODE_APPLY:
-    case NODE_LIST:
+    case AST_PAIR:
+    case AST_OUT:
+    case AST_ORDER:
+    case AST_TYPE:
+    case AST_SET:
+    case AST_UNSET:
+    case AST_APPLY:
+    case AST_LIST:
         break;
     }
     (void)query_fail_at(e->p, n->pos, TAKO_INVALID, "not an expression");

@@ -54,7 +54,7 @@ static void emit_never(emit *e)
 
 static bool is_fixed(const node *n)
 {
-    return n->kind == NODE_CONST || n->kind == NODE_PARAM;
+    return n->kind == AST_CONST || n->kind == AST_PARAM;
 }
 
 /* "tql_rank(L)=K AND " with the rank of c, when L is indexed. */
@@ -64,7 +64,7 @@ static bool emit_rank(emit *e, const node *l, const node *c)
         return false;
     tako_put_str(&e->sql, "tql_rank(");
     emit_value(e, l);
-    if (c->kind == NODE_CONST) {
+    if (c->kind == AST_CONST) {
         tako_put_fmt(&e->sql, ")=%d AND ",
                      value_sql_rank(value_rank_cbor(c->text)));
     } else {
@@ -86,10 +86,10 @@ static void emit_equal(emit *e, const node *l, const node *c)
     (void)emit_rank(e, l, c);
     emit_value(e, l);
     tako_put_u8(&e->sql, '=');
-    if (c->kind == NODE_PARAM)
+    if (c->kind == AST_PARAM)
         tako_put_str(&e->sql, "tql_known(");
     emit_value(e, c);
-    tako_put_str(&e->sql, c->kind == NODE_PARAM ? "))" : ")");
+    tako_put_str(&e->sql, c->kind == AST_PARAM ? "))" : ")");
 }
 
 static void emit_plain_compare(emit *e, const node *l, compare_op op,
@@ -106,7 +106,7 @@ static void emit_plain_compare(emit *e, const node *l, compare_op op,
 static void emit_range(emit *e, const node *l, compare_op op, const node *c)
 {
     value_rank r =
-        c->kind == NODE_CONST ? value_rank_cbor(c->text) : RANK_MISSING;
+        c->kind == AST_CONST ? value_rank_cbor(c->text) : RANK_MISSING;
     bool up = op == COMPARE_GT || op == COMPARE_GE;
 
     tako_put_u8(&e->sql, '(');
@@ -138,7 +138,7 @@ static void emit_compare(emit *e, const node *n, compare_op op)
         op = (compare_op)turn[op];
     }
     if (is_fixed(c)) {
-        r = c->kind == NODE_CONST ? value_rank_cbor(c->text) : RANK_NUMBER;
+        r = c->kind == AST_CONST ? value_rank_cbor(c->text) : RANK_NUMBER;
         if (r >= RANK_NULL) {
             emit_never(e);
             return;
@@ -148,7 +148,7 @@ static void emit_compare(emit *e, const node *n, compare_op op)
             return;
         }
         if (op != COMPARE_NE && emit_is_path(e, l) &&
-            ((c->kind == NODE_CONST && (r == RANK_NUMBER || r == RANK_TEXT)) ||
+            ((c->kind == AST_CONST && (r == RANK_NUMBER || r == RANK_TEXT)) ||
              emit_is_indexed(e, l))) {
             emit_range(e, l, op, c);
             return;
@@ -167,7 +167,7 @@ static void emit_between(emit *e, const node *n)
     const node *x = n->first, *a = x->next, *b = a->next;
     value_rank r;
 
-    if (emit_is_path(e, x) && a->kind == NODE_CONST && b->kind == NODE_CONST) {
+    if (emit_is_path(e, x) && a->kind == AST_CONST && b->kind == AST_CONST) {
         r = value_rank_cbor(a->text);
         if (r == value_rank_cbor(b->text) &&
             (r == RANK_NUMBER || r == RANK_TEXT)) {
@@ -184,8 +184,8 @@ static void emit_between(emit *e, const node *n)
     }
     if (is_fixed(a) && is_fixed(b) && emit_is_path(e, x) &&
         emit_is_indexed(e, x) &&
-        (a->kind == NODE_PARAM || value_rank_cbor(a->text) < RANK_NULL) &&
-        (b->kind == NODE_PARAM || value_rank_cbor(b->text) < RANK_NULL)) {
+        (a->kind == AST_PARAM || value_rank_cbor(a->text) < RANK_NULL) &&
+        (b->kind == AST_PARAM || value_rank_cbor(b->text) < RANK_NULL)) {
         tako_put_u8(&e->sql, '(');
         emit_range(e, x, COMPARE_GE, a);
         tako_put_str(&e->sql, " AND ");
@@ -275,17 +275,17 @@ static void emit_in_param(emit *e, const node *x, const node *list)
 static void emit_in(emit *e, const node *n)
 {
     const node *x = n->first, *list = x->next;
-    bool fixed = list->kind == NODE_ARRAY;
+    bool fixed = list->kind == AST_ARRAY;
 
     if (is_fixed(list) && e->table != NULL && emit_is_id(e, x)) {
         emit_rows_of(e, list);
         return;
     }
-    if (list->kind == NODE_CONST) {
+    if (list->kind == AST_CONST) {
         emit_in_const(e, x, list->text);
         return;
     }
-    if (list->kind == NODE_PARAM) {
+    if (list->kind == AST_PARAM) {
         emit_in_param(e, x, list);
         return;
     }
@@ -343,14 +343,14 @@ void emit_rows_of(emit *e, const node *list)
 static void emit_like(emit *e, const node *n)
 {
     const node *x = n->first, *pattern = x->next;
-    tako_slice s = pattern->kind == NODE_CONST ? value_content(pattern->text)
-                                               : TAKO_SLICE_NONE;
+    tako_slice s = pattern->kind == AST_CONST ? value_content(pattern->text)
+                                              : TAKO_SLICE_NONE;
     size_t len = 0;
-    node low = { .kind = NODE_CONST };
+    node low = { .kind = AST_CONST };
     uint8_t *bytes;
     tako_buf b;
 
-    if (n->op == 0 && pattern->kind == NODE_CONST && emit_is_path(e, x) &&
+    if (n->op == 0 && pattern->kind == AST_CONST && emit_is_path(e, x) &&
         value_rank_cbor(pattern->text) == RANK_TEXT) {
         while (len < s.len && s.ptr[len] != '%' && s.ptr[len] != '_' &&
                s.ptr[len] != '\\')
@@ -414,11 +414,11 @@ static void emit_const_truth(emit *e, const node *n, value_rank want)
 
 static bool emit_leaf_true(emit *e, const node *n)
 {
-    if (n->kind == NODE_IN) {
+    if (n->kind == AST_IN) {
         emit_in(e, n);
-    } else if (n->kind == NODE_BETWEEN) {
+    } else if (n->kind == AST_BETWEEN) {
         emit_between(e, n);
-    } else if (n->kind == NODE_LIKE) {
+    } else if (n->kind == AST_LIKE) {
         emit_like(e, n);
     } else {
         return false;
@@ -428,17 +428,17 @@ static bool emit_leaf_true(emit *e, const node *n)
 
 void emit_true(emit *e, const node *n)
 {
-    if (n->kind == NODE_CONST) {
+    if (n->kind == AST_CONST) {
         emit_const_truth(e, n, RANK_TRUE);
-    } else if (n->kind == NODE_AND) {
+    } else if (n->kind == AST_AND) {
         emit_list(e, n, " AND ", emit_true);
-    } else if (n->kind == NODE_OR) {
+    } else if (n->kind == AST_OR) {
         emit_list(e, n, " OR ", emit_true);
-    } else if (n->kind == NODE_NOT) {
+    } else if (n->kind == AST_NOT) {
         emit_false(e, n->first);
-    } else if (n->kind == NODE_COMPARE) {
+    } else if (n->kind == AST_COMPARE) {
         emit_compare(e, n, (compare_op)n->op);
-    } else if (n->kind == NODE_IS) {
+    } else if (n->kind == AST_IS) {
         emit_test(e, n, !n->negated);
     } else if (n->negated || !emit_leaf_true(e, n)) {
         emit_is(e, n, true);
@@ -450,17 +450,17 @@ void emit_false(emit *e, const node *n)
     static const uint8_t other[] = { COMPARE_NE, COMPARE_EQ, COMPARE_GE,
                                      COMPARE_GT, COMPARE_LE, COMPARE_LT };
 
-    if (n->kind == NODE_CONST) {
+    if (n->kind == AST_CONST) {
         emit_const_truth(e, n, RANK_FALSE);
-    } else if (n->kind == NODE_AND) {
+    } else if (n->kind == AST_AND) {
         emit_list(e, n, " OR ", emit_false);
-    } else if (n->kind == NODE_OR) {
+    } else if (n->kind == AST_OR) {
         emit_list(e, n, " AND ", emit_false);
-    } else if (n->kind == NODE_NOT) {
+    } else if (n->kind == AST_NOT) {
         emit_true(e, n->first);
-    } else if (n->kind == NODE_COMPARE) {
+    } else if (n->kind == AST_COMPARE) {
         emit_compare(e, n, (compare_op)other[n->op]);
-    } else if (n->kind == NODE_IS) {
+    } else if (n->kind == AST_IS) {
         emit_test(e, n, n->negated);
     } else {
         emit_is(e, n, false);

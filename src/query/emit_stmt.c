@@ -41,7 +41,7 @@ static void emit_order(emit *e)
          o = o->next) {
         const char *way = o->negated ? " DESC" : "";
 
-        if (o->first->kind == NODE_CONST)
+        if (o->first->kind == AST_CONST)
             continue; /* orders nothing; SQLite would take it for a column */
         tako_put_str(&e->sql, first ? " ORDER BY tql_rank(" : ",tql_rank(");
         first = false;
@@ -100,7 +100,7 @@ void emit_select(emit *e, uint32_t coll)
     first = true;
     for (const node *g = st->group == NULL ? NULL : st->group->first; g != NULL;
          g = g->next) {
-        bool fixed = g->kind == NODE_CONST;
+        bool fixed = g->kind == AST_CONST;
 
         tako_put_str(&e->sql, first ? " GROUP BY " : ",");
         first = false;
@@ -126,7 +126,7 @@ void emit_collect(emit *e, uint32_t coll)
     for (const node *s = st->sets == NULL ? NULL : st->sets->first; s != NULL;
          s = s->next) {
         tako_put_u8(&e->sql, ',');
-        emit_value(e, node_kid(s, 1));
+        emit_value(e, ast_kid(s, 1));
     }
     for (const node *u = st->unsets == NULL ? NULL : st->unsets->first;
          u != NULL; u = u->next) {

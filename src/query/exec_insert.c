@@ -320,7 +320,7 @@ tako_err query_run_insert(query_run_state *r)
             TAKO_TRY(insert_computed(r, q->docs[i]));
         else
             TAKO_TRY(insert_value(r, query_fixed(q, d),
-                                  d->kind == NODE_PARAM && q->params_flat));
+                                  d->kind == AST_PARAM && q->params_flat));
     }
     return TAKO_OK;
 }

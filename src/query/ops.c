@@ -31,14 +31,14 @@ static tako_err plan_list(query *q, const node *list, query_ops *out)
         query_op *op = &out->ops[out->count++];
 
         TAKO_TRY(plan_path(q, n->first, &op->path));
-        op->value = node_kid(n, 1);
+        op->value = ast_kid(n, 1);
         op->op = n->op;
         op->pos = n->pos;
-        if (n->kind == NODE_TYPE)
+        if (n->kind == AST_TYPE)
             op->type = (crdt_type)n->op;
         else
             op->type = query_declared(q, op->path);
-        if (n->kind == NODE_SET && n->op == 1)
+        if (n->kind == AST_SET && n->op == 1)
             op->type = CRDT_REGISTER; /* REPLACE */
     }
     return TAKO_OK;

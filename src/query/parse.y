@@ -112,30 +112,30 @@ select ::= SELECT distinct outs(O) from where(W) group having(H) order(R)
 distinct ::= .
 distinct ::= DISTINCT.                      { ST->distinct = true; }
 
-outs(A) ::= out(B).             { A = node_one(p, NODE_LIST, B); }
-outs(A) ::= outs(B) COMMA out(C). { A = node_add(p, B, C); }
+outs(A) ::= out(B).             { A = ast_one(p, AST_LIST, B); }
+outs(A) ::= outs(B) COMMA out(C). { A = ast_add(p, B, C); }
 out(A) ::= STAR(T). {
-    A = node_new(p, NODE_OUT, T.pos, T.end);
+    A = ast_new(p, AST_OUT, T.pos, T.end);
     if (A != NULL) { A->op = OUT_STAR; }
 }
 out(A) ::= unit(B) DOT STAR(T). {
-    A = node_one(p, NODE_OUT, B);
+    A = ast_one(p, AST_OUT, B);
     if (A != NULL) { A->op = OUT_STAR; A->end = T.end; }
 }
 out(A) ::= expr(B). {
-    A = node_one(p, NODE_OUT, B);
+    A = ast_one(p, AST_OUT, B);
     if (A != NULL) { A->op = OUT_UNNAMED; }
 }
 out(A) ::= expr(B) as ID(N). {
-    A = node_one(p, NODE_OUT, B);
+    A = ast_one(p, AST_OUT, B);
     if (A != NULL) {
-        A->op = B->kind == NODE_CONST && B->text.len == 0 ? OUT_WITHOUT
+        A->op = B->kind == AST_CONST && B->text.len == 0 ? OUT_WITHOUT
                                                           : OUT_NAMED;
         A->text = N.text; A->end = N.end;
     }
 }
 out(A) ::= expr(B) AS STRING(N). {
-    A = node_one(p, NODE_OUT, B);
+    A = ast_one(p, AST_OUT, B);
     if (A != NULL) { A->op = OUT_NAMED; A->text = N.text; A->end = N.end; }
 }
 as ::= .
@@ -158,8 +158,8 @@ uses ::= uses use_index.
 use_ids ::= .
 use_ids ::= use_id.
 use_id ::= USE IDS exprs(L). {
-    if (L != NULL) { L->kind = NODE_ARRAY; }
-    ST->ids = node_fold(p, L);
+    if (L != NULL) { L->kind = AST_ARRAY; }
+    ST->ids = ast_fold(p, L);
 }
 use_id ::= USE IDS LIST param(V).   { ST->ids = V; }
 use_index ::= USE INDEX STRING(T). {
@@ -176,12 +176,12 @@ having(A) ::= .                     { A = NULL; }
 having(A) ::= HAVING expr(B).       { A = B; }
 order(A) ::= .                      { A = NULL; }
 order(A) ::= ORDER BY keys(B).      { A = B; }
-keys(A) ::= key(B).                 { A = node_one(p, NODE_LIST, B); }
-keys(A) ::= keys(B) COMMA key(C).   { A = node_add(p, B, C); }
-key(A) ::= expr(B).                 { A = node_one(p, NODE_ORDER, B); }
-key(A) ::= expr(B) ASC.             { A = node_one(p, NODE_ORDER, B); }
+keys(A) ::= key(B).                 { A = ast_one(p, AST_LIST, B); }
+keys(A) ::= keys(B) COMMA key(C).   { A = ast_add(p, B, C); }
+key(A) ::= expr(B).                 { A = ast_one(p, AST_ORDER, B); }
+key(A) ::= expr(B) ASC.             { A = ast_one(p, AST_ORDER, B); }
 key(A) ::= expr(B) DESC. {
-    A = node_one(p, NODE_ORDER, B);
+    A = ast_one(p, AST_ORDER, B);
     if (A != NULL) { A->negated = true; }
 }
 limit(A) ::= .                      { A = NULL; }
@@ -197,21 +197,21 @@ insert ::= INSERT INTO collection types initial DOCUMENTS docs(D) policy. {
 }
 types ::= .
 types ::= LP type_list(L) RP.               { ST->types = L; }
-type_list(A) ::= type(B).                   { A = node_one(p, NODE_LIST, B); }
-type_list(A) ::= type_list(B) COMMA type(C).{ A = node_add(p, B, C); }
+type_list(A) ::= type(B).                   { A = ast_one(p, AST_LIST, B); }
+type_list(A) ::= type_list(B) COMMA type(C).{ A = ast_add(p, B, C); }
 type(A) ::= path(B) REGISTER.    { A = type_node(p, B, CRDT_REGISTER); }
 type(A) ::= path(B) MAP.         { A = type_node(p, B, CRDT_MAP); }
 type(A) ::= path(B) COUNTER.     { A = type_node(p, B, CRDT_COUNTER); }
 type(A) ::= path(B) ATTACHMENT.  { A = type_node(p, B, CRDT_ATTACHMENT); }
-path(A) ::= ID(T).               { A = node_named(p, NODE_NAME, T); }
-path(A) ::= path(B) DOT ID(T).   { A = node_field(p, B, T); }
-path(A) ::= path(B) LB STRING(T) RB. { A = node_field(p, B, T); }
+path(A) ::= ID(T).               { A = ast_named(p, AST_NAME, T); }
+path(A) ::= path(B) DOT ID(T).   { A = ast_field(p, B, T); }
+path(A) ::= path(B) LB STRING(T) RB. { A = ast_field(p, B, T); }
 initial ::= .
 initial ::= INITIAL.                        { ST->initial = true; }
 initial ::= INITIAL VERSION value(V).
         { ST->initial = true; ST->seed_version = V; }
-docs(A) ::= LP expr(B) RP.           { A = node_one(p, NODE_LIST, B); }
-docs(A) ::= docs(B) COMMA LP expr(C) RP. { A = node_add(p, B, C); }
+docs(A) ::= LP expr(B) RP.           { A = ast_one(p, AST_LIST, B); }
+docs(A) ::= docs(B) COMMA LP expr(C) RP. { A = ast_add(p, B, C); }
 policy ::= .
 policy ::= ON IDWORD CONFLICT FAIL.         { ST->policy = CONFLICT_FAIL; }
 policy ::= ON IDWORD CONFLICT DO NOTHING.   { ST->policy = CONFLICT_NOTHING; }
@@ -234,28 +234,28 @@ update ::= UPDATE(T) collection types use_ids applies sets unsets where(W). {
 }
 applies ::= .
 applies ::= APPLY apply_list(L).            { ST->applies = L; }
-apply_list(A) ::= apply(B).                 { A = node_one(p, NODE_LIST, B); }
-apply_list(A) ::= apply_list(B) COMMA apply(C). { A = node_add(p, B, C); }
+apply_list(A) ::= apply(B).                 { A = ast_one(p, AST_LIST, B); }
+apply_list(A) ::= apply_list(B) COMMA apply(C). { A = ast_add(p, B, C); }
 apply(A) ::= path(B) INCREMENT BY value(V).
-        { A = node_two(p, NODE_APPLY, APPLY_INCREMENT, B, V); }
+        { A = ast_two(p, AST_APPLY, APPLY_INCREMENT, B, V); }
 apply(A) ::= path(B) PNINCREMENT BY value(V).
-        { A = node_two(p, NODE_APPLY, APPLY_INCREMENT, B, V); }
+        { A = ast_two(p, AST_APPLY, APPLY_INCREMENT, B, V); }
 apply(A) ::= path(B) RESTART. {
-    A = node_one(p, NODE_APPLY, B);
+    A = ast_one(p, AST_APPLY, B);
     if (A != NULL) { A->op = APPLY_RESTART; }
 }
 apply(A) ::= path(B) RESTART WITH value(V).
-        { A = node_two(p, NODE_APPLY, APPLY_RESTART, B, V); }
+        { A = ast_two(p, AST_APPLY, APPLY_RESTART, B, V); }
 sets ::= .
 sets ::= SET set_list(L).                   { ST->sets = L; }
-set_list(A) ::= set(B).                     { A = node_one(p, NODE_LIST, B); }
-set_list(A) ::= set_list(B) COMMA set(C).   { A = node_add(p, B, C); }
-set(A) ::= path(B) EQ expr(C).              { A = node_set(p, B, C); }
+set_list(A) ::= set(B).                     { A = ast_one(p, AST_LIST, B); }
+set_list(A) ::= set_list(B) COMMA set(C).   { A = ast_add(p, B, C); }
+set(A) ::= path(B) EQ expr(C).              { A = ast_set(p, B, C); }
 unsets ::= .
 unsets ::= UNSET unset_list(L).             { ST->unsets = L; }
-unset_list(A) ::= unset(B).                 { A = node_one(p, NODE_LIST, B); }
-unset_list(A) ::= unset_list(B) COMMA unset(C). { A = node_add(p, B, C); }
-unset(A) ::= path(B).                       { A = node_one(p, NODE_UNSET, B); }
+unset_list(A) ::= unset(B).                 { A = ast_one(p, AST_LIST, B); }
+unset_list(A) ::= unset_list(B) COMMA unset(C). { A = ast_add(p, B, C); }
+unset(A) ::= path(B).                       { A = ast_one(p, AST_UNSET, B); }
 
 delete ::= DELETE FROM collection use_ids where(W) limit(L). {
     start(p, QUERY_DELETE);
@@ -286,126 +286,126 @@ if_exists ::= IF EXISTS.                    { ST->if_exists = true; }
 
 /* ---- expressions ---------------------------------------------------------------- */
 
-exprs(A) ::= expr(B).                  { A = node_one(p, NODE_LIST, B); }
-exprs(A) ::= exprs(B) COMMA expr(C).   { A = node_add(p, B, C); }
+exprs(A) ::= expr(B).                  { A = ast_one(p, AST_LIST, B); }
+exprs(A) ::= exprs(B) COMMA expr(C).   { A = ast_add(p, B, C); }
 
-literal(A) ::= NUMBER(T).   { A = node_number(p, T); }
-literal(A) ::= STRING(T).   { A = node_string(p, T); }
-literal(A) ::= TRUE(T).     { A = node_simple(p, T, 0xF5); }
-literal(A) ::= FALSE(T).    { A = node_simple(p, T, 0xF4); }
-literal(A) ::= NULL(T).     { A = node_simple(p, T, 0xF6); }
-literal(A) ::= MISSING(T).  { A = node_simple(p, T, 0); }
-param(A) ::= PARAM(T).      { A = node_param(p, T); }
+literal(A) ::= NUMBER(T).   { A = ast_number(p, T); }
+literal(A) ::= STRING(T).   { A = ast_string(p, T); }
+literal(A) ::= TRUE(T).     { A = ast_simple(p, T, 0xF5); }
+literal(A) ::= FALSE(T).    { A = ast_simple(p, T, 0xF4); }
+literal(A) ::= NULL(T).     { A = ast_simple(p, T, 0xF6); }
+literal(A) ::= MISSING(T).  { A = ast_simple(p, T, 0); }
+param(A) ::= PARAM(T).      { A = ast_param(p, T); }
 
 /* What stands where a whole number is wanted. */
-value(A) ::= NUMBER(T).            { A = node_number(p, T); }
-value(A) ::= MINUS(M) NUMBER(T).   { A = node_negate(p, node_number(p, T), M); }
+value(A) ::= NUMBER(T).            { A = ast_number(p, T); }
+value(A) ::= MINUS(M) NUMBER(T).   { A = ast_negate(p, ast_number(p, T), M); }
 value(A) ::= param(B).             { A = B; }
 
 unit(A) ::= literal(B).            { A = B; }
 unit(A) ::= param(B).              { A = B; }
-unit(A) ::= ID(T).                 { A = node_named(p, NODE_NAME, T); }
-unit(A) ::= unit(B) DOT ID(T).     { A = node_field(p, B, T); }
+unit(A) ::= ID(T).                 { A = ast_named(p, AST_NAME, T); }
+unit(A) ::= unit(B) DOT ID(T).     { A = ast_field(p, B, T); }
 unit(A) ::= unit(B) LB expr(C) RB(T). {
-    A = node_two(p, NODE_INDEX, 0, B, C);
+    A = ast_two(p, AST_INDEX, 0, B, C);
     if (A != NULL) { A->end = T.end; }
 }
 unit(A) ::= unit(B) LB expr(C) COLON expr(D) RB(T). {
-    A = node_add(p, node_two(p, NODE_SLICE, 0, B, C), D);
+    A = ast_add(p, ast_two(p, AST_SLICE, 0, B, C), D);
     if (A != NULL) { A->end = T.end; }
 }
 unit(A) ::= unit(B) LB expr(C) COLON RB(T). {
-    A = node_two(p, NODE_SLICE, 0, B, C);
+    A = ast_two(p, AST_SLICE, 0, B, C);
     if (A != NULL) { A->end = T.end; }
 }
 unit(A) ::= ID(T) LP RP(E).        {
-    A = node_call(p, T, node_new(p, NODE_LIST, T.pos, E.end), E);
+    A = ast_call(p, T, ast_new(p, AST_LIST, T.pos, E.end), E);
 }
-unit(A) ::= ID(T) LP exprs(L) RP(E). { A = node_call(p, T, L, E); }
+unit(A) ::= ID(T) LP exprs(L) RP(E). { A = ast_call(p, T, L, E); }
 unit(A) ::= ID(T) LP DISTINCT exprs(L) RP(E). {
     if (L != NULL) { L->distinct = true; }
-    A = node_call(p, T, L, E);
+    A = ast_call(p, T, L, E);
 }
 unit(A) ::= ID(T) LP STAR RP(E). {
-    node *l = node_new(p, NODE_LIST, T.pos, E.end);
+    node *l = ast_new(p, AST_LIST, T.pos, E.end);
     if (l != NULL) { l->star = true; }
-    A = node_call(p, T, l, E);
+    A = ast_call(p, T, l, E);
 }
 unit(A) ::= LB(T) RB(E).
-        { A = node_fold(p, node_new(p, NODE_ARRAY, T.pos, E.end)); }
+        { A = ast_fold(p, ast_new(p, AST_ARRAY, T.pos, E.end)); }
 unit(A) ::= LB(T) exprs(L) RB(E). {
-    if (L != NULL) { L->kind = NODE_ARRAY; }
-    A = node_fold(p, node_span(L, T.pos, E.end));
+    if (L != NULL) { L->kind = AST_ARRAY; }
+    A = ast_fold(p, ast_span(L, T.pos, E.end));
 }
 unit(A) ::= LC(T) RC(E).
-        { A = node_fold(p, node_new(p, NODE_OBJECT, T.pos, E.end)); }
+        { A = ast_fold(p, ast_new(p, AST_OBJECT, T.pos, E.end)); }
 unit(A) ::= LC(T) pairs(L) RC(E).
-        { A = node_fold(p, node_span(L, T.pos, E.end)); }
-pairs(A) ::= pair(B).                 { A = node_one(p, NODE_OBJECT, B); }
-pairs(A) ::= pairs(B) COMMA pair(C).  { A = node_add(p, B, C); }
+        { A = ast_fold(p, ast_span(L, T.pos, E.end)); }
+pairs(A) ::= pair(B).                 { A = ast_one(p, AST_OBJECT, B); }
+pairs(A) ::= pairs(B) COMMA pair(C).  { A = ast_add(p, B, C); }
 pair(A) ::= pair_key(K) COLON expr(B). {
-    A = node_one(p, NODE_PAIR, B);
+    A = ast_one(p, AST_PAIR, B);
     if (A != NULL) { A->text = K.text; A->pos = K.pos; }
 }
 %type pair_key { query_token }
 pair_key(A) ::= STRING(T).            { A = T; }
 pair_key(A) ::= ID(T).                { A = T; }
 unit(A) ::= CASE(T) whens(L) else(F) END(E). {
-    if (F != NULL) { node_add(p, L, F); }
-    A = node_span(L, T.pos, E.end);
+    if (F != NULL) { ast_add(p, L, F); }
+    A = ast_span(L, T.pos, E.end);
     if (A != NULL) { A->op2 = F != NULL; }
 }
 unit(A) ::= CASE(T) expr(X) whens(L) else(F) END(E). {
-    A = node_one(p, NODE_CASE, X);
+    A = ast_one(p, AST_CASE, X);
     if (A != NULL && L != NULL) {
         A->last->next = L->first; A->last = L->last; A->count += L->count;
         A->depth = A->depth > L->depth ? A->depth : L->depth;
         A->op = 1;
     }
-    if (F != NULL) { A = node_add(p, A, F); }
-    A = node_span(A, T.pos, E.end);
+    if (F != NULL) { A = ast_add(p, A, F); }
+    A = ast_span(A, T.pos, E.end);
     if (A != NULL) { A->op2 = F != NULL; }
 }
-whens(A) ::= WHEN expr(B) THEN expr(C).  { A = node_two(p, NODE_CASE, 0, B, C); }
+whens(A) ::= WHEN expr(B) THEN expr(C).  { A = ast_two(p, AST_CASE, 0, B, C); }
 whens(A) ::= whens(L) WHEN expr(B) THEN expr(C).
-        { A = node_add(p, node_add(p, L, B), C); }
+        { A = ast_add(p, ast_add(p, L, B), C); }
 else(A) ::= .                            { A = NULL; }
 else(A) ::= ELSE expr(B).                { A = B; }
 
 expr(A) ::= unit(B).                     { A = B; }
-expr(A) ::= LP(T) expr(B) RP(E).         { A = node_span(B, T.pos, E.end); }
+expr(A) ::= LP(T) expr(B) RP(E).         { A = ast_span(B, T.pos, E.end); }
 expr(A) ::= NOT(T) expr(B). {
-    A = node_one(p, NODE_NOT, B);
+    A = ast_one(p, AST_NOT, B);
     if (A != NULL) { A->pos = T.pos; }
 }
-expr(A) ::= MINUS(T) expr(B). [NEG]      { A = node_negate(p, B, T); }
+expr(A) ::= MINUS(T) expr(B). [NEG]      { A = ast_negate(p, B, T); }
 expr(A) ::= PLUS expr(B). [NEG]          { A = B; }
-expr(A) ::= expr(B) OR expr(C).          { A = node_logic(p, NODE_OR, B, C); }
-expr(A) ::= expr(B) AND expr(C).         { A = node_logic(p, NODE_AND, B, C); }
+expr(A) ::= expr(B) OR expr(C).          { A = ast_logic(p, AST_OR, B, C); }
+expr(A) ::= expr(B) AND expr(C).         { A = ast_logic(p, AST_AND, B, C); }
 expr(A) ::= expr(B) EQ expr(C).
-        { A = node_two(p, NODE_COMPARE, COMPARE_EQ, B, C); }
+        { A = ast_two(p, AST_COMPARE, COMPARE_EQ, B, C); }
 expr(A) ::= expr(B) NE expr(C).
-        { A = node_two(p, NODE_COMPARE, COMPARE_NE, B, C); }
+        { A = ast_two(p, AST_COMPARE, COMPARE_NE, B, C); }
 expr(A) ::= expr(B) LT expr(C).
-        { A = node_two(p, NODE_COMPARE, COMPARE_LT, B, C); }
+        { A = ast_two(p, AST_COMPARE, COMPARE_LT, B, C); }
 expr(A) ::= expr(B) LE expr(C).
-        { A = node_two(p, NODE_COMPARE, COMPARE_LE, B, C); }
+        { A = ast_two(p, AST_COMPARE, COMPARE_LE, B, C); }
 expr(A) ::= expr(B) GT expr(C).
-        { A = node_two(p, NODE_COMPARE, COMPARE_GT, B, C); }
+        { A = ast_two(p, AST_COMPARE, COMPARE_GT, B, C); }
 expr(A) ::= expr(B) GE expr(C).
-        { A = node_two(p, NODE_COMPARE, COMPARE_GE, B, C); }
-expr(A) ::= expr(B) PLUS expr(C).   { A = node_two(p, NODE_ARITH, ARITH_ADD, B, C); }
-expr(A) ::= expr(B) MINUS expr(C).  { A = node_two(p, NODE_ARITH, ARITH_SUB, B, C); }
-expr(A) ::= expr(B) STAR expr(C).   { A = node_two(p, NODE_ARITH, ARITH_MUL, B, C); }
-expr(A) ::= expr(B) SLASH expr(C).  { A = node_two(p, NODE_ARITH, ARITH_DIV, B, C); }
-expr(A) ::= expr(B) REM expr(C).    { A = node_two(p, NODE_ARITH, ARITH_REM, B, C); }
-expr(A) ::= expr(B) CONCAT expr(C). { A = node_two(p, NODE_ARITH, ARITH_CONCAT, B, C); }
+        { A = ast_two(p, AST_COMPARE, COMPARE_GE, B, C); }
+expr(A) ::= expr(B) PLUS expr(C).   { A = ast_two(p, AST_ARITH, ARITH_ADD, B, C); }
+expr(A) ::= expr(B) MINUS expr(C).  { A = ast_two(p, AST_ARITH, ARITH_SUB, B, C); }
+expr(A) ::= expr(B) STAR expr(C).   { A = ast_two(p, AST_ARITH, ARITH_MUL, B, C); }
+expr(A) ::= expr(B) SLASH expr(C).  { A = ast_two(p, AST_ARITH, ARITH_DIV, B, C); }
+expr(A) ::= expr(B) REM expr(C).    { A = ast_two(p, AST_ARITH, ARITH_REM, B, C); }
+expr(A) ::= expr(B) CONCAT expr(C). { A = ast_two(p, AST_ARITH, ARITH_CONCAT, B, C); }
 expr(A) ::= expr(B) IS not(N) NULL(T). {
-    A = node_one(p, NODE_IS, B);
+    A = ast_one(p, AST_IS, B);
     if (A != NULL) { A->op = IS_NULL; A->negated = N; A->end = T.end; }
 }
 expr(A) ::= expr(B) IS not(N) MISSING(T). {
-    A = node_one(p, NODE_IS, B);
+    A = ast_one(p, AST_IS, B);
     if (A != NULL) { A->op = IS_MISSING; A->negated = N; A->end = T.end; }
 }
 %type not { bool }
@@ -415,19 +415,19 @@ not(A) ::= NOT.  { A = true; }
 in_op(A) ::= IN.              { A = false; }
 in_op(A) ::= NOT IN.          { A = true; }
 expr(A) ::= expr(B) in_op(N) unit(C). [IN] {
-    A = node_two(p, NODE_IN, 0, B, C);
+    A = ast_two(p, AST_IN, 0, B, C);
     if (A != NULL) { A->negated = N; }
 }
 expr(A) ::= expr(B) in_op(N) LP(T) exprs(L) RP(E). [IN] {
-    if (L != NULL) { L->kind = NODE_ARRAY; }
-    A = node_two(p, NODE_IN, 0, B, node_fold(p, node_span(L, T.pos, E.end)));
+    if (L != NULL) { L->kind = AST_ARRAY; }
+    A = ast_two(p, AST_IN, 0, B, ast_fold(p, ast_span(L, T.pos, E.end)));
     if (A != NULL) { A->negated = N; }
 }
 %type between_op { bool }
 between_op(A) ::= BETWEEN.      { A = false; }
 between_op(A) ::= NOT BETWEEN.  { A = true; }
 expr(A) ::= expr(B) between_op(N) expr(C) AND expr(D). [BETWEEN] {
-    A = node_add(p, node_two(p, NODE_BETWEEN, 0, B, C), D);
+    A = ast_add(p, ast_two(p, AST_BETWEEN, 0, B, C), D);
     if (A != NULL) { A->negated = N; }
 }
 %type like_op { int }
@@ -436,7 +436,7 @@ like_op(A) ::= NOT LIKE.   { A = 2; }
 like_op(A) ::= ILIKE.      { A = 1; }
 like_op(A) ::= NOT ILIKE.  { A = 3; }
 expr(A) ::= expr(B) like_op(N) expr(C). [LIKE] {
-    A = node_two(p, NODE_LIKE, (uint8_t)(N & 1), B, C);
+    A = ast_two(p, AST_LIKE, (uint8_t)(N & 1), B, C);
     if (A != NULL) { A->negated = N >= 2; }
 }
 
@@ -458,7 +458,7 @@ static void set_collection(query_parse *p, query_token t)
 
 static node *type_node(query_parse *p, node *path, int type)
 {
-    node *n = node_one(p, NODE_TYPE, path);
+    node *n = ast_one(p, AST_TYPE, path);
 
     if (n != NULL)
         n->op = (uint8_t)type;

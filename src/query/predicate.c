@@ -27,14 +27,14 @@ static tako_err fold_params(query_parse *p, node *n, tako_slice params)
 
     if (n == NULL)
         return TAKO_OK;
-    if (n->kind == NODE_PARAM) {
+    if (n->kind == AST_PARAM) {
         v = params.len == 0 ? params : cbor_map_get(params, n->text);
         if (v.len == 0)
             return query_fail_at(p, n->pos, TAKO_INVALID,
                                  "the parameter :%.*s has no value",
                                  n->text.len > 128 ? 128 : (int)n->text.len,
                                  (const char *)n->text.ptr);
-        n->kind = NODE_CONST;
+        n->kind = AST_CONST;
         n->text = tako_arena_copy(&p->arena, v);
         n->count = 0;
         return n->text.ptr == NULL ? TAKO_NOMEM : TAKO_OK;
@@ -53,8 +53,8 @@ static tako_err fold_values(query_parse *p, node *n)
         return TAKO_OK;
     for (node *k = n->first; k != NULL; k = k->next)
         TAKO_TRY(fold_values(p, k));
-    if (n->kind == NODE_ARRAY || n->kind == NODE_OBJECT) {
-        folded = node_fold(p, n);
+    if (n->kind == AST_ARRAY || n->kind == AST_OBJECT) {
+        folded = ast_fold(p, n);
         if (folded == NULL)
             return p->err;
         if (folded != n) {

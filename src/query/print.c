@@ -123,7 +123,7 @@ static tako_err put_compare(const query_parse *p, const node *n, tako_buf *out)
     const node *a = n->first, *b = a->next;
     uint8_t op = n->op;
 
-    if (a->kind == NODE_CONST && b->kind != NODE_CONST) {
+    if (a->kind == AST_CONST && b->kind != AST_CONST) {
         const node *t = a;
 
         a = b;
@@ -142,7 +142,7 @@ static tako_err put_infix(const query_parse *p, const node *n, const char *op,
     if (n->negated)
         tako_put_str(out, " NOT");
     tako_put_str(out, op);
-    if (n->kind == NODE_IN && n->first->next->kind == NODE_CALL) {
+    if (n->kind == AST_IN && n->first->next->kind == AST_CALL) {
         /* any other unit stands without parentheses */
         return print(p, n->first->next, out);
     }
@@ -180,7 +180,7 @@ static tako_err put_path(const query_parse *p, const node *n, tako_buf *out)
 {
     const node *of = n->first;
 
-    if (n->kind == NODE_NAME) {
+    if (n->kind == AST_NAME) {
         bool document = tako_slice_eq(n->text, p->stmt.alias);
 
         put_name(out, document ? p->stmt.collection : n->text);
@@ -191,7 +191,7 @@ static tako_err put_path(const query_parse *p, const node *n, tako_buf *out)
         }
         return TAKO_OK;
     }
-    if (of->kind == NODE_NAME && tako_slice_eq(of->text, p->stmt.alias) &&
+    if (of->kind == AST_NAME && tako_slice_eq(of->text, p->stmt.alias) &&
         !tako_slice_eq(n->text, p->stmt.collection)) {
         put_name(out, n->text);
         return TAKO_OK;
@@ -207,51 +207,51 @@ static tako_err put_operator(const query_parse *p, const node *n, tako_buf *out)
     static const char *const ariths[] = { "+", "-", "*", "/", "%", "||" };
 
     switch (n->kind) {
-    case NODE_NOT:
+    case AST_NOT:
         tako_put_str(out, "NOT ");
         return print(p, n->first, out);
-    case NODE_NEG:
+    case AST_NEG:
         tako_put_str(out, "-");
         return print(p, n->first, out);
-    case NODE_AND:
+    case AST_AND:
         return put_sorted(p, n, " AND ", out);
-    case NODE_OR:
+    case AST_OR:
         return put_sorted(p, n, " OR ", out);
-    case NODE_COMPARE:
+    case AST_COMPARE:
         return put_compare(p, n, out);
-    case NODE_ARITH:
+    case AST_ARITH:
         return put_infix(p, n, ariths[n->op], out);
-    case NODE_IN:
+    case AST_IN:
         return put_infix(p, n, " IN ", out);
-    case NODE_LIKE:
+    case AST_LIKE:
         return put_infix(p, n, n->op ? " ILIKE " : " LIKE ", out);
-    case NODE_IS:
+    case AST_IS:
         TAKO_TRY(print(p, n->first, out));
         tako_put_str(out, n->negated ? " IS NOT " : " IS ");
         tako_put_str(out, n->op == IS_NULL ? "NULL" : "MISSING");
         return TAKO_OK;
-    case NODE_BETWEEN:
+    case AST_BETWEEN:
         TAKO_TRY(print(p, n->first, out));
         tako_put_str(out, n->negated ? " NOT BETWEEN " : " BETWEEN ");
         return put_list(p, n->first->next, " AND ", out);
-    case NODE_CONST:
-    case NODE_PARAM:
-    case NODE_NAME:
-    case NODE_FIELD:
-    case NODE_INDEX:
-    case NODE_SLICE:
-    case NODE_CASE:
-    case NODE_CALL:
-    case NODE_ARRAY:
-    case NODE_OBJECT:
-    case NODE_PAIR:
-    case NODE_OUT:
-    case NODE_ORDER:
-    case NODE_TYPE:
-    case NODE_SET:
-    case NODE_UNSET:
-    case NODE_APPLY:
-    case NODE_LIST:
+    case AST_CONST:
+    case AST_PARAM:
+    case AST_NAME:
+    case AST_FIELD:
+    case AST_INDEX:
+    case AST_SLICE:
+    case AST_CASE:
+    case AST_CALL:
+    case AST_ARRAY:
+    case AST_OBJECT:
+    case AST_PAIR:
+    case AST_OUT:
+    case AST_ORDER:
+    case AST_TYPE:
+    case AST_SET:
+    case AST_UNSET:
+    case AST_APPLY:
+    case AST_LIST:
         break;
     }
     return TAKO_INVALID;
@@ -273,7 +273,7 @@ static tako_err print_index(const query_parse *p, const node *n, tako_buf *out)
     TAKO_TRY(print(p, k, out));
     tako_put_u8(out, '[');
     TAKO_TRY(print(p, k->next, out));
-    if (n->kind == NODE_SLICE) {
+    if (n->kind == AST_SLICE) {
         tako_put_str(out, " : ");
         if (k->next->next != NULL)
             TAKO_TRY(print(p, k->next->next, out));
@@ -285,58 +285,58 @@ static tako_err print_index(const query_parse *p, const node *n, tako_buf *out)
 static tako_err print(const query_parse *p, const node *n, tako_buf *out)
 {
     switch (n->kind) {
-    case NODE_CONST:
+    case AST_CONST:
         return put_const(p, n->text, out);
-    case NODE_PARAM:
+    case AST_PARAM:
         tako_put_u8(out, ':');
         tako_put_bytes(out, n->text);
         return TAKO_OK;
-    case NODE_NAME:
-    case NODE_FIELD:
+    case AST_NAME:
+    case AST_FIELD:
         return put_path(p, n, out);
-    case NODE_INDEX:
-    case NODE_SLICE:
+    case AST_INDEX:
+    case AST_SLICE:
         return print_index(p, n, out);
-    case NODE_CASE:
+    case AST_CASE:
         return put_case(p, n, out);
-    case NODE_CALL:
+    case AST_CALL:
         tako_put_bytes(out, n->text);
         tako_put_u8(out, '(');
         TAKO_TRY(put_list(p, n->first, ",", out));
         tako_put_u8(out, ')');
         return TAKO_OK;
-    case NODE_ARRAY:
+    case AST_ARRAY:
         tako_put_u8(out, '[');
         TAKO_TRY(put_list(p, n->first, ",", out));
         tako_put_u8(out, ']');
         return TAKO_OK;
-    case NODE_OBJECT:
+    case AST_OBJECT:
         tako_put_u8(out, '{');
         TAKO_TRY(put_list(p, n->first, ",", out));
         tako_put_u8(out, '}');
         return TAKO_OK;
-    case NODE_PAIR:
+    case AST_PAIR:
         json_put_string(out, n->text);
         tako_put_u8(out, ':');
         return print(p, n->first, out);
-    case NODE_NOT:
-    case NODE_NEG:
-    case NODE_AND:
-    case NODE_OR:
-    case NODE_COMPARE:
-    case NODE_ARITH:
-    case NODE_IS:
-    case NODE_IN:
-    case NODE_BETWEEN:
-    case NODE_LIKE:
+    case AST_NOT:
+    case AST_NEG:
+    case AST_AND:
+    case AST_OR:
+    case AST_COMPARE:
+    case AST_ARITH:
+    case AST_IS:
+    case AST_IN:
+    case AST_BETWEEN:
+    case AST_LIKE:
         return print_operator(p, n, out);
-    case NODE_OUT:
-    case NODE_ORDER:
-    case NODE_TYPE:
-    case NODE_SET:
-    case NODE_UNSET:
-    case NODE_APPLY:
-    case NODE_LIST:
+    case AST_OUT:
+    case AST_ORDER:
+    case AST_TYPE:
+    case AST_SET:
+    case AST_UNSET:
+    case AST_APPLY:
+    case AST_LIST:
         break;
     }
     return TAKO_INVALID;

@@ -169,7 +169,7 @@ static tako_err prepare_docs(query *q, tako_errbuf *e)
         emit m = { .p = &q->parse, .sql = tako_buf_on(q->env) };
         tako_err err;
 
-        if (d->kind == NODE_CONST || d->kind == NODE_PARAM)
+        if (d->kind == AST_CONST || d->kind == AST_PARAM)
             continue;
         m.body = m.id = "NULL";
         tako_put_str(&m.sql, "SELECT ");
@@ -290,7 +290,7 @@ bool query_is_stale(const query *q)
 
 tako_slice query_fixed(const query *q, const node *n)
 {
-    if (n->kind == NODE_PARAM)
+    if (n->kind == AST_PARAM)
         return cbor_map_get(tako_buf_slice(&q->params), n->text);
     return n->text;
 }
@@ -316,7 +316,7 @@ static tako_err check_whole(const query *q, const node *n, const char *what,
     tako_reader r;
     cbor_item item;
 
-    if (n == NULL || n->kind != NODE_PARAM)
+    if (n == NULL || n->kind != AST_PARAM)
         return TAKO_OK;
     v = query_fixed(q, n);
     r = tako_reader_of(v);

@@ -350,10 +350,11 @@ static const uint8_t *find_index(const uint8_t *p, const uint8_t *end,
 
 tako_slice value_at(tako_slice array, int64_t index)
 {
-    const uint8_t *end = array.ptr + array.len, *p, *q;
+    const uint8_t *end, *p, *q;
 
     if (array.len == 0)
         return TAKO_SLICE_NONE;
+    end = array.ptr + array.len;
     p = find_index(array.ptr, end, index);
     q = p == NULL ? NULL : value_skip(p, end);
     return q == NULL ? TAKO_SLICE_NONE : tako_slice_of(p, (size_t)(q - p));
@@ -361,11 +362,12 @@ tako_slice value_at(tako_slice array, int64_t index)
 
 tako_slice value_get(tako_slice v, tako_slice path)
 {
-    const uint8_t *p = v.ptr, *end = v.ptr + v.len;
-    const uint8_t *k = path.ptr, *kend = path.ptr + path.len;
+    const uint8_t *p = v.ptr, *end, *k = path.ptr, *kend;
 
-    if (v.len == 0)
+    if (v.len == 0 || path.len == 0)
         return TAKO_SLICE_NONE;
+    end = v.ptr + v.len;
+    kend = path.ptr + path.len;
     while (k < kend && p != NULL) {
         uint64_t n;
         const uint8_t *content = value_head(k, kend, &n);
@@ -431,9 +433,12 @@ bool value_iter_next(value_iter *it)
 tako_slice value_content(tako_slice text)
 {
     uint64_t n;
-    const uint8_t *end = text.ptr + text.len;
-    const uint8_t *p = text.len == 0 ? NULL : value_head(text.ptr, end, &n);
+    const uint8_t *end, *p;
 
+    if (text.len == 0)
+        return TAKO_SLICE_NONE;
+    end = text.ptr + text.len;
+    p = value_head(text.ptr, end, &n);
     if (p == NULL || n > (uint64_t)(end - p))
         return TAKO_SLICE_NONE;
     return tako_slice_of(p, (size_t)n);
