@@ -198,7 +198,7 @@ static bool is_wanted(sync_session *s, sync_want *w, const store_row *row)
     if (w->state == WANT_DIFF) {
         item = sync_item_of(s->digest_key, row->id, row->version);
         bucket = sync_bucket(item.key, w->bits);
-        if ((w->differs[bucket / 8u] >> (bucket % 8u) & 1u) == 0)
+        if ((w->differs[bucket / 8u] & 1u << bucket % 8u) == 0)
             return false;
         if (w->item_count > 0)
             had =
@@ -402,7 +402,7 @@ static bool list_row(sync_session *s, void *ctx, const store_row *row,
         return true;
     item = sync_item_of(s->digest_key, row->id, row->version);
     bucket = sync_bucket(item.key, d->sub->bits);
-    if ((d->sub->differs[bucket / 8u] >> (bucket % 8u) & 1u) == 0 ||
+    if ((d->sub->differs[bucket / 8u] & 1u << bucket % 8u) == 0 ||
         !s->host->predicate_match(s->host->ctx, d->sub->predicate, row->id,
                                   row->body))
         return true;
