@@ -69,25 +69,18 @@ function(tako_module name)
   set(TAKO_MODULES ${TAKO_MODULES} ${name} CACHE INTERNAL "")
 endfunction()
 
-# libtako.so and libtako.a from every module.
+# libtako.so from every module.
 function(tako_library)
   set(objects "")
   foreach(name ${TAKO_MODULES})
-    get_target_property(type tako_${name} TYPE)
-    if(type STREQUAL STATIC_LIBRARY)
-      list(APPEND objects tako_${name})
-    endif()
+    list(APPEND objects $<TARGET_OBJECTS:tako_${name}>)
   endforeach()
-  file(WRITE ${CMAKE_BINARY_DIR}/empty.c "typedef int tako_empty;\n")
-  add_library(tako SHARED ${CMAKE_BINARY_DIR}/empty.c)
+  add_library(tako SHARED ${objects})
   set_target_properties(tako PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
   target_link_options(tako PRIVATE -Wl,--gc-sections)
-  # The modules also name each other; all mentions must agree on how they are
-  # linked.
-  foreach(object ${objects})
-    set_property(TARGET tako PROPERTY LINK_LIBRARY_OVERRIDE_${object} WHOLE_ARCHIVE)
-    target_link_libraries(tako PRIVATE ${object})
-  endforeach()
+  target_link_libraries(tako PRIVATE tako_flags PkgConfig::SQLITE
+    PkgConfig::SODIUM PkgConfig::ZSTD PkgConfig::UV PkgConfig::OPENSSL
+    Threads::Threads m)
   target_include_directories(tako PUBLIC
     $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
   install(TARGETS tako LIBRARY)
