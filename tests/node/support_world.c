@@ -52,7 +52,8 @@ static tako_err files_write(void *ctx, const char *path, tako_slice content)
     (void)ctx;
     if (f == NULL)
         return TAKO_IO;
-    (void)fwrite(content.ptr, 1, content.len, f);
+    if (content.len > 0)
+        (void)fwrite(content.ptr, 1, content.len, f);
     (void)fclose(f);
     return TAKO_OK;
 }

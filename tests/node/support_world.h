@@ -43,7 +43,7 @@ struct world_node {
     world *w;
     size_t index;
     char path[128];
-    char name[16];
+    char name[32];
     tako_files files;
     tako_net net;
     node_host host;
