@@ -242,6 +242,25 @@ def case_two_processes_wait(world):
                '{"n":6}\n', "documents")
 
 
+def case_a_database_that_is_held(world):
+    """A shell has it open, and no socket: the next one waits, then says so."""
+    holder = subprocess.Popen([world.tako, "shell", "held.db"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              cwd=world.folder, text=True)
+    holder.stdin.write("SELECT count(*) AS n FROM c;\n")
+    holder.stdin.flush()
+    need_equal(holder.stdout.readline(), '{"n":0}\n', "the holder's answer")
+    start = time.monotonic()
+    got = world.call("query", "held.db", "SELECT * FROM c", status=1)
+    took = time.monotonic() - start
+    need("another process has it" in got.stderr, got.stderr)
+    need(4 < took < 9, f"waited {took:.1f} s")
+    holder.stdin.close()
+    need_equal(holder.wait(10), 0, "the holder's exit status")
+    holder.stdout.close()
+    world.call("query", "held.db", "SELECT * FROM c")
+
+
 def case_run_alone(world):
     device = world.device("alone")
     device.start()

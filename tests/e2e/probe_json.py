@@ -120,6 +120,13 @@ def case_cbor(world):
         need(time.monotonic() - start < 2, f"slow: {hexa[:60]}")
 
 
+def case_input_is_bounded(world):
+    for what in ("json", "cbor", "hash"):
+        got = world.call("probe", what, stdin=b" " * ((64 << 20) + 1),
+                         status=1, binary=True)
+        need(b"more than 67108864 bytes" in got.stderr, str(got.stderr))
+
+
 def case_hash(world):
     out = world.call("probe", "hash",
                      stdin='{"a":1,"b":2}\n{"b":2,"a":1}\n{"a":1.0}\n').stdout
