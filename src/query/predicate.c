@@ -44,7 +44,30 @@ static tako_err fold_params(query_parse *p, node *n, tako_slice params)
     return TAKO_OK;
 }
 
-/* Arrays and objects whose parts became constants. */
+/* (a AND b) AND c is a AND b AND c; the kids of n are flat already. */
+static void flatten(node *n)
+{
+    node *kid = n->first, *next;
+
+    n->first = n->last = NULL;
+    n->count = 0;
+    for (; kid != NULL; kid = next) {
+        bool inner = kid->kind == n->kind;
+        node *from = inner ? kid->first : kid;
+        node *to = inner ? kid->last : kid;
+
+        next = kid->next;
+        n->count += inner ? kid->count : 1;
+        if (n->last != NULL)
+            n->last->next = from;
+        else
+            n->first = from;
+        n->last = to;
+        to->next = NULL;
+    }
+}
+
+/* Arrays and objects whose parts became constants; nested AND and OR. */
 static tako_err fold_values(query_parse *p, node *n)
 {
     node *folded;
@@ -53,6 +76,8 @@ static tako_err fold_values(query_parse *p, node *n)
         return TAKO_OK;
     for (node *k = n->first; k != NULL; k = k->next)
         TAKO_TRY(fold_values(p, k));
+    if (n->kind == AST_AND || n->kind == AST_OR)
+        flatten(n);
     if (n->kind == AST_ARRAY || n->kind == AST_OBJECT) {
         folded = ast_fold(p, n);
         if (folded == NULL)

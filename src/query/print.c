@@ -102,8 +102,11 @@ static tako_err put_sorted(const query_parse *p, const node *n,
     }
     if (err == TAKO_OK) {
         qsort(texts, i, sizeof *texts, text_cmp);
+        /* Equal operands once; but x AND x is not x where x is no boolean, so
+         * two always stay. */
         for (size_t k = 0; k < i; k++) {
-            if (k > 0 && tako_slice_eq(texts[k - 1], texts[k]))
+            if (k > 0 && tako_slice_eq(texts[k - 1], texts[k]) &&
+                !(put == 1 && k + 1 == i))
                 continue;
             if (put++ > 0)
                 tako_put_str(out, between);
