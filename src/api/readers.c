@@ -10,8 +10,8 @@
  * nobody sees less than another thread did before.
  *
  * A kept snapshot holds back the emptying of the write-ahead log; each commit
- * therefore ends those of idle readers (api_readers_let_go), and a reader that
- * comes back late ends its own. */
+ * therefore first ends those of idle readers (api_readers_let_go), and a
+ * reader that comes back meanwhile or later ends its own. */
 #include "api/api.h"
 
 #define SCRATCH_KEEP_BYTES (64u << 10)
@@ -175,6 +175,7 @@ tako_err api_reader_take(tako_db *db, api_reader **out, tako_errbuf *e)
 void api_reader_give(tako_db *db, api_reader *r)
 {
     api_readers *p = &db->readers;
+    uint64_t epoch;
     bool keep;
 
     if (r == NULL || --r->users > 0)
@@ -186,7 +187,8 @@ void api_reader_give(tako_db *db, api_reader *r)
     if (keep) {
         /* Under the mutex: a commit now either is seen here, or finds the
          * reader in the list. */
-        if (r->epoch != atomic_load(&db->epoch))
+        epoch = atomic_load(&db->epoch);
+        if (r->epoch != epoch || (epoch & 1u) != 0)
             snapshot_end(r);
         r->next = p->idle;
         p->idle = r;

@@ -9,16 +9,18 @@
  * sessions. */
 #include "api/api.h"
 
+/* Snapshots that idle readers keep end before the commit writes: otherwise a
+ * log that is wholly checkpointed could not begin anew. */
 static void committing(tako_db *db)
 {
     TAKO_DCHECK((atomic_load(&db->epoch) & 1u) == 0);
     (void)atomic_fetch_add(&db->epoch, 1u);
+    api_readers_let_go(db);
 }
 
 static void committed(tako_db *db, uint64_t lsn)
 {
     (void)atomic_fetch_add(&db->epoch, 1u);
-    api_readers_let_go(db);
     if (lsn != 0)
         api_observers_mark(db);
 }

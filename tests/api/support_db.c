@@ -44,7 +44,7 @@ int db_dir_teardown(void **state)
 
 const char *db_path(db_dir *d, const char *name)
 {
-    char  *out = d->file[d->files++ % 8];
+    char *out = d->file[d->files++ % 8];
     size_t n = strlen(d->path), m = strlen(name);
 
     assert_true(n + m + 2 <= sizeof d->file[0]);

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support_db.h"
+
+#include "api/api.h"
+
+static void test_readers__keep_a_snapshot_until_the_next_commit(void **state)
+{
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    api_reader *r = NULL, *again = NULL;
+    tako_errbuf e = { "" };
+    uint64_t lsn;
+
+    db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
+    assert_int_equal(api_reader_take(db, &r, &e), TAKO_OK);
+    lsn = r->lsn;
+    assert_true(r->snapshot);
+    api_reader_give(db, r);
+    assert_true(r->snapshot);
+    assert_int_equal(api_reader_take(db, &again, &e), TAKO_OK);
+    assert_ptr_equal(r, again);
+    assert_int_equal(again->lsn, lsn);
+    api_reader_give(db, again);
+
+    db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 2})", NULL);
+    assert_false(r->snapshot); /* idle: let go */
+    assert_int_equal(api_reader_take(db, &r, &e), TAKO_OK);
+    assert_int_equal(r->lsn, lsn + 1);
+    db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 3})", NULL);
+    assert_true(r->snapshot); /* in use: stays */
+    assert_int_equal(r->lsn, lsn + 1);
+    api_reader_give(db, r);
+    assert_false(r->snapshot); /* came back late */
+    tako_close(db);
+}
+
+/* While a commit is on its way nobody may keep what it reads. */
+static void test_readers__keep_nothing_during_a_commit(void **state)
+{
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    api_reader *r = NULL;
+    tako_errbuf e = { "" };
+
+    db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
+    (void)atomic_fetch_add(&db->epoch, 1u);
+    assert_int_equal(api_reader_take(db, &r, &e), TAKO_OK);
+    api_reader_give(db, r);
+    assert_false(r->snapshot);
+    (void)atomic_fetch_add(&db->epoch, 1u);
+    tako_close(db);
+}
+
+static void test_readers__close_what_is_idle_beyond_a_few(void **state)
+{
+    enum { MANY = 10 };
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    api_reader *r[MANY];
+    tako_errbuf e = { "" };
+
+    for (size_t i = 0; i < MANY; i++)
+        assert_int_equal(api_reader_take(db, &r[i], &e), TAKO_OK);
+    assert_int_equal(db->readers.open_count, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        api_reader_give(db, r[i]);
+    assert_int_equal(db->readers.open_count, TAKO_READERS_IDLE_MAX);
+    assert_int_equal(db->readers.idle_count, TAKO_READERS_IDLE_MAX);
+    tako_close(db);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, db_dir_setup, db_dir_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_readers__keep_a_snapshot_until_the_next_commit),
+        T(test_readers__keep_nothing_during_a_commit),
+        T(test_readers__close_what_is_idle_beyond_a_few),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

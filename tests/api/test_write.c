@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support_db.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "api/api.h"
+
+static long file_bytes(const char *path, const char *suffix)
+{
+    char name[256];
+    struct stat st;
+
+    (void)snprintf(name, sizeof name, "%s%s", path, suffix);
+    return stat(name, &st) == 0 ? (long)st.st_size : 0;
+}
+
+static void on_rows(void *ctx, const char *rows, size_t len, uint64_t commit)
+{
+    (void)ctx;
+    (void)rows;
+    (void)len;
+    (void)commit;
+}
+
+/* Commits, reads between them and an observer: the log is checkpointed and
+ * begins anew instead of growing for ever. */
+static void test_write__keeps_the_log_short(void **state)
+{
+    const char *path = db_path(*state, "a.tako");
+    tako_db *db = db_open(path);
+    tako_observer o;
+    char text[96];
+
+    db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1, 'v': 0})", NULL);
+    db_ok(db, tako_observe(db, "SELECT * FROM c", NULL, on_rows, NULL, &o),
+          "observe");
+    for (unsigned i = 0; i < 3000; i++) {
+        char *json = NULL;
+
+        (void)snprintf(text, sizeof text, "UPDATE c SET v = %u WHERE _id = 1",
+                       i + 1);
+        db_run(db, text, NULL);
+        db_ok(db, tako_get(db, "c", "1", &json), "get");
+        tako_free(json);
+    }
+    assert_in_range(file_bytes(path, "-wal"), 1, 12l << 20);
+    tako_close(db);
+    assert_int_equal(file_bytes(path, "-wal"), 0);
+}
+
+static void test_write__moves_the_epoch_by_two(void **state)
+{
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    uint64_t before = atomic_load(&db->epoch);
+    store *s;
+
+    db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
+    assert_int_equal(atomic_load(&db->epoch), before + 2);
+    db_refused(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL, TAKO_EXISTS,
+               NULL);
+    assert_int_equal(atomic_load(&db->epoch) % 2, 0);
+    s = api_node_write_begin(db);
+    assert_ptr_equal(s, db->store);
+    assert_int_equal(atomic_load(&db->epoch) % 2, 1);
+    api_node_write_end(db, 0);
+    assert_int_equal(atomic_load(&db->epoch) % 2, 0);
+    api_lock_refuse_loop(&db->writer, true);
+    assert_null(api_node_write_begin(db));
+    api_lock_refuse_loop(&db->writer, false);
+    tako_close(db);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, db_dir_setup, db_dir_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_write__keeps_the_log_short),
+        T(test_write__moves_the_epoch_by_two),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
