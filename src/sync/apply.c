@@ -280,9 +280,12 @@ static void known_sift(sync_known *k, size_t root, size_t n)
 /* Gives the new entries their commit, and order (heap sort: no memory). */
 static void known_commit(sync_session *s, size_t from, uint64_t lsn)
 {
-    sync_known *k = s->known + from;
+    sync_known *k;
     size_t n = s->known_count - from;
 
+    if (n == 0)
+        return;
+    k = s->known + from;
     for (size_t i = 0; i < n; i++)
         k[i].lsn = lsn;
     for (size_t i = n / 2; i > 0; i--)
