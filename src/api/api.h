@@ -256,6 +256,7 @@ void api_waits_close(tako_db *db, bool closed);
 typedef struct api_error_text {
     uint64_t thread;
     uint64_t used;
+    bool shown; /* its thread may hold the text */
     char text[sizeof((tako_errbuf){ 0 }.text)];
 } api_error_text;
 

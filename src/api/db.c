@@ -2,8 +2,9 @@
 /* DB -- the handle: opening, closing, errors, text for the program.
  *
  * ERRORS. The detail of a thread's last failure lives in the handle, in a
- * small table by thread; a process with more failing threads than
- * TAKO_ERROR_THREADS_MAX loses the oldest. A success costs nothing. */
+ * table by thread, which grows to TAKO_ERROR_THREADS_MAX. Then the oldest
+ * detail that nobody has asked for makes room; one that was handed out stays,
+ * because its thread may be reading it. A success costs nothing. */
 #include "api/api.h"
 
 #include <stdio.h>
@@ -51,39 +52,52 @@ void tako_free(void *ptr)
 
 /* ---- errors ------------------------------------------------------------------ */
 
-static api_error_text *error_slot(tako_db *db, uint64_t thread, bool make)
+static api_error_text *error_find(tako_db *db, uint64_t thread)
 {
-    api_errors *t = &db->errors;
-    size_t oldest = 0;
+    for (size_t i = 0; i < TAKO_ERROR_THREADS_MAX; i++) {
+        if (db->errors.at[i] == NULL)
+            return NULL;
+        if (db->errors.at[i]->thread == thread)
+            return db->errors.at[i];
+    }
+    return NULL;
+}
+
+/* A place for a thread that has none; NULL: there is no room. */
+static api_error_text *error_room(tako_db *db, uint64_t thread)
+{
+    api_error_text *best = NULL;
 
     for (size_t i = 0; i < TAKO_ERROR_THREADS_MAX; i++) {
-        if (t->at[i] == NULL) {
-            if (make)
-                t->at[i] = tako_env_alloc(&db->env, sizeof *t->at[i]);
-            oldest = i;
+        api_error_text *at = db->errors.at[i];
+
+        if (at == NULL) {
+            best = tako_env_alloc(&db->env, sizeof *best);
+            db->errors.at[i] = best;
             break;
         }
-        if (t->at[i]->thread == thread)
-            return t->at[i];
-        if (t->at[i]->used < t->at[oldest]->used)
-            oldest = i;
+        if (!at->shown && (best == NULL || at->used < best->used))
+            best = at;
     }
-    if (!make || t->at[oldest] == NULL)
-        return NULL;
-    t->at[oldest]->thread = thread;
-    return t->at[oldest];
+    if (best != NULL)
+        best->thread = thread;
+    return best;
 }
 
 tako_err api_fail(tako_db *db, tako_err err, const tako_errbuf *e)
 {
     const char *text =
         e != NULL && e->text[0] != '\0' ? e->text : tako_err_message(err);
+    uint64_t thread = sys_thread_self();
     api_error_text *slot;
 
     sys_mutex_lock(db->errors.mutex);
-    slot = error_slot(db, sys_thread_self(), true);
+    slot = error_find(db, thread);
+    if (slot == NULL)
+        slot = error_room(db, thread);
     if (slot != NULL) {
         slot->used = ++db->errors.tick;
+        slot->shown = false;
         (void)snprintf(slot->text, sizeof slot->text, "%s", text);
     }
     sys_mutex_unlock(db->errors.mutex);
@@ -92,12 +106,14 @@ tako_err api_fail(tako_db *db, tako_err err, const tako_errbuf *e)
 
 const char *tako_last_error(tako_db *db)
 {
-    const api_error_text *slot;
+    api_error_text *slot;
 
     if (db == NULL)
         return "";
     sys_mutex_lock(db->errors.mutex);
-    slot = error_slot(db, sys_thread_self(), false);
+    slot = error_find(db, sys_thread_self());
+    if (slot != NULL)
+        slot->shown = true;
     sys_mutex_unlock(db->errors.mutex);
     return slot != NULL ? slot->text : "";
 }

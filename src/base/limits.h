@@ -55,7 +55,7 @@
 #define TAKO_READERS_MAX          32u          /* connections reading at once */
 #define TAKO_READERS_IDLE_MAX     2u           /* kept open without use */
 #define TAKO_QUERIES_CACHED_MAX   24u          /* prepared, of one connection */
-#define TAKO_ERROR_THREADS_MAX    64u          /* whose last error is kept */
+#define TAKO_ERROR_THREADS_MAX    1024u        /* whose last error is kept */
 
 _Static_assert(TAKO_DOC_BYTES_MAX < TAKO_DOC_STATE_BYTES_MAX,
                "what may be written must fit in a state");

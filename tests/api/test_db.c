@@ -147,9 +147,9 @@ static void test_last_error__is_the_calling_threads(void **state)
     tako_close(db);
 }
 
-static void test_last_error__forgets_the_oldest_of_many_threads(void **state)
+static void test_last_error__is_there_for_many_threads_at_once(void **state)
 {
-    enum { THREADS = 70 }; /* more than TAKO_ERROR_THREADS_MAX */
+    enum { THREADS = 70 };
     tako_db *db = db_open(db_path(*state, "a.tako"));
     tako_env env;
     static failing f[THREADS];
@@ -244,7 +244,7 @@ int main(void)
         T(test_open__is_busy_for_the_second_handle),
         T(test_open__keeps_two_databases_apart),
         T(test_last_error__is_the_calling_threads),
-        T(test_last_error__forgets_the_oldest_of_many_threads),
+        T(test_last_error__is_there_for_many_threads_at_once),
         T(test_log__hears_of_a_copied_file),
         T(test_version__is_three_numbers),
         T(test_close__rolls_open_transactions_back),
