@@ -523,3 +523,39 @@ size_t world_links_up(world *w, size_t at)
     tako_buf_fini(&out);
     return count;
 }
+
+void world_listen(world *w, size_t at, const char *address)
+{
+    char bound[TAKO_ADDRESS_BYTES_MAX];
+    tako_errbuf e = { "" };
+
+    if (node_listen(w->nodes[at].n, address, bound, &e) != TAKO_OK)
+        fail_msg("%s", e.text);
+}
+
+void world_subscribe(world *w, size_t at, uint32_t id, const char *text)
+{
+    tako_errbuf e = { "" };
+
+    if (node_subscribe(w->nodes[at].n, id, tako_slice_str(text),
+                       TAKO_SLICE_NONE, &e) != TAKO_OK)
+        fail_msg("%s", e.text);
+}
+
+void world_dial(world *w, size_t at, const char *address)
+{
+    tako_errbuf e = { "" };
+
+    if (node_peer_add(w->nodes[at].n, address, &e) != TAKO_OK)
+        fail_msg("%s", e.text);
+}
+
+void world_insert(world *w, size_t at, unsigned id, const char *status)
+{
+    char text[128];
+
+    (void)snprintf(text, sizeof text,
+                   "INSERT INTO orders DOCUMENTS ({'_id': %u, 's': '%s'})", id,
+                   status);
+    (void)world_do(w, at, text);
+}

@@ -80,6 +80,13 @@ void world_break(world *w, size_t at);
  * to so many milliseconds. */
 void world_run(world *w, uint64_t ms);
 
+#define WORLD_ALL "SELECT * FROM orders"
+/* The node's own calls, which must succeed. */
+void world_listen(world *w, size_t at, const char *address);
+void world_subscribe(world *w, size_t at, uint32_t id, const char *text);
+void world_dial(world *w, size_t at, const char *address);
+void world_insert(world *w, size_t at, unsigned id, const char *status);
+
 /* Runs a statement on a node, tells it, returns the commit. */
 uint64_t world_do(world *w, size_t at, const char *statement);
 /* The same without telling: the record is the caller's. */

@@ -720,3 +720,15 @@ uint64_t net_live_count(net *n, size_t node)
                      TAKO_OK);
     return facts.documents;
 }
+
+void net_subscribe_all(net *n, const char *text)
+{
+    for (size_t i = 0; i < n->node_count; i++)
+        net_subscribe(n, i, text);
+}
+
+void net_check_equal(net *n, const char *coll)
+{
+    for (size_t i = 1; i < n->node_count; i++)
+        assert_int_equal(net_hash(n, 0, coll), net_hash(n, i, coll));
+}

@@ -80,6 +80,9 @@ net_link *net_connect(net *n, size_t a, size_t b);
 void net_reconnect(net *n, net_link *l);
 void net_disconnect(net *n, net_link *l);
 void net_subscribe(net *n, size_t node, const char *text);
+void net_subscribe_all(net *n, const char *text);
+/* Fails the test when live documents differ somewhere. */
+void net_check_equal(net *n, const char *coll);
 
 /* Each returns whether anything happened. An error of a session takes its
  * link down and is kept in last_error. */

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sync/support_net.h"
+
+static void test_live__a_known_change_is_short(void **state)
+{
+    net n;
+    sync_counts before, after;
+    uint64_t payload, ack;
+
+    (void)state;
+    net_init(&n, 3, 2);
+    net_subscribe_all(&n, "orders");
+    net_insert(&n, 0, "orders", 1, "open", "a pad as long as an order is");
+    net_insert(&n, 0, "orders", 2, "open", "a pad as long as an order is");
+    net_connect(&n, 0, 1);
+    net_settle(&n);
+    for (int round = 0; round < 3; round++) {
+        n.t.wall_ms += 61234;
+        sync_session_counts(n.links[0].ends[0].session, &before);
+        net_set(&n, 0, "orders", 1, "s", round % 2 == 0 ? "ready" : "serve");
+        net_settle(&n);
+        sync_session_counts(n.links[0].ends[0].session, &after);
+        payload = after.bytes_out - before.bytes_out;
+        ack = after.bytes_in - before.bytes_in;
+        assert_int_equal(after.deltas_out - before.deltas_out, 1);
+        print_message("change %d: %d payload, %d framed, %d with its ack\n",
+                      round + 1, (int)payload, (int)payload + 2,
+                      (int)(payload + 2 + ack + 2));
+        if (round > 0) {
+            assert_in_range(payload, 1, 40);
+            assert_in_range(payload + ack + 4, 1, 60);
+        }
+    }
+    net_fini(&n);
+}
+
+static void test_live__what_leaves_an_interest_is_told_once(void **state)
+{
+    net n;
+    sync_counts before, after;
+
+    (void)state;
+    net_init(&n, 6, 2);
+    net_subscribe(&n, 0, "orders");
+    net_subscribe(&n, 1, "orders?open");
+    net_connect(&n, 0, 1);
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    net_insert(&n, 0, "orders", 2, "done", "pad");
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "open");
+    assert_string_equal(net_get(&n, 1, "orders", 2, "s"), "-");
+    net_set(&n, 0, "orders", 1, "s", "done");
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "done");
+    sync_session_counts(n.links[0].ends[0].session, &before);
+    net_set(&n, 0, "orders", 1, "s", "paid");
+    net_settle(&n);
+    sync_session_counts(n.links[0].ends[0].session, &after);
+    assert_int_equal(before.documents_out, after.documents_out);
+    assert_true(sync_session_acked(n.links[0].ends[0].session) ==
+                store_lsn(n.nodes[0].st));
+    net_fini(&n);
+}
+
+static void test_live__too_many_changes_start_over(void **state)
+{
+    net n;
+    sync_counts c;
+
+    (void)state;
+    net_init(&n, 7, 2);
+    net_subscribe_all(&n, "orders");
+    net_connect(&n, 0, 1);
+    net_settle(&n);
+    net_begin(&n, 0);
+    for (uint64_t i = 0; i < TAKO_SYNC_DIRTY_MAX + 10; i++)
+        net_insert(&n, 0, "orders", i, "open", "pad");
+    net_commit_now(&n, 0);
+    net_settle(&n);
+    assert_int_equal(n.last_error, TAKO_OK);
+    sync_session_counts(n.links[0].ends[0].session, &c);
+    assert_int_equal(c.resyncs, 1);
+    net_check_equal(&n, "orders");
+    net_delete(&n, 1, "orders", 4);
+    net_settle(&n);
+    net_check_equal(&n, "orders");
+    assert_true(sync_session_acked(n.links[0].ends[0].session) ==
+                store_lsn(n.nodes[0].st));
+    net_fini(&n);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_live__a_known_change_is_short),
+        cmocka_unit_test(test_live__what_leaves_an_interest_is_told_once),
+        cmocka_unit_test(test_live__too_many_changes_start_over),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
