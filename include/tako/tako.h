@@ -21,7 +21,9 @@
  *     the second. Two handles in one process on one file likewise.
  *   - While a tako_tx is open, other writers wait: keep transactions short.
  *   - A tako_result of a SELECT reads from a snapshot, which holds back the
- *     cleaning of the write-ahead log: read it to its end, or free it.
+ *     cleaning of the write-ahead log: read it to its end, or free it. One of
+ *     a transaction counts as a use of that transaction: by one thread at a
+ *     time with it; it may be read after the transaction's end.
  *   - Copying a database file by hand is noticed at the next open and costs
  *     the copy a new identity; use tako_backup().
  *   - Callbacks (observers, status) run on tako's own threads: return soon,
