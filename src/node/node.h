@@ -24,7 +24,7 @@ typedef struct node_commit node_commit;
 /* Copies the last commit's changes while the writer is still locked. */
 tako_err node_commit_copy(const tako_env *env, const store *s, uint64_t lsn,
                           node_commit **out);
-void     node_commit_free(node_commit *c);
+void node_commit_free(node_commit *c);
 
 /* What the host does for the node. */
 typedef struct node_host {
@@ -40,15 +40,15 @@ typedef struct node_host {
 } node_host;
 
 typedef struct node_opts {
-    const tako_env     *env;
-    const tako_net     *net;
-    const node_host    *host;
-    store_conn         *reader;   /* the node's own */
+    const tako_env *env;
+    const tako_net *net;
+    const node_host *host;
+    store_conn *reader; /* the node's own */
     const sec_identity *identity;
-    const sec_mesh     *mesh;
-    const char         *name;     /* of this device */
-    crdt_actor          actor;
-    const uint8_t      *incarnation; /* of the feed, 16 bytes */
+    const sec_mesh *mesh;
+    const char *name; /* of this device */
+    crdt_actor actor;
+    const uint8_t *incarnation; /* of the feed, 16 bytes */
 } node_opts;
 
 tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e);
