@@ -243,7 +243,7 @@ static void test_cbor__map_get_finds_each_key(void **state)
 {
     test_env t;
     tako_buf b;
-    char key[12];
+    char key[24];
     tako_slice v;
     (void)state;
 
