@@ -6,6 +6,10 @@
  *
  * RULES THAT HOLD FOR EVERY FUNCTION, so that they are not repeated:
  *   - a function that can fail returns tako_err; 0 (TAKO_OK) is success;
+ *   - any of them may return TAKO_NOMEM, TAKO_IO, TAKO_FULL (the disk),
+ *     TAKO_CORRUPT (what is on it), and TAKO_MISUSE (a NULL where none is
+ *     allowed, options of another size); only other errors, and other reasons
+ *     for these, are listed with each function;
  *   - output parameters come last and are untouched on failure unless the
  *     comment says otherwise;
  *   - strings and bytes passed in are copied before the call returns; strings
@@ -14,7 +18,8 @@
  *   - a tako_db may be used from any thread at any time; a tako_result, a
  *     tako_tx by one thread at a time;
  *   - after a failure tako_last_error(db) has the detail (what and where) for
- *     the calling thread's last failed call on that database.
+ *     the calling thread's last failed call on that database; TAKO_MISUSE for
+ *     a NULL leaves it as it was.
  *
  * CAVEATS
  *   - One process has a database open at a time; tako_open says TAKO_BUSY to
@@ -81,19 +86,21 @@ typedef struct tako_open_opts {
 } tako_open_opts;
 #define TAKO_OPEN_OPTS_INIT { sizeof(tako_open_opts), NULL, 0, TAKO_DURABILITY_NORMAL, 2000, NULL, NULL }
 
-/* TAKO_NOTFOUND (must_exist), TAKO_BUSY, TAKO_CORRUPT (not a tako database),
- * TAKO_UNSUPPORTED (a newer format), TAKO_IO, TAKO_FULL, TAKO_NOMEM.
+/* TAKO_NOTFOUND (must_exist, and there is none), TAKO_BUSY (another process,
+ * or this one, has it open), TAKO_CORRUPT (not a tako database),
+ * TAKO_UNSUPPORTED (a newer format), TAKO_IO (no such folder, no permission).
  * On failure *out is NULL and detail (NULL, or a buffer of detail_cap bytes)
  * gets the reason. */
 TAKO_API tako_err tako_open(const tako_open_opts *opts, tako_db **out,
                             char *detail, size_t detail_cap);
 
 /* Stops sync and observers, waits for running callbacks, checkpoints. Open
- * transactions are rolled back; results must be freed before. */
+ * transactions are rolled back; results must be freed before. No other thread
+ * may be in a call on db, nor make one later. */
 TAKO_API void tako_close(tako_db *db);
 
-/* Detail of this thread's last failed call on db; never NULL. Valid until the
- * thread's next call on db. */
+/* Detail of this thread's last failed call on db; never NULL, "" when there is
+ * none and for a db of NULL. Valid until the thread's next call on db. */
 TAKO_API const char *tako_last_error(tako_db *db);
 
 /* "0.1.0" */
@@ -108,18 +115,35 @@ typedef struct tako_params {
     size_t      cbor_len;
 } tako_params;
 
-/* Runs one statement of TQL (docs/query.md); a mutation is one transaction.
- * params may be NULL. *out (NULL allowed for mutations) is to be freed.
+/* Runs one statement of TQL (docs/query.md); a mutation is one transaction of
+ * its own. params may be NULL. *out (NULL allowed for mutations) is to be
+ * freed.
  *
- * TAKO_INVALID (the statement or a parameter: line and column in the detail),
- * TAKO_EXISTS (INSERT of an _id that is there), TAKO_LIMIT, TAKO_FULL, TAKO_IO,
- * TAKO_NOMEM */
+ * TAKO_INVALID      the statement (line and column in the detail), a parameter,
+ *                   or BEGIN, COMMIT, ROLLBACK: use tako_tx_begin and the rest
+ * TAKO_UNSUPPORTED  a statement or clause that the language has and this
+ *                   version does not carry out yet
+ * TAKO_EXISTS       INSERT of an _id that is there, CREATE of an index that is
+ * TAKO_NOTFOUND     DROP of an index that is not there
+ * TAKO_LIMIT        a statement, a document, a result beyond docs/query.md
+ * TAKO_BUSY         a transaction of the program writes for longer than the
+ *                   opening's busy_wait_ms, or too many results are open
+ * TAKO_MISUSE       a SELECT with out NULL; json and cbor both given */
 TAKO_API tako_err tako_execute(tako_db *db, const char *statement,
                                const tako_params *params, tako_result **out);
 
-/* The next row of a SELECT: TAKO_OK, or TAKO_NOTFOUND at the end. */
+/* A mutation whose result is not needed: params_json is a JSON object or NULL;
+ * *commit (commit may be NULL) gets the commit number, 0 when nothing changed,
+ * for tako_wait(). Errors as tako_execute(); TAKO_MISUSE for a SELECT. */
+TAKO_API tako_err tako_run(tako_db *db, const char *statement,
+                           const char *params_json, uint64_t *commit);
+
+/* The next row of a SELECT: TAKO_OK, or TAKO_NOTFOUND at the end, also at the
+ * first call for a mutation's result. */
 TAKO_API tako_err tako_result_next(tako_result *r);
-/* The current row, valid until the next call on r. */
+/* The current row, valid until the next call of tako_result_next or
+ * tako_result_free on r. TAKO_MISUSE when there is none: before the first
+ * tako_result_next and after the last. len of the second may be NULL. */
 TAKO_API tako_err tako_result_cbor(tako_result *r, const void **data,
                                    size_t *len);
 TAKO_API tako_err tako_result_json(tako_result *r, const char **json,
@@ -135,7 +159,8 @@ TAKO_API int  tako_result_has_rows(const tako_result *r);
 TAKO_API void tako_result_free(tako_result *r);
 
 /* One document by _id (JSON text of the id, as "\"01H...\"" or "7"), as JSON
- * with its _id. *json is to be freed with tako_free. TAKO_NOTFOUND */
+ * with its _id. *json is to be freed with tako_free. TAKO_NOTFOUND (also when
+ * there is no such collection), TAKO_INVALID (id_json is no JSON), TAKO_BUSY */
 TAKO_API tako_err tako_get(tako_db *db, const char *collection,
                            const char *id_json, char **json);
 TAKO_API void tako_free(void *ptr);
@@ -146,12 +171,18 @@ TAKO_API void tako_free(void *ptr);
 
 /* Serializable. A writing transaction waits for the one before it
  * (TAKO_BUSY after the opening's busy_wait_ms). Read-only ones see one
- * snapshot and wait for nobody. */
+ * snapshot and wait for nobody (TAKO_BUSY: too many results and read-only
+ * transactions are open). TAKO_MISUSE (unknown flags). While a thread's own
+ * writing transaction is open, it writes through that alone: tako_execute()
+ * would wait for it in vain. */
 TAKO_API tako_err tako_tx_begin(tako_db *db, uint32_t flags, tako_tx **out);
-/* A statement that fails leaves the transaction as it was before it. */
+/* As tako_execute(). A statement that fails leaves the transaction as it was
+ * before it. A SELECT of a writing transaction sees its writes and is read to
+ * its end at once. TAKO_INVALID also for a mutation in a read-only one. */
 TAKO_API tako_err tako_tx_execute(tako_tx *tx, const char *statement,
                                   const tako_params *params, tako_result **out);
-/* Ends the transaction, whatever is returned; frees tx. commit may be NULL. */
+/* Ends the transaction, whatever is returned; frees tx. commit may be NULL; it
+ * gets 0 when nothing changed. */
 TAKO_API tako_err tako_tx_commit(tako_tx *tx, uint64_t *commit);
 TAKO_API void     tako_tx_rollback(tako_tx *tx);
 
@@ -160,7 +191,9 @@ TAKO_API void     tako_tx_rollback(tako_tx *tx);
 /* The whole result as a JSON array, first at once and then after commits
  * (local or merged) that touched the statement's collection and changed the
  * result. Deliveries to one observer never overlap; commits that come while
- * one runs are answered by one more, of the latest state. */
+ * one runs are answered by one more, of the latest state. rows_json ends in
+ * NUL and is gone when fn returns; out may be NULL. TAKO_INVALID (the
+ * statement, or no SELECT), TAKO_UNSUPPORTED, TAKO_LIMIT, TAKO_BUSY */
 typedef void tako_observe_fn(void *ctx, const char *rows_json, size_t len,
                              uint64_t commit);
 TAKO_API tako_err tako_observe(tako_db *db, const char *select,
@@ -184,33 +217,64 @@ typedef struct tako_sync_opts {
 } tako_sync_opts;
 #define TAKO_SYNC_OPTS_INIT { sizeof(tako_sync_opts), NULL, NULL, 0, NULL, 0, NULL, 0 }
 
-/* TAKO_INVALID (an address, the secret), TAKO_IO (cannot listen), TAKO_MISUSE
- * (already started) */
+/* TAKO_INVALID (an address, the secret, the name), TAKO_EXISTS (a peer named
+ * twice), TAKO_LIMIT (too many of something), TAKO_IO (cannot listen),
+ * TAKO_BUSY (a transaction is open), TAKO_MISUSE (already started) */
 TAKO_API tako_err tako_sync_start(tako_db *db, const tako_sync_opts *opts);
 TAKO_API void     tako_sync_stop(tako_db *db);
 /* The address a listener got, by its place in opts.listen; to be freed with
- * tako_free. TAKO_NOTFOUND */
+ * tako_free. TAKO_NOTFOUND (also when sync is not running) */
 TAKO_API tako_err tako_sync_address(tako_db *db, size_t index, char **address);
-/* Adds or drops a peer address while running. */
+/* Adds or drops a peer address while sync runs; TAKO_MISUSE when it does not.
+ * TAKO_INVALID (the address), TAKO_EXISTS, TAKO_LIMIT; removing:
+ * TAKO_NOTFOUND; TAKO_BUSY (sync waits for a transaction of this program) */
 TAKO_API tako_err tako_peer_add(tako_db *db, const char *address);
 TAKO_API tako_err tako_peer_remove(tako_db *db, const char *address);
 
 /* What this device wants from others: "SELECT * FROM c [WHERE ...]". Not kept
- * over a restart: subscribe after each open. May come before sync starts. */
+ * over a restart: subscribe after each open. May come before sync starts. out
+ * may be NULL. TAKO_INVALID (the statement, a parameter, or no subscription),
+ * TAKO_UNSUPPORTED, TAKO_LIMIT, TAKO_BUSY; dropping: TAKO_NOTFOUND, TAKO_BUSY */
 TAKO_API tako_err tako_subscribe(tako_db *db, const char *select,
                                  const tako_params *params, tako_sub *out);
 TAKO_API tako_err tako_unsubscribe(tako_db *db, tako_sub sub);
 
 /* Waits until a peer (its name, or its key in hex; NULL: any one) has
- * acknowledged everything up to `commit` that it is interested in.
- * TAKO_TIMEOUT, TAKO_CLOSED (sync is stopped meanwhile) */
+ * acknowledged everything up to `commit` that it is interested in. A peer
+ * that is linked and wants nothing acknowledges all.
+ * TAKO_TIMEOUT, TAKO_CLOSED (sync is not running, or is stopped meanwhile) */
 TAKO_API tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
                             uint32_t timeout_ms);
 
-/* State for people and programs, as one JSON object: documents, sizes, actor,
- * commit, name, listeners, links (peer, address, state, up since, round trip,
- * bytes, acknowledged commit, subscriptions, in sync), subscriptions. To be
- * freed with tako_free. */
+/* State for people and programs, as one JSON object, to be freed with
+ * tako_free. Programs may rely on these keys; others may come and go.
+ *
+ *   version                    of the library
+ *   documents, tombstones      live ones; deleted ones that are remembered
+ *   collections                how many
+ *   file_bytes, wal_bytes, free_bytes   free_bytes: what tako_compact() gives
+ *   commit                     the last commit's number
+ *   actor                      this database's identity as a writer, hex
+ *   syncing                    whether sync runs; while it does also:
+ *   name, key                  this device's; the key in hex
+ *   listeners                  addresses, as tako_sync_address() gives them
+ *   peers                      of each address that is dialled: address,
+ *                              linked, failures (since the last link), and
+ *                              while not linked: retry_ms, error
+ *   links                      of each: address, dialled (by us), state
+ *                              ("dialling", "handshake", "up", "closing"),
+ *                              since_ms (how long in it); once proven: peer,
+ *                              key; when up: rtt_ms, acknowledged (the commit
+ *                              up to which the peer has what it wants),
+ *                              waiting_documents, bytes_in, bytes_out,
+ *                              clock_ahead_ms (the peer's, before ours),
+ *                              serves (what it wants: statement, in_sync)
+ *   subscriptions              of each: id, statement; while sync runs also
+ *                              in_sync (with one peer at least), and peers
+ *                              (peer, in_sync, refused, documents)
+ *
+ * links and subscriptions are always there. TAKO_BUSY (sync waits for a
+ * transaction of this program) */
 TAKO_API tako_err tako_status(tako_db *db, char **json);
 
 /* ---- care --------------------------------------------------------------------------------- */
@@ -219,18 +283,26 @@ typedef void tako_text_fn(void *ctx, const char *text);
 typedef void tako_progress_fn(void *ctx, uint64_t done, uint64_t all);
 
 /* Canonical hash, 64 hex digits, of the live documents of a collection (NULL:
- * of all): equal on all devices with equal documents. */
+ * of all), and how many they are (documents may be NULL): equal on all devices
+ * with equal states, that is, which have heard of the same changes. It covers
+ * what merging needs, not only what queries show: the same file imported on two
+ * devices apart is two histories, and two hashes. TAKO_BUSY */
 TAKO_API tako_err tako_hash(tako_db *db, const char *collection, char hex[65],
                             uint64_t *documents);
-/* Reports each finding to fn (may be NULL); TAKO_CORRUPT when there are any. */
+/* Reports each finding to fn (may be NULL); TAKO_CORRUPT when there are any.
+ * TAKO_BUSY */
 TAKO_API tako_err tako_check(tako_db *db, tako_text_fn *fn, void *ctx);
-/* Online copy into a new file. TAKO_EXISTS */
+/* Online copy into a new file, for tako_restore(). fn may be NULL.
+ * TAKO_EXISTS (the file), TAKO_IO (it cannot be made), TAKO_BUSY */
 TAKO_API tako_err tako_backup(tako_db *db, const char *to,
                               tako_progress_fn *fn, void *ctx);
 /* Makes a database from a backup, checked, with an identity of its own; it
- * must not exist yet. detail as in tako_open. TAKO_EXISTS, TAKO_CORRUPT */
+ * must not exist yet. detail as in tako_open. TAKO_EXISTS, TAKO_NOTFOUND (no
+ * backup), TAKO_CORRUPT (no backup, or a damaged one), TAKO_UNSUPPORTED */
 TAKO_API tako_err tako_restore(const char *from, const char *to, char *detail,
                                size_t detail_cap);
+/* Gives free space back to the disk; writes the whole file anew, while other
+ * writers wait. TAKO_BUSY (a transaction is open) */
 TAKO_API tako_err tako_compact(tako_db *db);
 /* Names of the collections as a JSON array, to be freed with tako_free. */
 TAKO_API tako_err tako_collections(tako_db *db, char **json);

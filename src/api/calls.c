@@ -365,8 +365,8 @@ tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
     sys_mutex_unlock(db->sync.wait_mutex);
     err = wait_for(db, &w, wait_look(db) ? until : 0);
     if (err == TAKO_TIMEOUT)
-        (void)tako_fail(&e, err, "%s did not acknowledge commit %llu in time",
-                        peer != NULL ? peer : "no peer",
-                        (unsigned long long)commit);
+        (void)tako_fail(&e, err, "commit %llu was not acknowledged by %s",
+                        (unsigned long long)commit,
+                        peer != NULL ? peer : "any peer");
     return err == TAKO_OK ? TAKO_OK : api_fail(db, err, &e);
 }
