@@ -47,7 +47,7 @@ bool emit_is_path(const emit *e, const node *n); /* cheap to write twice */
 bool emit_is_indexed(emit *e, const node *n);
 void emit_joined(emit *e, const node *const *kids, size_t n, const char *op,
                  void (*one)(emit *e, const node *n));
-/* "t0.row IN (rows of these ids)". */
+/* "t0.row = (row of this id)", "t0.row IN (rows of these ids)". */
 void emit_row_of(emit *e, const node *id);
 void emit_rows_of(emit *e, const node *list);
 

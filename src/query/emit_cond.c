@@ -308,19 +308,22 @@ static void emit_in(emit *e, const node *n)
     tako_put_str(&e->sql, "))");
 }
 
+/* Scalar, so that SQLite goes to the row and makes no table of one. */
 void emit_row_of(emit *e, const node *id)
 {
     tako_put_fmt(&e->sql,
-                 "(" ROW_COLUMN " IN (SELECT row FROM %s WHERE row=tql_idrow(",
+                 "(" ROW_COLUMN "=coalesce((SELECT k.row FROM %s AS k WHERE "
+                 "k.row=tql_idrow(",
                  e->table);
     emit_value(e, id);
-    tako_put_str(&e->sql, ") AND id=tql_idrest(");
+    tako_put_str(&e->sql, ") AND k.id=tql_idrest(");
     emit_value(e, id);
     tako_put_fmt(&e->sql,
-                 ") UNION ALL SELECT row FROM %s WHERE row<0 AND id=tql_idkey(",
+                 ")),(SELECT k.row FROM %s AS k WHERE k.row<0 AND "
+                 "k.id=tql_idkey(",
                  e->table);
     emit_value(e, id);
-    tako_put_str(&e->sql, ")))");
+    tako_put_str(&e->sql, "))))");
 }
 
 void emit_rows_of(emit *e, const node *list)

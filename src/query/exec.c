@@ -3,7 +3,12 @@
  * transaction, so it happens whole or not at all. UPDATE and DELETE first
  * find what they touch, and compute all new values from the documents as they
  * were, then write: a row is never met twice, and no statement reads what it
- * wrote itself. */
+ * wrote itself.
+ *
+ * ONE DOCUMENT  A change of the document with a given _id, to values that are
+ * given too, needs no SQL to find it (query.by_id). It and an INSERT of one
+ * document also need no savepoint: their only write is the last thing that
+ * can fail, and the store undoes a write that fails by itself. */
 #include "query/internal.h"
 
 #include "base/check.h"
@@ -110,7 +115,8 @@ static tako_err apply(query_run_state *r, crdt_doc *d, const query_op *op)
     return crdt_increment(d, r->dot, op->path, item.integer, r->e);
 }
 
-/* Changes one found document. *touched: something was written. */
+/* Changes one found document. *touched: something was written. in: what
+ * collect_row found out; NULL: all values are fixed. */
 static tako_err change_doc(query_run_state *r, crdt_doc *d, tako_reader *in,
                            bool *touched)
 {
@@ -126,14 +132,15 @@ static tako_err change_doc(query_run_state *r, crdt_doc *d, tako_reader *in,
     }
     for (size_t i = 0; i < q->sets.count; i++) {
         const query_op *op = &q->sets.ops[i];
-        tako_slice value = tako_read_block(in);
+        tako_slice value =
+            in != NULL ? tako_read_block(in) : query_fixed(q, op->value);
 
         if (value.len == 0)
             continue;
         *touched = true;
         TAKO_TRY(query_set_field(r, d, op->path, op->type, value));
     }
-    for (size_t i = 0; i < q->unsets.count; i++) {
+    for (size_t i = 0; in != NULL && i < q->unsets.count; i++) {
         if (tako_read_u8(in) == 0)
             continue;
         *touched = true;
@@ -142,31 +149,72 @@ static tako_err change_doc(query_run_state *r, crdt_doc *d, tako_reader *in,
     return TAKO_OK;
 }
 
+bool query_run_room(query_run_state *r, tako_slice id)
+{
+    return tako_buf_reserve(r->ids, id.len);
+}
+
+/* The _id of the one document to change, when it can be loaded by it: a text
+ * that is short enough. SQL knows what else compares with an _id. */
+static tako_slice direct_id(const query *q)
+{
+    tako_slice id = TAKO_SLICE_NONE;
+
+    if (q->by_id != NULL && q->coll != 0)
+        id = query_fixed(q, q->by_id);
+    return value_rank_cbor(id) == RANK_TEXT && id.len <= TAKO_ID_BYTES_MAX
+               ? id
+               : TAKO_SLICE_NONE;
+}
+
+/* Writes a document that store_edit() loaded, if that touches it. */
+static tako_err change_one(query_run_state *r, crdt_doc *d, tako_slice id,
+                           tako_reader *in)
+{
+    bool touched = false;
+
+    TAKO_TRY(change_doc(r, d, in, &touched));
+    if (!touched)
+        return TAKO_OK;
+    if (!query_run_room(r, id))
+        return TAKO_NOMEM;
+    TAKO_TRY(store_edit_save(r->s, r->e));
+    tako_put_bytes(r->ids, id);
+    r->count++;
+    return TAKO_OK;
+}
+
+static tako_err change_direct(query_run_state *r, tako_slice id)
+{
+    crdt_doc *d;
+
+    TAKO_TRY(query_run_dot(r));
+    TAKO_TRY(store_edit(r->s, r->q->coll, id, &d, r->e));
+    return crdt_doc_alive(d) ? change_one(r, d, id, NULL) : TAKO_OK;
+}
+
 tako_err query_run_change(query_run_state *r)
 {
     query *q = r->q;
+    tako_slice direct = direct_id(q);
     tako_buf found = tako_buf_on(q->env);
     tako_reader in;
     tako_err err = TAKO_OK;
 
+    if (direct.len > 0)
+        return change_direct(r, direct);
     if (q->coll != 0)
         err = collect(r, &found);
     in = tako_reader_of(tako_buf_slice(&found));
     while (err == TAKO_OK && tako_reader_left(&in) > 0) {
         tako_slice id = tako_read_block(&in);
         crdt_doc *d;
-        bool touched = false;
 
         err = query_run_dot(r);
         if (err == TAKO_OK)
             err = store_edit(r->s, q->coll, id, &d, r->e);
         if (err == TAKO_OK)
-            err = change_doc(r, d, &in, &touched);
-        if (err == TAKO_OK && touched) {
-            err = store_edit_save(r->s, r->e);
-            tako_put_bytes(r->ids, id);
-            r->count++;
-        }
+            err = change_one(r, d, id, &in);
     }
     tako_buf_fini(&found);
     return err;
@@ -248,6 +296,37 @@ static tako_err run_kind(query_run_state *r)
     return TAKO_MISUSE;
 }
 
+/* Whether a statement writes one document at most, as its last step. */
+static bool writes_one(const query_run_state *r)
+{
+    const query *q = r->q;
+    const query_stmt *st = &q->parse.stmt;
+    uint32_t coll;
+
+    if (st->kind == QUERY_UPDATE || st->kind == QUERY_DELETE)
+        return direct_id(q).len > 0;
+    return st->kind == QUERY_INSERT && !st->initial && q->doc_count == 1 &&
+           q->docs[0] == NULL &&
+           value_rank_cbor(query_fixed(q, st->docs->first)) == RANK_OBJECT &&
+           store_coll_find(q->conn, st->collection, &coll) == TAKO_OK;
+}
+
+/* Runs it inside a savepoint. */
+static tako_err run_guarded(query_run_state *r)
+{
+    tako_err err;
+
+    TAKO_TRY(store_savepoint(r->s, r->e));
+    err = run_kind(r);
+    if (err == TAKO_OK && r->ids->failed)
+        err = TAKO_NOMEM;
+    if (err == TAKO_OK)
+        store_savepoint_keep(r->s);
+    else
+        store_savepoint_undo(r->s);
+    return err;
+}
+
 tako_err query_run(query *q, store *s, tako_buf *ids, uint64_t *count,
                    tako_errbuf *e)
 {
@@ -261,17 +340,13 @@ tako_err query_run(query *q, store *s, tako_buf *ids, uint64_t *count,
     r.a = tako_buf_on(q->env);
     r.b = tako_buf_on(q->env);
     r.c = tako_buf_on(q->env);
-    TAKO_TRY(store_savepoint(s, e));
-    err = run_kind(&r);
-    if (err == TAKO_OK && ids->failed)
-        err = tako_fail(e, TAKO_NOMEM, "out of memory");
-    if (err == TAKO_OK) {
-        store_savepoint_keep(s);
+    err = writes_one(&r) ? run_kind(&r) : run_guarded(&r);
+    if (err == TAKO_NOMEM)
+        (void)tako_fail(e, err, "out of memory");
+    if (err == TAKO_OK)
         *count = r.count;
-    } else {
-        store_savepoint_undo(s);
+    else
         ids->len = before;
-    }
     tako_buf_fini(&r.a);
     tako_buf_fini(&r.b);
     tako_buf_fini(&r.c);

@@ -39,6 +39,7 @@ struct query {
     int64_t schema; /* SQLite's schema version when prepared */
 
     sqlite3_stmt *stmt; /* SELECT; UPDATE and DELETE: what finds the rows */
+    const node *by_id;  /* _id = this is all that they ask; or NULL */
     bool bound, done;
     tako_buf params;  /* the bound map */
     bool params_flat; /* no value in it is too deep for a document */
@@ -66,6 +67,8 @@ tako_err query_put_row(const query *q, tako_buf *row);
 
 /* ops.c: the paths of types, sets, unsets and applies. */
 tako_err query_plan_ops(query *q);
+/* Sets q->by_id for an UPDATE or DELETE. */
+void query_plan_by_id(query *q);
 crdt_type query_declared(const query *q, crdt_path path);
 
 /* What a running write statement needs. */
@@ -85,6 +88,9 @@ typedef struct query_run_state {
 tako_err query_run_insert(query_run_state *r);
 tako_err query_run_change(query_run_state *r); /* UPDATE and DELETE */
 tako_err query_run_dot(query_run_state *r);
+/* Makes room for an id in r->ids, before its document is written: after that
+ * nothing may fail. */
+bool query_run_room(query_run_state *r, tako_slice id);
 /* Writes one value of a declared or undeclared type. */
 tako_err query_set_field(query_run_state *r, crdt_doc *d, crdt_path path,
                          crdt_type type, tako_slice value);

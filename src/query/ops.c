@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The written paths of a statement, resolved once when it is prepared. */
+/* What a statement writes, resolved once when it is prepared. */
 #include "query/internal.h"
 
 #include "query/check.h"
+#include "query/emit.h"
 
 static tako_err plan_path(query *q, const node *n, crdt_path *out)
 {
@@ -67,4 +68,30 @@ tako_err query_plan_ops(query *q)
     TAKO_TRY(plan_list(q, st->sets, &q->sets));
     TAKO_TRY(plan_list(q, st->unsets, &q->unsets));
     return plan_list(q, st->applies, &q->applies);
+}
+
+static bool is_fixed(const node *n)
+{
+    return n->kind == AST_CONST || n->kind == AST_PARAM;
+}
+
+void query_plan_by_id(query *q)
+{
+    const query_stmt *st = &q->parse.stmt;
+    const emit m = { .p = &q->parse };
+    const node *w = st->where, *a, *b;
+
+    if (w == NULL || w->kind != AST_COMPARE || w->op != COMPARE_EQ ||
+        st->ids != NULL || st->limit != NULL || st->offset != NULL ||
+        q->unsets.count > 0)
+        return;
+    for (size_t i = 0; i < q->sets.count; i++)
+        if (!is_fixed(q->sets.ops[i].value))
+            return;
+    a = w->first;
+    b = a->next;
+    if (emit_is_id(&m, a) && is_fixed(b))
+        q->by_id = b;
+    else if (emit_is_id(&m, b) && is_fixed(a))
+        q->by_id = a;
 }

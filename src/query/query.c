@@ -207,8 +207,10 @@ static tako_err prepare_kind(query *q, tako_errbuf *e)
         return prepare_reading(q, e);
     case QUERY_UPDATE:
         TAKO_TRY(query_plan_ops(q));
+        query_plan_by_id(q);
         return prepare_reading(q, e);
     case QUERY_DELETE:
+        query_plan_by_id(q);
         return prepare_reading(q, e);
     case QUERY_INSERT:
         TAKO_TRY(query_plan_ops(q));

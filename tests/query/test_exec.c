@@ -3,6 +3,8 @@
  * writes do, report and undo. */
 #include "support_query.h"
 
+#include <stdio.h>
+
 static int open_world(void **state)
 {
     static test_db db;
@@ -184,8 +186,67 @@ static void test_exec__a_failed_statement_leaves_nothing(void **state)
     (void)must(db, "UPDATE c SET x = 2", NULL);
     assert_int_equal(store_commit(db->s, &lsn, &db->e), TAKO_OK);
     expect(db, "SELECT * FROM c", NULL, "{\"x\":2,\"_id\":1}");
+    assert_int_equal(store_begin(db->s, &db->e), TAKO_OK);
+    (void)must(db, "UPDATE c SET x = 3 WHERE _id = 1", NULL);
+    expect(db, "UPDATE c APPLY x INCREMENT BY :n WHERE _id = 1",
+           "{\"n\":\"one\"}",
+           "ERROR TAKO_INVALID: a counter moves by whole numbers");
+    (void)run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
+    assert_int_equal(store_commit(db->s, &lsn, &db->e), TAKO_OK);
+    expect(db, "SELECT * FROM c", NULL, "{\"x\":3,\"_id\":1}");
     (void)run(db, "INSERT INTO fresh DOCUMENTS ({'_id': 1}), (5)", NULL);
     expect(db, "SELECT * FROM fresh", NULL, "");
+}
+
+/* Changes of one document by its _id take another way than others: the same
+ * statement with a condition more must do the same, whatever the _id is. */
+static void test_exec__changes_by_id_are_like_any_other(void **state)
+{
+    static const char *const params[] = {
+        "{\"i\":\"a\",\"v\":[1]}",
+        "{\"i\":\"01JD0000000000000000000000\",\"v\":2}",
+        "{\"i\":\"01JD0000000000000000000001\",\"v\":2}", /* the same row */
+        "{\"i\":\"01JD0000000000000000000002\",\"v\":2}", /* not there */
+        "{\"i\":7,\"v\":null}",
+        "{\"i\":7.0,\"v\":3}",
+        "{\"i\":[1,2],\"v\":{}}",
+        "{\"i\":{\"k\":1},\"v\":0}",
+        "{\"i\":null,\"v\":0}",
+        "{\"i\":true,\"v\":0}",
+        "{\"i\":\"\",\"v\":0}",
+    };
+    static const char *const texts[][2] = {
+        { "UPDATE c SET x = :v WHERE _id = :i",
+          "UPDATE c SET x = :v WHERE _id = :i AND true" },
+        { "UPDATE c SET x = 1, y.z = :v WHERE :i = _id",
+          "UPDATE c SET x = 1, y.z = :v WHERE true AND :i = _id" },
+        { "UPDATE c SET x = MISSING, y = :v WHERE c._id = :i",
+          "UPDATE c SET x = MISSING, y = :v WHERE c._id = :i AND true" },
+        { "DELETE FROM c WHERE _id = :i", "DELETE FROM c WHERE true AND _id = "
+                                          ":i" },
+    };
+    test_db *db = *state;
+    char want[2][512];
+
+    for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) {
+        for (size_t p = 0; p < sizeof params / sizeof params[0]; p++) {
+            for (size_t way = 0; way < 2; way++) {
+                assert_int_equal(store_begin(db->s, &db->e), TAKO_OK);
+                (void)must(
+                    db, "INSERT INTO c DOCUMENTS (:d)",
+                    "{\"d\":[{\"_id\":\"a\"},{\"_id\":7},{\"_id\":[1,2]},"
+                    "{\"_id\":\"01JD0000000000000000000000\"},"
+                    "{\"_id\":\"01JD0000000000000000000001\"},"
+                    "{\"_id\":\"\"},{\"_id\":true}]}");
+                (void)snprintf(want[way], 200, "%s",
+                               run(db, texts[t][way], params[p]));
+                (void)snprintf(want[way] + strlen(want[way]), 300, " %s",
+                               must(db, "SELECT * FROM c ORDER BY _id", NULL));
+                store_rollback(db->s);
+            }
+            assert_string_equal(want[0], want[1]);
+        }
+    }
 }
 
 static void test_exec__indexes_come_and_go(void **state)
@@ -289,6 +350,9 @@ static void test_exec__survives_every_failed_allocation(void **state)
     fail_each(db, "UPDATE c SET o.p = :v, y = {'a': x} UNSET x WHERE x = 1",
               "{\"v\":[1,2]}");
     fail_each(db, "DELETE FROM c", NULL);
+    fail_each(db, "UPDATE c SET x = :v WHERE _id = 'a'", "{\"v\":[1,2]}");
+    fail_each(db, "DELETE FROM c WHERE _id = 'a'", NULL);
+    fail_each(db, "INSERT INTO c DOCUMENTS (:d)", "{\"d\":{\"x\":1}}");
     fail_each(db,
               "INSERT INTO c DOCUMENTS ({'_id': 'b', 'x': lower('A')}), (:d)",
               "{\"d\":{\"x\":1}}");
@@ -307,6 +371,7 @@ int main(void)
         T(test_exec__delete_takes_what_matches),
         T(test_exec__initial_documents_are_seeds),
         T(test_exec__a_failed_statement_leaves_nothing),
+        T(test_exec__changes_by_id_are_like_any_other),
         T(test_exec__indexes_come_and_go),
         T(test_exec__prepared_queries_know_when_they_are_stale),
         T(test_exec__survives_every_failed_allocation),
