@@ -51,7 +51,8 @@ static tako_err files_write(void *ctx, const char *path, tako_slice content)
     (void)ctx;
     if (f == NULL)
         return TAKO_IO;
-    good = fwrite(content.ptr, 1, content.len, f) == content.len;
+    good = content.len == 0 ||
+           fwrite(content.ptr, 1, content.len, f) == content.len;
     return fclose(f) == 0 && good ? TAKO_OK : TAKO_IO;
 }
 
