@@ -45,7 +45,7 @@ tsan: build/tsan/build.ninja
 	ctest --test-dir build/tsan -L "unit" -R "api|sys" --output-on-failure
 
 soak: all
-	TAKO_SOAK=1 ctest --test-dir build/release --output-on-failure --timeout 7200
+	tools/soak build/release
 
 bench: all
 	tools/bench build/release
