@@ -15,7 +15,9 @@ tako_err store_checkpoint(store *s, bool force, tako_errbuf *e)
         return tako_fail(e, TAKO_MISUSE, "a transaction is open");
     if (s->feed_bytes > TAKO_FEED_BYTES_MAX / 4)
         TAKO_TRY(feed_prune(s, e));
-    if (!force && s->wal_pages < CARE_WAL_PAGES)
+    if (s->wal_pages < s->wal_tried)
+        s->wal_tried = 0; /* the log began anew */
+    if (!force && s->wal_pages - s->wal_tried < CARE_WAL_PAGES)
         return TAKO_OK;
     rc = sqlite3_wal_checkpoint_v2(c->db, NULL,
                                    force ? SQLITE_CHECKPOINT_TRUNCATE
@@ -25,8 +27,9 @@ tako_err store_checkpoint(store *s, bool force, tako_errbuf *e)
         rc = SQLITE_OK; /* a reader is in the way: as much as could be */
     if (rc != SQLITE_OK)
         return conn_fail(c, rc, "checkpoint", e);
-    /* What readers hold back is tried again after so many pages more. */
-    s->wal_pages = 0;
+    /* What readers hold back is tried again after so many pages more: an
+     * attempt costs two syncs. */
+    s->wal_tried = s->wal_pages;
     return TAKO_OK;
 }
 

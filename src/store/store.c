@@ -210,6 +210,30 @@ static tako_err count_rows(store_conn *c, store_facts *out, tako_errbuf *e)
     return TAKO_OK;
 }
 
+/* From the file: the writer may be about to have another. */
+static tako_err facts_actor(store_conn *c, crdt_actor *out, tako_errbuf *e)
+{
+    sqlite3_stmt *stmt = store_sql(c, "SELECT actor FROM state WHERE one=1", e);
+    tako_err err = TAKO_CORRUPT;
+    tako_slice id;
+    int rc;
+
+    if (stmt == NULL)
+        return conn_fail(c, sqlite3_extended_errcode(c->db), "its state", e);
+    rc = sqlite3_step(stmt);
+    id = rc == SQLITE_ROW ? conn_column(stmt, 0) : TAKO_SLICE_NONE;
+    if (id.len == sizeof out->id) {
+        memcpy(out->id, id.ptr, sizeof out->id);
+        err = TAKO_OK;
+    } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        err = conn_fail(c, rc, "its state", e);
+    } else {
+        (void)tako_fail(e, err, "%s: its state is damaged", c->store->path);
+    }
+    store_done(c, stmt);
+    return err;
+}
+
 static tako_err facts_inside(store_conn *c, store_facts *out, tako_errbuf *e)
 {
     int64_t pages = 0, size = 0, unused = 0;
@@ -221,8 +245,7 @@ static tako_err facts_inside(store_conn *c, store_facts *out, tako_errbuf *e)
     out->file_bytes = (uint64_t)(pages * size);
     out->free_bytes = (uint64_t)(unused * size);
     out->wal_bytes = wal_bytes(c);
-    out->actor = c->store->state.actor;
-    return TAKO_OK;
+    return facts_actor(c, &out->actor, e);
 }
 
 tako_err store_facts_read(store_conn *c, store_facts *out, tako_errbuf *e)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "store/internal.h"
 #include "store/support_files.h"
 
 #include <sys/stat.h>
@@ -130,6 +131,39 @@ static void test_care__checkpoints_pass_by_readers(void **state)
     world_end(&x);
 }
 
+/* An attempt costs two syncs: while a reader holds the log, not every commit
+ * makes one. */
+static void test_care__a_held_log_is_not_tried_at_each_commit(void **state)
+{
+    world_store x;
+    test_world *w = &x.w;
+    store_conn *r = NULL;
+    int tries = 0;
+
+    (void)state;
+    world_begin(&x, 5);
+    must(w, store_reader_open(x.s, &r, &w->e));
+    must(w, store_snapshot_begin(r, NULL, &w->e));
+    for (uint64_t i = 0; i < 1500; i++) {
+        int before = x.s->wal_tried;
+
+        put_commit(w, x.s, x.coll, id_at(w, i), "{}");
+        must(w, store_checkpoint(x.s, false, &w->e));
+        tries += x.s->wal_tried != before;
+    }
+    assert_true(x.s->wal_pages >= 3000);
+    assert_in_range(tries, 2, 1 + x.s->wal_pages / 1000);
+    store_snapshot_end(r);
+    /* free again, the log begins anew */
+    must(w, store_checkpoint(x.s, true, &w->e));
+    put_commit(w, x.s, x.coll, id_at(w, 2000), "{}");
+    assert_true(x.s->wal_pages < 100);
+    must(w, store_checkpoint(x.s, false, &w->e));
+    assert_int_equal(x.s->wal_tried, 0);
+    store_reader_close(r);
+    world_end(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_care__a_restored_backup_mints_an_actor),
         cmocka_unit_test(test_care__compact_gives_room_back),
         cmocka_unit_test(test_care__checkpoints_pass_by_readers),
+        cmocka_unit_test(test_care__a_held_log_is_not_tried_at_each_commit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
