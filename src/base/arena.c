@@ -9,8 +9,8 @@
 
 struct tako_arena_block {
     tako_arena_block *next;
-    size_t            used;
-    size_t            cap;
+    size_t used;
+    size_t cap;
     alignas(max_align_t) unsigned char data[];
 };
 
@@ -21,7 +21,7 @@ static void block_free(tako_arena *a, tako_arena_block *b)
 
 static tako_arena_block *block_new(tako_arena *a, size_t size)
 {
-    size_t            cap = size;
+    size_t cap = size;
     tako_arena_block *b;
 
 #ifndef TAKO_ARENA_PASSTHROUGH
@@ -44,9 +44,9 @@ static tako_arena_block *block_new(tako_arena *a, size_t size)
 
 void *tako_arena_alloc(tako_arena *a, size_t size)
 {
-    const size_t      align = alignof(max_align_t);
+    const size_t align = alignof(max_align_t);
     tako_arena_block *b = a->head;
-    void             *p;
+    void *p;
 
     if (size == 0 || size > SIZE_MAX / 4)
         return NULL;

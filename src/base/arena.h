@@ -14,7 +14,7 @@
 typedef struct tako_arena_block tako_arena_block;
 
 typedef struct tako_arena {
-    const tako_env   *env;
+    const tako_env *env;
     tako_arena_block *head;
 } tako_arena;
 

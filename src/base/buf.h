@@ -12,10 +12,10 @@
 
 typedef struct tako_buf {
     const tako_env *env;
-    uint8_t        *ptr;
-    size_t          len;
-    size_t          cap;
-    bool            failed;
+    uint8_t *ptr;
+    size_t len;
+    size_t cap;
+    bool failed;
 } tako_buf;
 
 static inline tako_buf tako_buf_on(const tako_env *env)
@@ -65,8 +65,8 @@ static inline void tako_put_str(tako_buf *b, const char *text)
     tako_put_bytes(b, tako_slice_str(text));
 }
 
-void tako_put_u64(tako_buf *b, uint64_t v);    /* 8 bytes, big-endian */
-void tako_put_varint(tako_buf *b, uint64_t v); /* LEB128, shortest */
+void tako_put_u64(tako_buf *b, uint64_t v);     /* 8 bytes, big-endian */
+void tako_put_varint(tako_buf *b, uint64_t v);  /* LEB128, shortest */
 void tako_put_block(tako_buf *b, tako_slice s); /* varint length, bytes */
 void tako_put_fmt(tako_buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -25,7 +25,7 @@ void tako_hash16_two(tako_slice a, tako_slice b, uint8_t out[16])
 
 uint64_t tako_hash64(const uint8_t key[16], tako_slice data)
 {
-    uint8_t  out[crypto_shorthash_BYTES];
+    uint8_t out[crypto_shorthash_BYTES];
     uint64_t v;
 
     _Static_assert(sizeof out == sizeof v, "SipHash gives 8 bytes");

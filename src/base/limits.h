@@ -6,59 +6,84 @@
 
 #include <stdint.h>
 
-#define TAKO_VALUE_DEPTH_MAX      64u          /* nesting of a stored value */
-#define TAKO_JSON_DEPTH_MAX       512u         /* nesting of JSON or CBOR text that is only converted */
-#define TAKO_DOC_BYTES_WARN       (256u << 10) /* a local write is logged */
-#define TAKO_DOC_BYTES_MAX        (5u << 20)   /* a local write is refused */
-#define TAKO_DOC_STATE_BYTES_MAX  (64u << 20)  /* one merged state, body and meta */
-#define TAKO_VALUE_BYTES_MAX      (64u << 20)  /* one JSON or CBOR text */
-#define TAKO_ID_BYTES_MAX         1024u        /* an _id, as CBOR */
-#define TAKO_NAME_BYTES_MAX       128u         /* names of collections, indexes, devices */
-#define TAKO_CONTEXT_ACTORS_MAX   4096u        /* writers of one document */
-#define TAKO_GENERATION_MAX       (UINT64_C(1) << 56) /* lives of a document, map or counter */
-#define TAKO_STATEMENT_BYTES_MAX  (1u << 20)   /* query text */
-#define TAKO_EXPR_DEPTH_MAX       200u         /* nesting of an expression */
-#define TAKO_PARSE_DEPTH_MAX      1200u        /* open symbols while parsing */
-#define TAKO_STATEMENT_NODES_MAX  100000u      /* names, values, operators of a statement */
-#define TAKO_STATEMENT_PARAMS_MAX 1000u        /* named parameters of a statement */
-#define TAKO_CALL_ARGS_MAX        100u         /* arguments of one function */
-#define TAKO_PROJECTION_MAX       1000u        /* fields of a result row */
-#define TAKO_COLLECT_BYTES_MAX    (256u << 20) /* what one UPDATE or DELETE holds */
-#define TAKO_ROW_BYTES_MAX        (64u << 20)  /* one result value */
-#define TAKO_FRAME_BYTES_MAX      (16u << 10)  /* one frame on a link */
-#define TAKO_MESSAGE_BYTES_MAX    (72u << 20)  /* one message, of many frames */
-#define TAKO_CLOCK_AHEAD_MS_MAX   (5u * 60u * 1000u) /* a peer's clock beyond ours */
-#define TAKO_FEED_BYTES_MAX       (4u << 20)   /* of the list of commits, kept for peers */
-#define TAKO_COLLECTIONS_MAX      1024u
-#define TAKO_INDEXES_MAX          64u          /* of one collection */
-#define TAKO_SUBSCRIPTIONS_MAX    256u         /* of one node, and of one peer */
-#define TAKO_OBSERVERS_MAX        65536u
-#define TAKO_LINKS_MAX            256u
-#define TAKO_SYNC_NAMES_ACTORS_MAX     8192u        /* numbered names of one lane */
-#define TAKO_SYNC_NAMES_KEYS_MAX       4096u
-#define TAKO_SYNC_NAMES_DOCS_MAX       16384u
-#define TAKO_SYNC_DIRTY_MAX            16384u       /* changed documents waiting for one peer */
-#define TAKO_SYNC_DIRTY_BYTES_MAX      (4u << 20)   /* their delta bases */
-#define TAKO_SYNC_CUT_BYTES_MAX        (1u << 20)   /* applied in one transaction */
-#define TAKO_SYNC_CHUNK_DOCS_MAX       2000u        /* of a first download, likewise */
-#define TAKO_SYNC_CHUNK_BYTES_MAX      (512u << 10)
-#define TAKO_SYNC_HELD_BYTES_MAX       (4u << 20)   /* of cuts that wait for an answer */
-#define TAKO_SYNC_LIST_ITEMS_MAX       (4u << 20)   /* of one peer's differing documents */
-#define TAKO_SYNC_RECORDS_MAX     32768u       /* of one message */
-#define TAKO_SYNC_BUCKETS_BITS_MAX     12u
-#define TAKO_SYNC_NEEDS_MAX            4096u        /* documents asked for in one message */
-#define TAKO_SYNC_REASON_BYTES_MAX     400u         /* texts that peers send */
-#define TAKO_LINK_QUEUE_BYTES_MAX (2u * TAKO_MESSAGE_BYTES_MAX) /* waiting to go out on one link */
-#define TAKO_HANDSHAKE_BYTES_MAX  (32u << 10)  /* from a peer that has not proven itself */
-#define TAKO_GOODBYE_BYTES_MAX    200u         /* a peer's reason for closing */
-#define TAKO_PEER_ADDRESSES_MAX   64u
-#define TAKO_READERS_MAX          32u          /* connections reading at once */
-#define TAKO_READERS_IDLE_MAX     2u           /* kept open without use */
-#define TAKO_QUERIES_CACHED_MAX   24u          /* prepared, of one connection */
-#define TAKO_ERROR_THREADS_MAX    1024u        /* whose last error is kept */
+/* clang-format off: one table */
+/* values and documents */
+#define TAKO_VALUE_DEPTH_MAX 64u  /* nesting of a stored value */
+#define TAKO_JSON_DEPTH_MAX  512u /* of JSON or CBOR that is only converted */
+#define TAKO_VALUE_BYTES_MAX (64u << 20)  /* one JSON or CBOR text */
+#define TAKO_ID_BYTES_MAX    1024u        /* an _id, as CBOR */
+#define TAKO_NAME_BYTES_MAX  128u         /* of collections, indexes, devices */
+#define TAKO_DOC_BYTES_WARN  (256u << 10) /* a local write is logged */
+#define TAKO_DOC_BYTES_MAX   (5u << 20)   /* a local write is refused */
+#define TAKO_DOC_STATE_BYTES_MAX                                               \
+    (64u << 20)                       /* one merged state, body and meta */
+#define TAKO_CONTEXT_ACTORS_MAX 4096u /* writers of one document */
+#define TAKO_GENERATION_MAX                                                    \
+    (UINT64_C(1) << 56) /* lives of a document, map, counter */
+#define TAKO_CLOCK_AHEAD_MS_MAX                                                \
+    (5u * 60u * 1000u) /* a peer's clock beyond ours */
+
+/* store */
+#define TAKO_COLLECTIONS_MAX 1024u
+#define TAKO_INDEXES_MAX     64u /* of one collection */
+#define TAKO_FEED_BYTES_MAX                                                    \
+    (4u << 20)                     /* of the list of commits, kept for peers */
+#define TAKO_SEEN_ACTORS_MAX 4096u /* whose last event is remembered */
+
+/* query */
+#define TAKO_STATEMENT_BYTES_MAX  (1u << 20) /* query text */
+#define TAKO_STATEMENT_NODES_MAX  100000u    /* names, values, operators */
+#define TAKO_STATEMENT_PARAMS_MAX 1000u /* named parameters of a statement */
+#define TAKO_PARSE_DEPTH_MAX      1200u /* open symbols while parsing */
+#define TAKO_EXPR_DEPTH_MAX       200u  /* nesting of an expression */
+#define TAKO_CALL_ARGS_MAX        100u  /* arguments of one function */
+#define TAKO_PROJECTION_MAX       1000u /* fields of a result row */
+#define TAKO_ROW_BYTES_MAX        (64u << 20) /* one result value */
+#define TAKO_COLLECT_BYTES_MAX                                                 \
+    (256u << 20) /* what one UPDATE or DELETE holds */
+
+/* mesh */
+#define TAKO_FRAME_BYTES_MAX   (16u << 10) /* one frame on a link */
+#define TAKO_MESSAGE_BYTES_MAX (72u << 20) /* one message, of many frames */
+#define TAKO_LINK_QUEUE_BYTES_MAX                                              \
+    (144u << 20) /* waiting to go out on one link */
+#define TAKO_HANDSHAKE_BYTES_MAX                                               \
+    (32u << 10) /* from a peer that has not proven itself */
+#define TAKO_GOODBYE_BYTES_MAX  200u /* a peer's reason for closing */
+#define TAKO_LINKS_MAX          256u
+#define TAKO_PEER_ADDRESSES_MAX 64u
+
+/* sync */
+#define TAKO_SUBSCRIPTIONS_MAX     256u  /* of one node, and of one peer */
+#define TAKO_SYNC_NAMES_ACTORS_MAX 8192u /* numbered names of one lane */
+#define TAKO_SYNC_NAMES_KEYS_MAX   4096u
+#define TAKO_SYNC_NAMES_DOCS_MAX   16384u
+#define TAKO_SYNC_DIRTY_MAX        16384u /* changed documents waiting for one peer */
+#define TAKO_SYNC_DIRTY_BYTES_MAX  (4u << 20) /* their delta bases */
+#define TAKO_SYNC_CUT_BYTES_MAX    (1u << 20) /* applied in one transaction */
+#define TAKO_SYNC_CHUNK_DOCS_MAX   2000u /* of a first download, likewise */
+#define TAKO_SYNC_CHUNK_BYTES_MAX  (512u << 10)
+#define TAKO_SYNC_HELD_BYTES_MAX                                               \
+    (4u << 20) /* of cuts that wait for an answer */
+#define TAKO_SYNC_LIST_ITEMS_MAX                                               \
+    (4u << 20) /* of one peer's differing documents */
+#define TAKO_SYNC_RECORDS_MAX      32768u /* of one message */
+#define TAKO_SYNC_BUCKETS_BITS_MAX 12u
+#define TAKO_SYNC_NEEDS_MAX        4096u /* documents asked for in one message */
+#define TAKO_SYNC_REASON_BYTES_MAX 400u  /* texts that peers send */
+
+/* api */
+#define TAKO_OBSERVERS_MAX      65536u
+#define TAKO_READERS_MAX        32u   /* connections reading at once */
+#define TAKO_READERS_IDLE_MAX   2u    /* kept open without use */
+#define TAKO_QUERIES_CACHED_MAX 24u   /* prepared, of one connection */
+#define TAKO_ERROR_THREADS_MAX  1024u /* whose last error is kept */
+/* clang-format on */
 
 _Static_assert(TAKO_DOC_BYTES_MAX < TAKO_DOC_STATE_BYTES_MAX,
                "what may be written must fit in a state");
+_Static_assert(TAKO_LINK_QUEUE_BYTES_MAX >= 2u * TAKO_MESSAGE_BYTES_MAX,
+               "one message may wait while another goes out");
 _Static_assert(TAKO_DOC_STATE_BYTES_MAX < TAKO_MESSAGE_BYTES_MAX,
                "the largest state must fit in one message");
 

@@ -10,7 +10,7 @@
 
 #define TAKO_ADDRESS_BYTES_MAX 256u
 
-typedef struct tako_stream   tako_stream;
+typedef struct tako_stream tako_stream;
 typedef struct tako_listener tako_listener;
 
 /* What a stream tells its user. Order: on_open once (dialled streams only;
@@ -55,7 +55,8 @@ typedef struct tako_net {
 
     /* Calls fn(timer_ctx) once at mono time `at_ms`, replacing the earlier
      * setting; UINT64_MAX: never. One timer per loop. */
-    void (*timer)(void *ctx, uint64_t at_ms, void (*fn)(void *), void *timer_ctx);
+    void (*timer)(void *ctx, uint64_t at_ms, void (*fn)(void *),
+                  void *timer_ctx);
 
     /* From any thread: run fn(arg) soon on the loop's thread. TAKO_CLOSED,
      * TAKO_NOMEM */

@@ -4,7 +4,7 @@
 uint64_t tako_read_u64(tako_reader *r)
 {
     tako_slice s = tako_read_bytes(r, 8);
-    uint64_t   v = 0;
+    uint64_t v = 0;
 
     for (size_t i = 0; i < s.len; i++)
         v = v << 8 | s.ptr[i];

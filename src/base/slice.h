@@ -14,7 +14,7 @@
 
 typedef struct tako_slice {
     const uint8_t *ptr;
-    size_t         len;
+    size_t len;
 } tako_slice;
 
 #define TAKO_SLICE_NONE ((tako_slice){ NULL, 0 })
@@ -38,7 +38,7 @@ static inline bool tako_slice_eq(tako_slice a, tako_slice b)
 static inline int tako_slice_cmp(tako_slice a, tako_slice b)
 {
     size_t n = a.len < b.len ? a.len : b.len;
-    int    c = n == 0 ? 0 : memcmp(a.ptr, b.ptr, n);
+    int c = n == 0 ? 0 : memcmp(a.ptr, b.ptr, n);
 
     if (c != 0)
         return c;
@@ -47,8 +47,8 @@ static inline int tako_slice_cmp(tako_slice a, tako_slice b)
 
 typedef struct tako_reader {
     tako_slice in;
-    size_t     pos;
-    bool       failed;
+    size_t pos;
+    bool failed;
 } tako_reader;
 
 static inline tako_reader tako_reader_of(tako_slice in)

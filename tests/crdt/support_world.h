@@ -12,12 +12,12 @@
 #define WORLD_REPLICAS 4
 
 typedef struct world {
-    test_env   t;
+    test_env t;
     tako_arena arena;
     crdt_doc *doc[WORLD_REPLICAS];
-    uint64_t   hlc; /* of the last write anywhere */
-    tako_buf   text;
-    uint64_t   rare; /* one in so many draws is a delete; default 16 */
+    uint64_t hlc; /* of the last write anywhere */
+    tako_buf text;
+    uint64_t rare; /* one in so many draws is a delete; default 16 */
 } world;
 
 extern const uint8_t world_key[16];

@@ -8,7 +8,7 @@
 static void *env_realloc(void *ctx, void *ptr, size_t old_size, size_t new_size)
 {
     test_env *t = ctx;
-    void     *p;
+    void *p;
 
     if (new_size == 0) {
         if (ptr != NULL) {
@@ -52,8 +52,8 @@ static void env_random(void *ctx, void *buf, size_t len)
 void test_env_init(test_env *t, uint64_t seed)
 {
     memset(t, 0, sizeof *t);
-    t->env = (tako_env){ t, env_realloc, env_wall_ms, env_mono_ms, env_random,
-                         NULL };
+    t->env = (tako_env){ t,           env_realloc, env_wall_ms,
+                         env_mono_ms, env_random,  NULL };
     t->fail_after = -1;
     t->wall_ms = 1700000000000u;
     t->mono_ms = 1000;
@@ -79,7 +79,7 @@ uint64_t test_random(test_env *t)
 uint64_t test_seed(uint64_t fallback)
 {
     const char *text = getenv("TAKO_TEST_SEED");
-    uint64_t    seed = text != NULL ? strtoull(text, NULL, 10) : fallback;
+    uint64_t seed = text != NULL ? strtoull(text, NULL, 10) : fallback;
 
     (void)fprintf(stderr, "seed %llu (set TAKO_TEST_SEED to replay)\n",
                   (unsigned long long)seed);

@@ -15,11 +15,12 @@
 #include "base/env.h"
 
 typedef struct test_env {
-    tako_env env;         /* give &t.env to the code under test */
-    size_t   live_bytes;  /* allocated and not freed */
-    size_t   live_blocks;
-    long     fail_after;  /* so many allocations succeed, the next fails; <0: never */
-    bool     failed_once; /* an allocation was refused */
+    tako_env env;      /* give &t.env to the code under test */
+    size_t live_bytes; /* allocated and not freed */
+    size_t live_blocks;
+    long
+        fail_after; /* so many allocations succeed, the next fails; <0: never */
+    bool failed_once; /* an allocation was refused */
     uint64_t wall_ms;
     uint64_t mono_ms;
     uint64_t seed;
