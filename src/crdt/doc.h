@@ -181,6 +181,23 @@ tako_err crdt_delete(crdt_doc *d, crdt_dot dot);
 tako_err crdt_initial(tako_arena *a, tako_slice id, uint64_t seed_version,
                       tako_slice fields, crdt_doc **out);
 
+/* ---- under another name ------------------------------------------------ */
+
+/* Events of actor `from` above hlc `above` become those of `to`, who must be
+ * unknown to the document; of what `from` did before them the document knows
+ * all up to `seen` (<= above). For events that no other replica has. */
+typedef struct crdt_redot {
+    crdt_actor from;
+    uint64_t above;
+    uint64_t seen;
+    crdt_actor to;
+} crdt_redot;
+
+/* The document as it were if `to` had made those writes. *done is false, and
+ * nothing is changed, when there are none, and where it cannot be told: a
+ * counter keeps one sum of all that an actor added. TAKO_NOMEM */
+tako_err crdt_doc_redot(crdt_doc *d, const crdt_redot *r, bool *done);
+
 /* ---- merge ------------------------------------------------------------- */
 
 typedef struct crdt_merge_info {

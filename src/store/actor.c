@@ -23,6 +23,12 @@
  * new one alone. A crash between any two leaves a pair that agrees, and after
  * the third no older copy of the file agrees.
  *
+ * WHAT WE SAID. What neither the mark nor the seal tells (a machine rolled back
+ * with all that runs on it, a file with its running copy) shows when a peer
+ * has an event of ours that we have not (rollback.c). So we must know what of
+ * ours is in the file: each row of the feed has the greatest own hlc up to
+ * that commit, and of those after `since` it is the present actor's.
+ *
  * Device numbers are kept for people to read, but not compared: they change
  * between boots of the same machine. */
 #include "store/internal.h"
@@ -75,21 +81,22 @@ static tako_err state_read(store *s, actor_state *out, tako_errbuf *e)
 
     memset(out, 0, sizeof *out);
     stmt = store_sql(c,
-                     "SELECT actor,incarnation,seal,hlc,own,lsn,dirty"
-                     " FROM state WHERE one=1",
+                     "SELECT actor,incarnation,seal,hlc,lsn,since,taken,"
+                     "dirty FROM state WHERE one=1",
                      e);
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "its state", e);
     rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW) {
         out->hlc = (uint64_t)sqlite3_column_int64(stmt, 3);
-        out->own = (uint64_t)sqlite3_column_int64(stmt, 4);
-        out->lsn = (uint64_t)sqlite3_column_int64(stmt, 5);
-        out->dirty = sqlite3_column_type(stmt, 6) != SQLITE_NULL;
+        out->lsn = (uint64_t)sqlite3_column_int64(stmt, 4);
+        out->since = (uint64_t)sqlite3_column_int64(stmt, 5);
+        out->taken = (uint64_t)sqlite3_column_int64(stmt, 6);
+        out->dirty = sqlite3_column_type(stmt, 7) != SQLITE_NULL;
         if (!take16(stmt, 0, out->actor.id) ||
             !take16(stmt, 1, out->incarnation) || !take16(stmt, 2, out->seal) ||
-            (out->dirty && !take16(stmt, 6, out->boot)) ||
-            out->lsn > INT64_MAX / 2)
+            (out->dirty && !take16(stmt, 7, out->boot)) ||
+            out->lsn > INT64_MAX / 2 || out->since > out->lsn)
             rc = SQLITE_DONE;
     }
     if (rc == SQLITE_DONE)
@@ -109,7 +116,7 @@ static tako_err state_write(store *s, const actor_state *next, tako_errbuf *e)
 
     stmt = store_sql(c,
                      "UPDATE state SET actor=?1,incarnation=?2,seal=?3,hlc=?4,"
-                     "own=?5,lsn=?6,dirty=?7 WHERE one=1",
+                     "lsn=?5,since=?6,taken=?7,dirty=?8 WHERE one=1",
                      e);
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "its state", e);
@@ -117,9 +124,10 @@ static tako_err state_write(store *s, const actor_state *next, tako_errbuf *e)
     (void)conn_bind(stmt, 2, tako_slice_of(next->incarnation, 16));
     (void)conn_bind(stmt, 3, tako_slice_of(next->seal, 16));
     (void)sqlite3_bind_int64(stmt, 4, (int64_t)next->hlc);
-    (void)sqlite3_bind_int64(stmt, 5, (int64_t)next->own);
-    (void)sqlite3_bind_int64(stmt, 6, (int64_t)next->lsn);
-    (void)conn_bind_or_null(stmt, 7,
+    (void)sqlite3_bind_int64(stmt, 5, (int64_t)next->lsn);
+    (void)sqlite3_bind_int64(stmt, 6, (int64_t)next->since);
+    (void)sqlite3_bind_int64(stmt, 7, (int64_t)next->taken);
+    (void)conn_bind_or_null(stmt, 8,
                             tako_slice_of(next->boot, next->dirty ? 16 : 0));
     rc = sqlite3_step(stmt);
     if (rc != SQLITE_DONE)
@@ -167,7 +175,6 @@ tako_err actor_reserve(store *s, tako_errbuf *e)
         want.hlc = ahead;
     if (want.hlc < s->clock.reserved)
         want.hlc = s->clock.reserved;
-    want.own = want.hlc;
     if (want.lsn < s->next_lsn + LSN_AHEAD)
         want.lsn = s->next_lsn + LSN_AHEAD;
     TAKO_TRY(actor_save(s, &want, e));
@@ -293,12 +300,26 @@ static tako_err seal_renew(store *s, actor_state *next, tako_errbuf *e)
 
 /* ---- opening, closing, renewing ------------------------------------------ */
 
-static void mint(store *s, actor_state *next, const char *why)
+/* From the file, whatever was reserved or given out besides. */
+static tako_err own_read(store *s, uint64_t *own, tako_errbuf *e)
+{
+    int64_t found = 0;
+
+    TAKO_TRY(conn_int(&s->writer,
+                      "SELECT own FROM feed,state WHERE feed.lsn>since"
+                      " ORDER BY feed.lsn DESC LIMIT 1",
+                      &found, e));
+    *own = (uint64_t)found > s->state.taken ? (uint64_t)found : s->state.taken;
+    return TAKO_OK;
+}
+
+/* The new actor's commits begin above `since`. */
+static void mint(store *s, actor_state *next, uint64_t since, const char *why)
 {
     s->env->random(s->env->ctx, next->actor.id, sizeof next->actor.id);
     s->env->random(s->env->ctx, next->incarnation, sizeof next->incarnation);
-    next->dirty = false;
-    next->own = 0;
+    next->since = since;
+    next->taken = 0;
     tako_log(s->env, TAKO_LOG_INFO, "actor_minted", "\"reason\":\"%s\"", why);
 }
 
@@ -307,10 +328,13 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
     tako_machine machine;
     actor_state next;
     const char *why = NULL;
+    crdt_dot last;
     tako_err err;
 
     TAKO_TRY(state_read(s, &s->state, e));
     next = s->state;
+    last.actor = next.actor;
+    TAKO_TRY(own_read(s, &last.hlc, e));
     if (!fresh) {
         err = seal_agrees(s, &s->state, &why);
         if (err != TAKO_OK)
@@ -320,8 +344,12 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
     s->files->machine(s->files->ctx, &machine);
     if (why == NULL && next.dirty && memcmp(next.boot, machine.boot, 16) != 0)
         why = "sent commits may be lost";
-    if (why != NULL)
-        mint(s, &next, why);
+    if (why != NULL) {
+        TAKO_TRY(seen_put(s, last, e));
+        mint(s, &next, next.lsn, why);
+        next.dirty = false;
+        last.hlc = 0;
+    }
     err = seal_renew(s, &next, e);
     if (err == TAKO_FULL && why == NULL && !fresh) {
         /* A full disk must not keep people from their data. */
@@ -330,7 +358,7 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
     }
     TAKO_TRY(err);
     s->clock = (crdt_clock){ s->state.hlc, s->state.hlc };
-    s->own_last = s->state.own;
+    s->own_last = s->own_kept = last.hlc;
     s->state_open = true;
     return TAKO_OK;
 }
@@ -343,7 +371,6 @@ void actor_close(store *s)
     if (!s->state_open || !s->wrote)
         return;
     next.hlc = s->clock.last;
-    next.own = s->own_last;
     next.lsn = s->next_lsn - 1;
     next.dirty = false;
     if (seal_renew(s, &next, &e) != TAKO_OK)
@@ -370,18 +397,29 @@ uint64_t store_own_hlc(const store *s)
     return s->own_last;
 }
 
-tako_err store_renew_actor(store *s, tako_errbuf *e)
+tako_err actor_renew(store *s, uint64_t taken, tako_errbuf *e)
 {
-    actor_state next;
+    crdt_dot last = { s->state.actor, s->own_kept };
+    actor_state next = s->state;
 
-    TAKO_ARG(s != NULL && !s->txn.open);
-    next = s->state;
-    mint(s, &next, "our own later events came from elsewhere");
+    TAKO_TRY(seen_put(s, last, e));
+    /* What is sent under the new name is as unsynced as before: the dirty
+     * mark stays. */
+    mint(s, &next, s->next_lsn - 1, "our own later events came from elsewhere");
+    next.taken = taken;
+    if (next.lsn < next.since)
+        next.lsn = next.since;
     TAKO_TRY(actor_save(s, &next, e));
-    s->own_last = 0;
+    s->own_last = s->own_kept = taken;
     s->foreign = 0;
     s->wrote = true;
     return TAKO_OK;
+}
+
+tako_err store_renew_actor(store *s, tako_errbuf *e)
+{
+    TAKO_ARG(s != NULL && !s->txn.open);
+    return actor_renew(s, 0, e);
 }
 
 /* ---- the dirty mark ------------------------------------------------------ */

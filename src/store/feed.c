@@ -9,6 +9,9 @@
  *             of its difference to the row before (64 bits, wrapping; the
  *             first of a group against 0)
  *
+ * Beside it stands `own`: the greatest hlc of our own actor up to that commit
+ * (actor.c, rollback.c).
+ *
  * New documents have ULIDs in order of time, so their differences are short.
  *
  * The feed is a help and not the truth (DESIGN 5): it is cut at its old end
@@ -61,12 +64,15 @@ tako_err feed_write(store *s, tako_errbuf *e)
     feed_encode(&s->changes, &s->blob);
     if (s->blob.failed)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
-    stmt = store_sql(c, "INSERT INTO feed(lsn,touched)VALUES(?1,?2)", e);
+    stmt = store_sql(c, "INSERT INTO feed(lsn,own,touched)VALUES(?1,?2,?3)", e);
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "the feed", e);
     rc = sqlite3_bind_int64(stmt, 1, (int64_t)s->txn.lsn);
     if (rc == SQLITE_OK)
-        rc = conn_bind(stmt, 2, tako_buf_slice(&s->blob));
+        rc = sqlite3_bind_int64(
+            stmt, 2, (int64_t)(s->txn.dotted ? s->txn.dot.hlc : s->own_kept));
+    if (rc == SQLITE_OK)
+        rc = conn_bind(stmt, 3, tako_buf_slice(&s->blob));
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
     if (rc != SQLITE_DONE)

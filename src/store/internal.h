@@ -114,9 +114,10 @@ typedef struct actor_state {
     crdt_actor actor;
     uint8_t incarnation[16];
     uint8_t seal[16];
-    uint64_t hlc; /* no hlc above was used or observed */
-    uint64_t own; /* no dot of ours is above */
-    uint64_t lsn; /* no commit is above */
+    uint64_t hlc;   /* no hlc above was used or observed */
+    uint64_t lsn;   /* no commit is above */
+    uint64_t since; /* commits above it are the present actor's */
+    uint64_t taken; /* own hlcs up to it count as committed */
     bool dirty;
     uint8_t boot[16]; /* of the machine, when dirty */
 } actor_state;
@@ -128,6 +129,19 @@ void actor_close(store *s);
 tako_err actor_reserve(store *s, tako_errbuf *e);
 /* Writes `next` synced and takes it over; outside transactions. */
 tako_err actor_save(store *s, const actor_state *next, tako_errbuf *e);
+
+/* store_renew_actor; hlcs of the new actor up to `taken` are taken. */
+tako_err actor_renew(store *s, uint64_t taken, tako_errbuf *e);
+
+/* ---- other actors (seen.c) ----------------------------------------------- */
+
+/* Remembers a merged dot of another actor for the end of the transaction. */
+tako_err seen_note(store *s, crdt_dot dot);
+/* Writes what was noted, inside the transaction. */
+tako_err seen_write(store *s, tako_errbuf *e);
+void seen_reset(store *s);
+/* One actor, outside transactions; nothing for hlc 0. */
+tako_err seen_put(store *s, crdt_dot dot, tako_errbuf *e);
 
 /* ---- changes (change.c) -------------------------------------------------- */
 
@@ -243,13 +257,18 @@ struct store {
     actor_state state;
     bool state_open; /* state was read from the file */
     crdt_clock clock;
-    uint64_t own_last;
+    uint64_t own_last;    /* given out */
+    uint64_t own_kept;    /* the greatest that a commit has */
     uint64_t pending_hlc; /* observed inside a transaction */
     uint64_t foreign;     /* our actor's hlc that we never gave out */
     uint64_t lsn;         /* last commit */
     uint64_t next_lsn;
-    bool wrote;    /* in this session */
-    bool unsynced; /* a commit may be lost by power loss */
+    _Atomic(uint64_t) sent; /* commits up to it may have left */
+    crdt_context seen;      /* of the running transaction */
+    tako_arena seen_arena;
+    crdt_dot seen_last; /* noted last */
+    bool wrote;         /* in this session */
+    bool unsynced;      /* a commit may be lost by power loss */
 
     store_txn txn;
     change_list changes;

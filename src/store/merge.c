@@ -7,26 +7,42 @@
  * merged.
  *
  * A remote event of our own actor that we never made says that this file was
- * rolled back or copied: it is merged, and remembered in `foreign`, and the
- * next transaction begins with a new actor (txn.c). */
+ * rolled back or copied. Our own events of a document were made here, on that
+ * document: one that its context here lacks is not ours. It is merged, and
+ * remembered in `foreign`, and the next transaction begins with a new actor
+ * (txn.c); who can (sync) rolls back, lets rollback.c save what it can, and
+ * merges then. */
 #include "store/internal.h"
 
-static void note_dot(store *s, crdt_dot dot)
+/* own: the greatest of our own hlcs that the document has here. */
+static tako_err note_dot(store *s, crdt_dot dot, uint64_t own)
 {
-    if (dot.hlc > s->own_last && dot.hlc > s->foreign &&
-        crdt_actor_cmp(dot.actor, s->state.actor) == 0)
+    if (crdt_actor_cmp(dot.actor, s->state.actor) != 0) {
+        TAKO_TRY(seen_note(s, dot));
+    } else if (dot.hlc > own && dot.hlc > s->foreign) {
         s->foreign = dot.hlc;
+    }
     if (!store_observe_hlc(s, dot.hlc) && !s->txn.ahead_told) {
         s->txn.ahead_told = true;
         tako_log(s->env, TAKO_LOG_WARN, "clock_ahead", "\"remote_ms\":%llu",
                  (unsigned long long)CRDT_HLC_MS(dot.hlc));
     }
+    return TAKO_OK;
 }
 
-static void note_context(store *s, const crdt_context *context)
+static tako_err note_context(store *s, const crdt_context *context,
+                             uint64_t own, tako_errbuf *e)
 {
-    for (size_t i = 0; i < context->count; i++)
-        note_dot(s, context->dots[i]);
+    tako_err err = TAKO_OK;
+
+    for (size_t i = 0; i < context->count && err == TAKO_OK; i++)
+        err = note_dot(s, context->dots[i], own);
+    return err == TAKO_OK ? err : tako_fail(e, err, "out of memory");
+}
+
+static uint64_t own_of(const store *s, const crdt_doc *d)
+{
+    return crdt_context_get(crdt_doc_context(d), s->state.actor);
 }
 
 /* A checked state of a document of which nothing may be stored here. */
@@ -64,7 +80,7 @@ static tako_err merge_slow(store *s, uint32_t coll, tako_slice id,
 
     TAKO_TRY(edit_load(s, m, coll, id, &d, e));
     TAKO_TRY(crdt_doc_decode(&m->arena, meta, body, &remote, e));
-    note_context(s, crdt_doc_context(remote));
+    TAKO_TRY(note_context(s, crdt_doc_context(remote), own_of(s, d.doc), e));
     if (!d.stored) {
         info->changed = crdt_doc_context(remote)->count > 0;
         return info->changed ? insert_state(s, coll, &d.key, meta, body, e)
@@ -101,11 +117,11 @@ tako_err store_merge(store *s, uint32_t coll, tako_slice id, tako_slice meta,
     err = insert_state(s, coll, &key, meta, body, e);
     if (err == TAKO_EXISTS)
         return merge_slow(s, coll, id, meta, body, info, e);
-    if (err == TAKO_OK) {
-        note_dot(s, dot);
-        info->changed = true;
-    }
-    return err;
+    if (err != TAKO_OK)
+        return err;
+    info->changed = true;
+    err = note_dot(s, dot, 0);
+    return err == TAKO_OK ? err : tako_fail(e, err, "out of memory");
 }
 
 tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
@@ -115,6 +131,7 @@ tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
                            tako_errbuf *e)
 {
     crdt_merge_info local;
+    uint64_t own;
     doc_edit d;
 
     TAKO_ARG(s != NULL && delta != NULL && names != NULL && result != NULL);
@@ -122,9 +139,10 @@ tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
     memset(info, 0, sizeof *info);
     TAKO_TRY(txn_check(s, e));
     TAKO_TRY(edit_load(s, &s->merge_memory, coll, id, &d, e));
+    own = own_of(s, d.doc);
     TAKO_TRY(crdt_delta_apply(d.doc, delta, sum_key, names, result, info, e));
     if (*result != CRDT_DELTA_APPLIED)
         return TAKO_OK;
-    note_context(s, crdt_doc_context(d.doc));
+    TAKO_TRY(note_context(s, crdt_doc_context(d.doc), own, e));
     return edit_save(s, &d, false, e);
 }

@@ -12,11 +12,15 @@ static const char schema_sql[] =
     "CREATE TABLE state("
     "one INTEGER PRIMARY KEY CHECK(one=1), actor BLOB NOT NULL,"
     "incarnation BLOB NOT NULL, seal BLOB NOT NULL, hlc INTEGER NOT NULL,"
-    "own INTEGER NOT NULL, lsn INTEGER NOT NULL, dirty BLOB,"
+    "lsn INTEGER NOT NULL, since INTEGER NOT NULL DEFAULT 0,"
+    "taken INTEGER NOT NULL DEFAULT 0, dirty BLOB,"
     "floor INTEGER NOT NULL DEFAULT 0);"
     "CREATE TABLE kv(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE coll(number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
-    "CREATE TABLE feed(lsn INTEGER PRIMARY KEY, touched BLOB NOT NULL);"
+    "CREATE TABLE feed(lsn INTEGER PRIMARY KEY, own INTEGER NOT NULL,"
+    "touched BLOB NOT NULL);"
+    "CREATE TABLE seen(actor BLOB PRIMARY KEY, hlc INTEGER NOT NULL)"
+    "WITHOUT ROWID;"
     "CREATE TABLE idx(coll INTEGER NOT NULL, name TEXT NOT NULL,"
     "text TEXT NOT NULL, PRIMARY KEY(coll, name)) WITHOUT ROWID;";
 
@@ -63,8 +67,8 @@ static tako_err state_insert(store *s, tako_errbuf *e)
 
     actor_random(s->env, &first);
     stmt = store_sql(&s->writer,
-                     "INSERT INTO state(one,actor,incarnation,seal,hlc,own,lsn)"
-                     "VALUES(1,?1,?2,?3,0,0,0)",
+                     "INSERT INTO state(one,actor,incarnation,seal,hlc,lsn)"
+                     "VALUES(1,?1,?2,?3,0,0)",
                      e);
     if (stmt == NULL)
         return conn_fail(&s->writer, sqlite3_extended_errcode(s->writer.db),

@@ -40,6 +40,7 @@ static store *store_new(const store_opts *o)
     s->meta = tako_buf_on(o->env);
     s->body = tako_buf_on(o->env);
     s->blob = tako_buf_on(o->env);
+    s->seen_arena = tako_arena_on(o->env);
     s->writer.env = o->env;
     s->writer.store = s;
     s->path_cap = strlen(o->path) + 1;
@@ -62,6 +63,7 @@ static void store_free(store *s)
     tako_arena_fini(&s->merge_memory.arena);
     tako_buf_fini(&s->edit_memory.bytes);
     tako_buf_fini(&s->merge_memory.bytes);
+    tako_arena_fini(&s->seen_arena);
     tako_arena_fini(&s->paths);
     tako_buf_fini(&s->meta);
     tako_buf_fini(&s->body);
@@ -100,6 +102,7 @@ static tako_err feed_position(store *s, tako_errbuf *e)
     if (last < 0 || last > INT64_MAX / 2)
         return tako_fail(e, TAKO_CORRUPT, "%s: table feed is damaged", s->path);
     s->lsn = (uint64_t)last;
+    atomic_store(&s->sent, s->lsn); /* for all we know */
     s->next_lsn = (s->lsn > s->state.lsn ? s->lsn : s->state.lsn) + 1;
     return TAKO_OK;
 }

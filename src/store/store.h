@@ -79,18 +79,39 @@ crdt_actor store_actor(const store *s);
 uint64_t store_lsn(const store *s);               /* last commit */
 const uint8_t *store_incarnation(const store *s); /* 16 bytes, of the feed */
 
-/* No dot of the present actor is above this hlc: what a peer names as the
- * greatest it knows of us must not be above it. */
+/* No dot of the present actor is above this hlc. */
 uint64_t store_own_hlc(const store *s);
 /* Not 0: a remote state or delta brought an event of our own actor with this
- * hlc, which we never gave out: this file was rolled back or copied. The next
+ * hlc that we never made: this file was rolled back or copied. The next
  * store_begin() then mints a new actor and incarnation by itself, and until
- * then store_dot() refuses with TAKO_BUSY: sessions look at it after each
- * merge, and start again with the new actor. */
+ * then store_dot() refuses with TAKO_BUSY. Better is to roll back, call
+ * store_rolled_back() with it, and merge again. */
 uint64_t store_foreign_self(const store *s);
-/* A new actor and a new incarnation of the feed, now and synced; for a
- * session that learns of a rollback in the handshake. Outside transactions. */
+/* A new actor and a new incarnation of the feed, now and synced. Outside
+ * transactions. */
 tako_err store_renew_actor(store *s, tako_errbuf *e);
+
+/* The actor and the incarnation as the connection sees them, for threads that
+ * do not hold the writer. */
+tako_err store_self(store_conn *c, crdt_actor *actor, uint8_t incarnation[16],
+                    tako_errbuf *e);
+/* The greatest hlc of another actor that was merged here; 0: none. The
+ * TAKO_SEEN_ACTORS_MAX actors with the greatest are kept. */
+tako_err store_seen_hlc(store_conn *c, crdt_actor actor, uint64_t *hlc);
+/* A peer knows of an event of ours: *ours is false when we never committed
+ * it, and so were rolled back, or are a copy. True also where that cannot be
+ * told: the feed reaches not so far back, or `actor` is not ours any more. */
+tako_err store_own_known(store_conn *c, crdt_actor actor, uint64_t hlc,
+                         bool *ours);
+/* Commits up to this one may have left this database. Any thread. */
+void store_note_sent(store_conn *c, uint64_t lsn);
+
+/* A peer knows event `hlc` of ours, which we do not (SYNC.md 1): takes a new
+ * actor, and puts under it what was written after that event would have been
+ * and cannot have left, so that it no longer claims to have seen it. Outside
+ * transactions. *lsn: the commit that did so, 0 none; *redotted documents. */
+tako_err store_rolled_back(store *s, uint64_t hlc, uint64_t *lsn,
+                           uint64_t *redotted, tako_errbuf *e);
 
 typedef struct store_facts {
     uint64_t documents, tombstones;

@@ -40,6 +40,7 @@ static void txn_end(store *s)
     s->txn.broken = TAKO_OK;
     s->txn.mark_count = 0;
     s->edit.open = false;
+    seen_reset(s);
     tako_arena_reset(&s->edit_memory.arena);
     tako_arena_reset(&s->merge_memory.arena);
     conn_buf_reset(&s->edit_memory.bytes);
@@ -99,6 +100,8 @@ tako_err store_commit(store *s, uint64_t *lsn, tako_errbuf *e)
     err = txn_check(s, e);
     if (err == TAKO_OK && s->changes.count > 0)
         err = feed_write(s, e);
+    if (err == TAKO_OK && s->changes.count > 0)
+        err = seen_write(s, e);
     if (err == TAKO_OK)
         err = conn_run(&s->writer, "COMMIT", e);
     if (err != TAKO_OK) {
@@ -107,6 +110,8 @@ tako_err store_commit(store *s, uint64_t *lsn, tako_errbuf *e)
     }
     wrote = s->changes.count > 0;
     if (wrote) {
+        if (s->txn.dotted)
+            s->own_kept = s->txn.dot.hlc;
         s->lsn = s->txn.lsn;
         s->next_lsn = s->lsn + 1;
         if (lsn != NULL)

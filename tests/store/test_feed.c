@@ -74,11 +74,12 @@ static void test_feed__stays_bounded_and_says_so(void **state)
     first = put_commit(w, x.s, x.coll, id_at(w, 1), "{}");
     /* a long past, written in one go: 64 commits of 100 kB each */
     assert_int_equal(
-        sqlite3_exec(db,
-                     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1"
-                     " FROM n WHERE i<64) INSERT INTO feed SELECT"
-                     " (SELECT max(lsn) FROM feed)+i, zeroblob(100000) FROM n",
-                     NULL, NULL, NULL),
+        sqlite3_exec(
+            db,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1"
+            " FROM n WHERE i<64) INSERT INTO feed SELECT"
+            " (SELECT max(lsn) FROM feed)+i, 0, zeroblob(100000) FROM n",
+            NULL, NULL, NULL),
         SQLITE_OK);
     store_close(x.s);
     x.s = world_open(w, "a");

@@ -103,10 +103,12 @@ static void test_schema__is_what_the_documentation_says(void **state)
     world_store x;
     sqlite3 *db;
     static const char *const sql[] = {
-        "SELECT actor,incarnation,seal,hlc,own,lsn,dirty,floor FROM state",
+        "SELECT actor,incarnation,seal,hlc,lsn,since,taken,dirty,floor"
+        " FROM state",
         "SELECT key,value FROM kv",
         "SELECT number,name FROM coll",
-        "SELECT lsn,touched FROM feed",
+        "SELECT lsn,own,touched FROM feed",
+        "SELECT actor,hlc FROM seen",
         "SELECT coll,name,text FROM idx",
         "SELECT row,id,version,lsn,body,meta FROM c1",
     };
