@@ -241,7 +241,7 @@ TAKO_API tako_err tako_unsubscribe(tako_db *db, tako_sub sub);
 
 /* Waits until a peer (its name, or its key in hex; NULL: any one) has
  * acknowledged everything up to `commit` that it is interested in. A peer
- * that is linked and wants nothing acknowledges all.
+ * that is linked and wants nothing acknowledges all. 0 ms: only looks.
  * TAKO_TIMEOUT, TAKO_CLOSED (sync is not running, or is stopped meanwhile) */
 TAKO_API tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
                             uint32_t timeout_ms);

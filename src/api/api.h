@@ -199,6 +199,7 @@ typedef struct api_subscription {
 typedef struct api_wait {
     const char *peer;
     uint64_t commit;
+    bool looked; /* the loop has answered at least once */
     bool done;
     struct api_wait *next;
 } api_wait;

@@ -295,6 +295,8 @@ void api_progress(void *ctx)
         return;
     sys_mutex_lock(s->wait_mutex);
     for (api_wait *w = s->waits; w != NULL; w = w->next) {
+        wake = wake || !w->looked;
+        w->looked = true;
         if (!w->done && node_acknowledged(s->node, w->peer, w->commit)) {
             w->done = true;
             wake = true;
@@ -325,22 +327,27 @@ static bool wait_look(tako_db *db)
     return live;
 }
 
+/* Time is not over before the loop has answered once, so that a wait of no time
+ * looks; unless the loop waits for a transaction of the program. */
 static tako_err wait_for(tako_db *db, api_wait *w, uint64_t until)
 {
     api_sync *s = &db->sync;
+    uint64_t patience = db->env.mono_ms(db->env.ctx) + CALL_WAIT_MS_MIN;
     api_wait **at;
     tako_err err = TAKO_OK;
 
     sys_mutex_lock(s->wait_mutex);
+    w->looked = w->looked || until == 0; /* there is nobody to ask */
     while (!w->done && err == TAKO_OK) {
         uint64_t now = db->env.mono_ms(db->env.ctx);
+        uint64_t end = w->looked || until > patience ? until : patience;
 
         if (s->wait_closed)
             err = TAKO_CLOSED;
-        else if (now >= until)
+        else if (now >= end)
             err = TAKO_TIMEOUT;
         else
-            (void)sys_cond_wait(s->wait_cond, s->wait_mutex, until - now);
+            (void)sys_cond_wait(s->wait_cond, s->wait_mutex, end - now);
     }
     for (at = &s->waits; *at != w; at = &(*at)->next)
         ;
@@ -353,7 +360,7 @@ tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
                    uint32_t timeout_ms)
 {
     tako_errbuf e = { "" };
-    api_wait w = { peer, commit, false, NULL };
+    api_wait w = { peer, commit, false, false, NULL };
     uint64_t until;
     tako_err err;
 
@@ -364,6 +371,8 @@ tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
     db->sync.waits = &w;
     sys_mutex_unlock(db->sync.wait_mutex);
     err = wait_for(db, &w, wait_look(db) ? until : 0);
+    if (err == TAKO_CLOSED)
+        (void)tako_fail(&e, err, "sync is not running");
     if (err == TAKO_TIMEOUT)
         (void)tako_fail(&e, err, "commit %llu was not acknowledged by %s",
                         (unsigned long long)commit,

@@ -205,7 +205,7 @@ static tako_err copy_fail(restorer *r, const char *path, int rc)
 }
 
 static tako_err copy_pages(restorer *r, sqlite3 *in, sqlite3 *out,
-                           const char *to)
+                           const char *from, const char *to)
 {
     sqlite3_backup *b = sqlite3_backup_init(out, "main", in, "main");
     int rc;
@@ -216,7 +216,10 @@ static tako_err copy_pages(restorer *r, sqlite3 *in, sqlite3 *out,
         rc = sqlite3_backup_step(b, RESTORE_PAGES);
     } while (rc == SQLITE_OK);
     (void)sqlite3_backup_finish(b);
-    return rc == SQLITE_DONE ? TAKO_OK : copy_fail(r, to, rc);
+    if (rc == SQLITE_DONE)
+        return TAKO_OK;
+    return copy_fail(r, rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT ? from : to,
+                     rc);
 }
 
 static tako_err copy_file(restorer *r, const char *from, const char *to)
@@ -230,8 +233,8 @@ static tako_err copy_file(restorer *r, const char *from, const char *to)
         err = copy_fail(r, from, rc);
     } else {
         rc = sqlite3_open_v2(to, &out, SQLITE_OPEN_READWRITE, NULL);
-        err =
-            rc == SQLITE_OK ? copy_pages(r, in, out, to) : copy_fail(r, to, rc);
+        err = rc == SQLITE_OK ? copy_pages(r, in, out, from, to)
+                              : copy_fail(r, to, rc);
     }
     (void)sqlite3_close_v2(in);
     (void)sqlite3_close_v2(out);

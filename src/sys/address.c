@@ -40,7 +40,7 @@ tako_err address_parse(const char *text, sys_address *out, tako_errbuf *e)
         return tako_fail(e, TAKO_INVALID, "the address is too long");
     if (strncmp(text, scheme, sizeof scheme - 1) != 0)
         return tako_fail(e, TAKO_INVALID,
-                         "the address must look like tcp://HOST:PORT");
+                         "%s: an address looks like tcp://HOST:PORT", text);
     host = text + sizeof scheme - 1;
     bracketed = *host == '[';
     if (bracketed)
@@ -48,12 +48,13 @@ tako_err address_parse(const char *text, sys_address *out, tako_errbuf *e)
     end = strchr(host, bracketed ? ']' : ':');
     if (end == NULL || end == host || (bracketed && end[1] != ':'))
         return tako_fail(e, TAKO_INVALID,
-                         "the address must look like tcp://HOST:PORT or "
-                         "tcp://[IPV6]:PORT");
+                         "%s: an address looks like tcp://HOST:PORT or "
+                         "tcp://[IPV6]:PORT",
+                         text);
     len = (size_t)(end - host);
     for (size_t i = 0; i < len; i++)
         if (!host_char(host[i], bracketed))
-            return tako_fail(e, TAKO_INVALID, "not a host name");
+            return tako_fail(e, TAKO_INVALID, "%s: not a host name", text);
     memcpy(out->host, host, len);
     TAKO_TRY(port_parse(end + (bracketed ? 2 : 1), &out->port, e));
     if (bracketed) {

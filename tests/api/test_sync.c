@@ -96,6 +96,8 @@ static void test_sync__makes_two_databases_equal_and_keeps_them_so(void **state)
     insert(a, "live", 10, &commit);
     db_ok(a, tako_wait(a, commit, "b", WAIT_MS), "wait by name");
     db_ok(a, tako_wait(a, commit, NULL, WAIT_MS), "wait for any");
+    db_ok(a, tako_wait(a, commit, "b", 0), "a look");
+    assert_int_equal(tako_wait(a, commit + 1, "b", 0), TAKO_TIMEOUT);
     wait_equal(a, b, 160);
     db_run(b, "UPDATE orders SET n = 7 WHERE n < 5", NULL);
     db_run(a, "DELETE FROM orders WHERE _id = 'a99'", NULL);
