@@ -68,6 +68,18 @@ static tako_err put_json(tako_slice text, const char *what, bool object,
     return err;
 }
 
+/* The name before the '=' in one of the pairs before the last. */
+static bool named_before(const option_list *pairs, size_t last, size_t len)
+{
+    const char *name = pairs->items[last];
+
+    for (size_t i = 0; i < last; i++) {
+        if (strncmp(pairs->items[i], name, len + 1) == 0)
+            return true;
+    }
+    return false;
+}
+
 static tako_err put_pairs(const option_list *pairs, tako_buf *out,
                           tako_errbuf *e)
 {
@@ -79,6 +91,8 @@ static tako_err put_pairs(const option_list *pairs, tako_buf *out,
         if (equals == NULL || equals == text)
             return tako_fail(e, TAKO_INVALID,
                              "--arg %s: as name=JSON is wanted", text);
+        if (named_before(pairs, i, (size_t)(equals - text)))
+            return tako_fail(e, TAKO_INVALID, "--arg %s: given twice", text);
         if (i > 0)
             tako_put_u8(out, ',');
         json_put_string(out, tako_slice_of(text, (size_t)(equals - text)));

@@ -50,7 +50,7 @@ int cmd_check(const program *p, const command *self, int argc, char **argv)
     else if (err == TAKO_OK)
         printf("ok\n");
     if (err != TAKO_OK) {
-        print_error(operand[0], print_reason(err, e.text));
+        print_failure(operand[0], print_reason(err, e.text));
         status = STATUS_FAILED;
     }
     session_close(s);

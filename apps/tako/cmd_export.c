@@ -30,7 +30,7 @@ static int export(const program *p, const char *path, const char *collection)
                              : session_call(s, tako_buf_slice(&request),
                                             print_row, NULL, &e);
     if (err != TAKO_OK) {
-        print_error("cannot export", print_reason(err, e.text));
+        print_failure(path, print_reason(err, e.text));
         status = STATUS_FAILED;
     }
     tako_buf_fini(&request);

@@ -39,7 +39,7 @@ int cmd_hash(const program *p, const command *self, int argc, char **argv)
     err = session_ask(s, p, "hash", "collection", operand[1], print_hash, &json,
                       &e);
     if (err != TAKO_OK) {
-        print_error("cannot hash", print_reason(err, e.text));
+        print_failure(operand[0], print_reason(err, e.text));
         status = STATUS_FAILED;
     }
     session_close(s);

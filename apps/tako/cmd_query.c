@@ -21,6 +21,16 @@ static tako_err print_answer(void *ctx, const char *kind, tako_slice json)
     return TAKO_OK;
 }
 
+/* Of the statement, or of the database. */
+static void explain(const char *path, const char *statement, tako_err err,
+                    const char *detail)
+{
+    if (err == TAKO_IO || err == TAKO_CORRUPT || err == TAKO_FULL)
+        print_failure(path, print_reason(err, detail));
+    else
+        print_statement_error(statement, err, detail);
+}
+
 static int query(const program *p, const char *path, const char *statement,
                  const tako_buf *params)
 {
@@ -39,7 +49,7 @@ static int query(const program *p, const char *path, const char *statement,
         err = session_call(s, tako_buf_slice(&request), print_answer,
                            &transaction, &e);
     if (err != TAKO_OK) {
-        print_statement_error(statement, err, e.text);
+        explain(path, statement, err, e.text);
         status = STATUS_FAILED;
     } else if (transaction) {
         print_error("a transaction needs `tako shell`: this one is over",

@@ -14,6 +14,7 @@
 #include "control.h"
 #include "options.h"
 #include "print.h"
+#include "session.h"
 
 #define SECRET_FILE_BYTES_MAX 4096u
 #define SECRET_BYTES_MIN      16u
@@ -170,7 +171,6 @@ static int open_and_serve(run *r)
 {
     tako_open_opts o = TAKO_OPEN_OPTS_INIT;
     char detail[512] = "";
-    char what[640];
     tako_db *db = NULL;
     sigset_t set;
     tako_err err;
@@ -184,8 +184,8 @@ static int open_and_serve(run *r)
     o.log_ctx = r;
     err = tako_open(&o, &db, detail, sizeof detail);
     if (err != TAKO_OK) {
-        snprintf(what, sizeof what, "cannot open the database: %s", r->path);
-        return fail(what, print_reason(err, detail));
+        session_explain(r->path, print_reason(err, detail));
+        return STATUS_FAILED;
     }
     status = serve(r, db);
     tako_close(db);

@@ -278,6 +278,10 @@ static bool run_stream(shell *h)
     while (ok && !h->quit && getline(&line, &cap, stdin) >= 0)
         ok = take_line(h, line);
     free(line);
+    if (ok && ferror(stdin)) {
+        print_error("standard input", strerror(errno));
+        return false;
+    }
     if (ok && !h->quit && !text_is_blank(tako_buf_slice(&h->text)))
         ok = run_statement(h, tako_buf_slice(&h->text)); /* `;` was left out */
     if (ok && h->transaction) {

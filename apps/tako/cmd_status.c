@@ -174,7 +174,7 @@ int cmd_status(const program *p, const command *self, int argc, char **argv)
                session_is_remote(s) ? "yes: tako run has it open" : "no");
     err = session_ask(s, p, "status", NULL, NULL, print_done, &o, &e);
     if (err != TAKO_OK) {
-        print_error("no status", print_reason(err, e.text));
+        print_failure(operand[0], print_reason(err, e.text));
         status = STATUS_FAILED;
     }
     session_close(s);

@@ -35,19 +35,27 @@ struct control {
 
 /* ---- one caller ------------------------------------------------------------- */
 
+typedef struct line_out {
+    wire *wire;
+    tako_err failed; /* of the wire: there is nobody to tell */
+} line_out;
+
 static tako_err put_line(void *ctx, const char *kind, tako_slice json)
 {
-    return wire_put(ctx, kind, json);
+    line_out *out = ctx;
+
+    out->failed = wire_put(out->wire, kind, json);
+    return out->failed;
 }
 
 static tako_err answer(service *v, wire *w, tako_slice line)
 {
+    line_out out = { w, TAKO_OK };
     tako_errbuf e = { "" };
-    tako_err err = service_call(v, line, put_line, w, &e);
+    tako_err err = service_call(v, line, put_line, &out, &e);
 
-    /* CLOSED came from the wire: there is nobody to tell. */
-    if (err == TAKO_CLOSED)
-        return err;
+    if (out.failed == TAKO_CLOSED)
+        return out.failed;
     if (err != TAKO_OK)
         return wire_put_error(w, err,
                               e.text[0] ? e.text : tako_err_message(err));
@@ -92,6 +100,7 @@ static void caller_main(void *arg)
 
     serve(c, k->fd);
     sys_mutex_lock(c->mutex);
+    (void)shutdown(k->fd, SHUT_RDWR); /* tells the caller now; closed later */
     k->ended = true;
     sys_cond_broadcast(c->changed);
     sys_mutex_unlock(c->mutex);

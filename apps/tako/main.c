@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* TAKO -- the program: finds the sub-command and runs it. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,6 +45,11 @@ static const command commands[] = {
       "  tako peer add shop.db tcp://192.168.1.20:4711\n"
       "  tako peer remove shop.db tcp://192.168.1.20:4711\n",
       cmd_peer },
+    { "wait", "DB --commit N", "Waits until a peer has a commit.",
+      "  tako query till.db \"UPDATE orders SET status = 'done'\"\n"
+      "      {\"mutated\":[\"o1\"],\"commit\":17}\n"
+      "  tako wait till.db --commit 17 --peer kitchen --timeout 30\n",
+      cmd_wait },
     { "secret", "", "Prints a new mesh secret, random.",
       "  (umask 077; tako secret > mesh.secret)\n", cmd_secret },
     { "status", "DB", "Documents, sizes, peers, and what is in sync.",
@@ -118,12 +124,21 @@ static int unknown(const char *name)
     return STATUS_USAGE;
 }
 
+static int too_many(const char *what)
+{
+    print_error("too many arguments", what);
+    fprintf(stderr, "      see: tako help\n");
+    return STATUS_USAGE;
+}
+
 static int help(const program *p, int argc, char **argv)
 {
     static char text[] = "--help";
     char *ask[] = { text };
     const command *c;
 
+    if (argc > 1)
+        return too_many(argv[1]);
     if (argc == 0) {
         print_usage(stdout);
         return STATUS_OK;
@@ -132,11 +147,25 @@ static int help(const program *p, int argc, char **argv)
     return c == NULL ? unknown(argv[0]) : c->run(p, c, 1, ask);
 }
 
+/* Standard files that were closed by who started us: their numbers must not
+ * become those of a database's files, or what is printed lands there. The
+ * replacements are open the wrong way round, so that using one fails. */
+static void standard_files(void)
+{
+    static const int modes[] = { O_WRONLY, O_RDONLY, O_RDONLY };
+
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) == -1)
+            (void)open("/dev/null", modes[fd]); /* the lowest free: fd */
+    }
+}
+
 int main(int argc, char **argv)
 {
     program p;
     const command *c;
 
+    standard_files();
     sys_env_init(&p.env);
     /* A reader that goes away is an error of writing, not a reason to die. */
     signal(SIGPIPE, SIG_IGN);
@@ -144,6 +173,8 @@ int main(int argc, char **argv)
         print_usage(stderr);
         return STATUS_USAGE;
     }
+    if (strcmp(argv[1], "--version") == 0 && argc > 2)
+        return too_many(argv[2]);
     if (strcmp(argv[1], "--version") == 0) {
         printf("tako %s\n", tako_version());
         return print_finish(STATUS_OK);

@@ -16,6 +16,12 @@ void print_error(const char *what, const char *where)
         fprintf(stderr, "tako: %s: %s\n", what, where);
 }
 
+void print_failure(const char *what, const char *where)
+{
+    if (!ferror(stdout))
+        print_error(what, where);
+}
+
 const char *print_reason(tako_err err, const char *detail)
 {
     return detail != NULL && detail[0] != '\0' ? detail : tako_err_message(err);
@@ -42,7 +48,7 @@ void print_statement_error(const char *statement, tako_err err,
     unsigned line, column;
     tako_slice text;
 
-    print_error(reason, NULL);
+    print_failure(reason, NULL);
     if (at == NULL || sscanf(at, "line %u column %u", &line, &column) != 2)
         return;
     text = line_of(statement, line);

@@ -9,6 +9,10 @@
 /* "tako: what: where" on standard error; where may be NULL. */
 void print_error(const char *what, const char *where);
 
+/* The same for a command that was printing: says nothing when standard output
+ * is what failed, of which print_finish tells. */
+void print_failure(const char *what, const char *where);
+
 /* A failure of a statement: the detail and, when it names a line and column,
  * that line with a caret under the column. */
 void print_statement_error(const char *statement, tako_err err,

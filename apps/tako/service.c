@@ -224,12 +224,13 @@ static tako_err run_kind(call *c, query_kind kind, const char *text)
 static tako_err op_execute(call *c)
 {
     tako_buf text = tako_buf_on(c->v->env);
-    tako_err err = cstr_of(c, "statement", &text);
-    tako_slice s = tako_buf_slice(&text);
+    tako_err err = text_one_statement(text_of(c, "statement"), c->e);
+    tako_slice s;
     query_kind kind;
 
     if (err == TAKO_OK)
-        err = text_one_statement(s, c->e);
+        err = cstr_of(c, "statement", &text);
+    s = tako_buf_slice(&text);
     if (err == TAKO_OK)
         err = query_classify(c->v->env, s, &kind, c->e);
     if (err == TAKO_OK)

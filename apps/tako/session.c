@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "codec/json.h"
 #include "print.h"
@@ -170,17 +173,51 @@ tako_err session_call(session *s, tako_slice request, service_emit *emit,
     return err;
 }
 
+/* The folder of a path, as far as it fits. */
+static void folder_of(const char *path, char out[WIRE_PATH_BYTES_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+
+    if (len == 0 || len >= WIRE_PATH_BYTES_MAX)
+        snprintf(out, WIRE_PATH_BYTES_MAX, ".");
+    else
+        snprintf(out, WIRE_PATH_BYTES_MAX, "%.*s", (int)len, path);
+}
+
+void session_explain(const char *path, const char *detail)
+{
+    static const char what[] = "cannot open the database";
+    char where[WIRE_PATH_BYTES_MAX + 600];
+    char folder[WIRE_PATH_BYTES_MAX];
+    struct stat st;
+
+    folder_of(path, folder);
+    if (path[0] == '\0')
+        snprintf(where, sizeof where, "its name is empty");
+    else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        snprintf(where, sizeof where, "%s: it is a directory", path);
+    else if (access(path, R_OK | W_OK) != 0 && errno != ENOENT)
+        snprintf(where, sizeof where, "%s: %s", path, strerror(errno));
+    else if (access(folder, W_OK | X_OK) != 0)
+        snprintf(where, sizeof where, "%s: its folder: %s", path,
+                 strerror(errno));
+    else if (strstr(detail, path) != NULL)
+        snprintf(where, sizeof where, "%s", detail);
+    else
+        snprintf(where, sizeof where, "%s: %s", path, detail);
+    print_error(what, where);
+}
+
 int session_start(const program *p, const char *path, bool create,
                   session **out)
 {
     session_opts o = { path, create, TAKO_DURABILITY_NORMAL, SESSION_WAIT_MS };
     tako_errbuf e = { "" };
-    char what[640];
 
     if (session_open(p, &o, out, &e) == TAKO_OK)
         return STATUS_OK;
-    snprintf(what, sizeof what, "cannot open the database: %s", path);
-    print_error(what, e.text);
+    session_explain(path, e.text);
     return STATUS_FAILED;
 }
 

@@ -38,6 +38,10 @@ tako_err session_call(session *s, tako_slice request, service_emit *emit,
 int session_start(const program *p, const char *path, bool create,
                   session **out);
 
+/* Explains on standard error why a database could not be opened: what is wrong
+ * with the file or its folder where that can be seen, else the detail. */
+void session_explain(const char *path, const char *detail);
+
 /* A request of one operation and one optional text, answered into `done`. */
 tako_err session_ask(session *s, const program *p, const char *op,
                      const char *key, const char *value, service_emit *emit,

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -12,8 +13,8 @@ import time
 import tako_e2e
 from tako_e2e import World, need, need_equal
 
-COMMANDS = ["query", "shell", "import", "export", "run", "peer", "secret",
-            "status", "hash", "check", "compact", "backup", "restore",
+COMMANDS = ["query", "shell", "import", "export", "run", "peer", "wait",
+            "secret", "status", "hash", "check", "compact", "backup", "restore",
             "probe"]
 
 
@@ -32,6 +33,9 @@ def case_help_and_version(world):
 def case_wrong_usage_is_2(world):
     for args, hint in [
             ([], "usage"), (["qery", "x"], "did you mean query?"),
+            (["help", "qery"], "did you mean query?"),
+            (["help", "query", "x"], "too many"),
+            (["--version", "x"], "too many"),
             (["query"], "argument is missing"),
             (["query", "a", "b", "c"], "too many"),
             (["query", "a", "b", "--agr", "x"], "did you mean --arg"),
@@ -45,6 +49,11 @@ def case_wrong_usage_is_2(world):
              "fail|skip|update"),
             (["run", "a", "--listen", "tcp://127.0.0.1:0"], "tako secret"),
             (["peer", "ad", "a", "b"], "add or remove"),
+            (["query", "a", "b", "--arg", "x=1", "--arg", "x=2"], "twice"),
+            (["wait", "a"], "--commit"),
+            (["wait", "a", "--commit", "x"], "not a number"),
+            (["wait", "a", "--commit", "1", "--timeout", "99999999"],
+             "--timeout"),
             (["probe", "xml"], "json, cbor")]:
         got = world.call(*args, status=2)
         need_equal(got.stdout, "", f"standard output of {args}")
@@ -99,7 +108,99 @@ def case_missing_and_foreign_files(world):
     for args in (["query", "foreign.db", "SELECT * FROM c"],
                  ["check", "foreign.db"]):
         world.call(*args, status=1)
-    world.call("query", "no/such/folder/a.db", "SELECT * FROM c", status=1)
+    (world.folder / "folder.db").mkdir()
+    (world.folder / "empty.db").touch()
+    for file, reason in [
+            ("no/folder/a.db", "its folder: No such file"),
+            ("folder.db", "it is a directory"), (".", "it is a directory"),
+            ("empty.db", "is empty"), ("", "its name is empty"),
+            ("foreign.db", "not a database")]:
+        for args in (["status", file], ["run", file]):
+            if args[0] == "run" and file == "empty.db":
+                continue  # is made into a database
+            got = world.call(*args, status=1)
+            need("cannot open the database" in got.stderr
+                 and reason in got.stderr and file in got.stderr
+                 and got.stderr.count("\n") == 1, got.stderr)
+    got = world.call("import", "i.db", "c", "folder.db", status=1)
+    need("folder.db" in got.stderr and "directory" in got.stderr, got.stderr)
+    got = world.call("restore", "foreign.db", "new.db", status=1)
+    need("foreign.db" in got.stderr, got.stderr)
+    need(not os.path.exists(world.folder / "new.db"), "a part was left")
+
+
+def case_a_newer_format(world):
+    world.call("query", "n.db", "INSERT INTO c DOCUMENTS ({'_id':1})")
+    with open(world.folder / "n.db", "r+b") as f:
+        f.seek(60)  # SQLite's user_version: the format
+        f.write((99).to_bytes(4, "big"))
+    for args in (["status", "n.db"], ["run", "n.db"],
+                 ["restore", "n.db", "m.db"]):
+        got = world.call(*args, status=1)
+        need("format 99" in got.stderr, got.stderr)
+    need(not os.path.exists(world.folder / "m.db"), "a part was left")
+
+
+def case_a_damaged_file(world):
+    world.call("import", "x.db", "c", stdin="".join(
+        json.dumps({"_id": i, "t": "x" * 100}) + "\n" for i in range(3000)))
+    with open(world.folder / "x.db", "r+b") as f:
+        f.seek(4096 * 20)
+        f.write(b"\xff" * 8192)
+    for args in (["export", "x.db", "c"], ["hash", "x.db"],
+                 ["query", "x.db", "SELECT count(*) AS n FROM c"]):
+        got = world.call(*args, status=1)
+        need(got.stderr.startswith("tako: x.db: "), got.stderr)
+    told = world.call("check", "x.db", "--json", status=1).stdout
+    told = json.loads(told)
+    need(told["findings"] and not told["ok"], str(told))
+    world.call("backup", "x.db", "x.backup", status=None)
+    world.call("restore", "x.backup", "y.db", status=1)
+
+
+def case_closed_standard_files(world):
+    """Nothing that is printed lands in the database's own files."""
+    def closed(fd, *args):
+        return subprocess.run(["sh", "-c", f'"$@" {fd}', "sh", world.tako,
+                               *args], cwd=world.folder, timeout=20,
+                              stderr=subprocess.PIPE, text=True)
+    world.call("query", "z.db", "INSERT INTO c DOCUMENTS ({'_id':1})")
+    for args in (["query", "z.db", "SELECT * FROM c"], ["status", "z.db"],
+                 ["secret"], ["help"]):
+        got = closed(">&-", *args)
+        need_equal(got.returncode, 1, f"{args} with no standard output")
+        need("cannot write" in got.stderr, got.stderr)
+    for args in (["import", "z.db", "c"], ["shell", "z.db"],
+                 ["probe", "json"]):
+        got = closed("<&-", *args)
+        need_equal(got.returncode, 1, f"{args} with no standard input")
+        need("standard input" in got.stderr, got.stderr)
+    need_equal(closed("2>&-", "query", "z.db", "SELEC").returncode, 1,
+               "no standard error")
+    for suffix in (".lock", ".seal"):
+        text = (world.folder / f"z.db{suffix}").read_bytes()
+        need(b"tako:" not in text and b"_id" not in text, str(text))
+    need_equal(world.call("check", "z.db").stdout, "ok\n", "check")
+
+
+def case_an_import_that_is_interrupted(world):
+    """^C: what was committed stays, the file is sound, the lock is free."""
+    (world.folder / "many.jsonl").write_text("".join(
+        f'{{"_id":{i}}}\n' for i in range(300000)))
+    process = subprocess.Popen(
+        [world.tako, "import", "int.db", "c", "many.jsonl"],
+        cwd=world.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    tako_e2e.wait_until(lambda: os.path.exists(world.folder / "int.db-wal"),
+                        20, "the import begins")
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    need(process.returncode in (-signal.SIGINT, 0), str(process.returncode))
+    need_equal(world.call("check", "int.db").stdout, "ok\n", "check")
+    count = json.loads(world.call(
+        "query", "int.db", "SELECT count(*) AS n FROM c").stdout)["n"]
+    need(count % 1000 == 0 and (count < 300000) == (process.returncode != 0),
+         f"{count} documents")
 
 
 def case_import_export(world):
@@ -315,6 +416,7 @@ def case_output_that_nobody_reads(world):
     process.stdout.read(10)
     process.stdout.close()
     need_equal(process.wait(30), 1, "exit status with a closed pipe")
+    need_equal(process.stderr.read().count(b"\n"), 1, "one line says why")
     process.stderr.close()
 
 

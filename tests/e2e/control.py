@@ -70,6 +70,33 @@ def case_the_same_as_without(world):
                "hash of the backup")
 
 
+def case_wait(world):
+    """`tako wait`: for a peer by name, for any, in vain, and without sync."""
+    till = world.device("wtill").start()
+    kitchen = world.device("wkitchen").start(till)
+    commit = till.query("INSERT INTO orders DOCUMENTS ({'_id':1})")["commit"]
+    world.call("wait", till.db, "--commit", str(commit), "--peer", "wkitchen",
+               "--timeout", "20")
+    need_equal(kitchen.count(), 1, "documents at the one that was waited for")
+    world.call("wait", till.db, "--commit", str(commit), "--timeout", "0")
+    start = time.monotonic()
+    got = world.call("wait", till.db, "--commit", str(commit), "--peer",
+                     "nobody", "--timeout", "1", status=1)
+    need(1 <= time.monotonic() - start < 4, "waits as long as it was told")
+    need("nobody" in got.stderr and str(commit) in got.stderr, got.stderr)
+    world.call("wait", till.db, "--commit", str(commit + 1), "--timeout", "0",
+               status=1)
+    kitchen.stop()
+    till.stop()
+    got = world.call("wait", till.db, "--commit", "1", status=1)
+    need("no `tako run`" in got.stderr, got.stderr)
+    till.sync = False
+    till.start()
+    got = world.call("wait", till.db, "--commit", "1", status=1)
+    need("not running" in got.stderr, got.stderr)
+    till.stop()
+
+
 def case_many_callers(world):
     """100 processes at once, writing and reading: each is answered."""
     device = world.device("many", sync=False).start()
