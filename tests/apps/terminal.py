@@ -6,6 +6,7 @@ import pathlib
 import pty
 import select
 import sys
+import termios
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
@@ -26,7 +27,18 @@ class Terminal:
                               LC_ALL="C.UTF-8")
             os.execv(world.tako, [world.tako, *args])
 
-    def type(self, text):
+    def type(self, text, seconds=10):
+        """Types keys once the line editor reads them.
+
+        It has the terminal in its plain mode between two lines, also for a
+        moment after it has printed its prompt; a ^D typed then would be eaten
+        by the terminal."""
+        end = time.monotonic() + seconds
+        while termios.tcgetattr(self.fd)[3] & termios.ICANON:
+            if time.monotonic() > end:
+                self.kill()
+                raise Failed(f"the shell does not read: {self.seen!r}")
+            time.sleep(0.002)
         os.write(self.fd, text.encode())
 
     def expect(self, text, seconds=10):
@@ -48,22 +60,17 @@ class Terminal:
         self.seen = self.seen[self.seen.index(text) + len(text):]
 
     def end(self, last, seconds=10):
-        """Types the last words and returns the exit status.
-
-        A key that is typed while the line editor has the terminal in its
-        plain mode, between two lines, may become a part of the line: that
-        line is ended, and the key typed again. The output is read on,
-        because a program may wait for that."""
+        """Types the last words and returns the exit status. The output is read
+        to its end, because a program may wait for that."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            try:
-                self.type(last)
-                while select.select([self.fd], [], [], 0.5)[0]:
-                    if not os.read(self.fd, 65536):
-                        break
-                last = "\n" + last.lstrip("\n")
-            except OSError:
-                break  # the other side is closed
+        self.type(last)
+        try:
+            while time.monotonic() < end:
+                if (select.select([self.fd], [], [], 0.1)[0]
+                        and not os.read(self.fd, 65536)):
+                    break
+        except OSError:
+            pass  # the other side is closed
         pid, status = 0, 0
         while pid == 0 and time.monotonic() < end:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
