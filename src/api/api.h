@@ -86,6 +86,10 @@ typedef struct api_reader {
     uint64_t epoch; /* db->epoch of the snapshot */
     uint64_t lsn;   /* the commit that it shows */
     unsigned users; /* a transaction and its open results */
+    /* maps.c, with the pool's mutex held: */
+    unsigned missed; /* pages since it was mapped last */
+    bool mapped;
+    bool rested; /* not used since the keeper looked */
     struct api_reader *next;
 } api_reader;
 
@@ -95,6 +99,11 @@ typedef struct api_readers {
     api_reader *all[TAKO_READERS_MAX]; /* open ones */
     api_reader *idle;
     unsigned idle_count, open_count;
+
+    sys_thread *keeper; /* maps.c; started when there is something to keep */
+    sys_cond *keep;
+    unsigned mapped_count;
+    bool stop;
 } api_readers;
 
 tako_err api_readers_init(tako_db *db);
@@ -105,6 +114,15 @@ tako_err api_reader_take(tako_db *db, api_reader **out, tako_errbuf *e);
 void api_reader_give(tako_db *db, api_reader *r);
 /* Ends snapshots that idle readers keep. */
 void api_readers_let_go(tako_db *db);
+
+/* ---- maps of readers (maps.c); the pool's mutex held but for fini ------------- */
+
+tako_err api_maps_init(tako_db *db);
+void api_maps_fini(tako_db *db);
+/* A reader comes back to the pool's idle ones: maps it if that pays. */
+void api_maps_consider(tako_db *db, api_reader *r);
+/* A mapped reader goes. */
+void api_maps_forget(tako_db *db, api_reader *r);
 
 /* ---- writing (write.c) --------------------------------------------------------- */
 

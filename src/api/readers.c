@@ -19,7 +19,8 @@
 tako_err api_readers_init(tako_db *db)
 {
     TAKO_TRY(sys_mutex_new(&db->env, &db->readers.mutex));
-    return sys_cond_new(&db->env, &db->readers.cond);
+    TAKO_TRY(sys_cond_new(&db->env, &db->readers.cond));
+    return api_maps_init(db);
 }
 
 /* NULL is a no-op. */
@@ -41,6 +42,7 @@ void api_readers_fini(tako_db *db)
 
     if (p->mutex == NULL)
         return;
+    api_maps_fini(db);
     if (p->open_count > p->idle_count)
         tako_log(&db->env, TAKO_LOG_ERROR, "results_not_freed", "\"count\":%u",
                  p->open_count - p->idle_count);
@@ -116,6 +118,7 @@ static tako_err pool_take(tako_db *db, api_reader **out, tako_errbuf *e)
         *out = p->idle;
         p->idle = (*out)->next;
         p->idle_count--;
+        (*out)->rested = false;
     } else if (err == TAKO_OK) {
         p->open_count++;
     }
@@ -137,8 +140,10 @@ static void pool_note(api_readers *p, api_reader *from, api_reader *to)
 static void pool_forget(tako_db *db, api_reader *r)
 {
     sys_mutex_lock(db->readers.mutex);
-    if (r != NULL)
+    if (r != NULL) {
         pool_note(&db->readers, r, NULL);
+        api_maps_forget(db, r);
+    }
     db->readers.open_count--;
     sys_cond_signal(db->readers.cond);
     sys_mutex_unlock(db->readers.mutex);
@@ -190,6 +195,7 @@ void api_reader_give(tako_db *db, api_reader *r)
         epoch = atomic_load(&db->epoch);
         if (r->epoch != epoch || (epoch & 1u) != 0)
             snapshot_end(r);
+        api_maps_consider(db, r);
         r->next = p->idle;
         p->idle = r;
         p->idle_count++;

@@ -4,8 +4,11 @@
  * SETTINGS  WAL; no automatic checkpoint anywhere, and no checkpoint at close
  * but by the writer: the file has one connection that checkpoints (SQLite up
  * to 3.51.2 may corrupt a file when two do). Readers are opened read-only.
- * No mmap and a small cache: what readers need again is in the system's page
- * cache, and an idle node must stay small. Files are not trusted: no triggers
+ * A small cache: what is needed again is in the system's page cache, and an
+ * idle node must stay small. Readers can read through a map of the file, which
+ * is off until store_reader_map(): it saves a read() a page, and its pages
+ * count as the process's. A map of a file that somebody else makes shorter is
+ * a SIGBUS, but the file is ours alone, under the lock. Files are not trusted: no triggers
  * or views of theirs may call functions that are not marked innocuous.
  *
  * STATEMENTS  store_sql() has a cache by text: a slot is busy between
@@ -19,7 +22,8 @@
 
 #include "base/hash.h"
 
-#define CONN_BUSY_MS 2000 /* for foreign programs that look into the file */
+#define CONN_BUSY_MS   2000 /* for foreign programs that look into the file */
+#define CONN_MAP_BYTES (sizeof(void *) < 8 ? 0 : 256 << 20)
 
 static const char conn_pragmas[] = "PRAGMA cache_size=-2000;"
                                    "PRAGMA mmap_size=0;"
@@ -288,6 +292,34 @@ tako_err conn_int(store_conn *c, const char *sql, int64_t *out, tako_errbuf *e)
 
 /* ---- opening and closing ------------------------------------------------- */
 
+/* The pragma alone makes SQLite ask for maps at all; the file's own limit then
+ * turns them off and on, without a statement. */
+static tako_err map_prepare(store_conn *c, tako_errbuf *e)
+{
+    char sql[40];
+
+    (void)snprintf(sql, sizeof sql, "PRAGMA mmap_size=%d", CONN_MAP_BYTES);
+    TAKO_TRY(conn_exec(c, sql, e));
+    store_reader_map(c, false);
+    return TAKO_OK;
+}
+
+void store_reader_map(store_conn *c, bool on)
+{
+    sqlite3_int64 bytes = on ? CONN_MAP_BYTES : 0;
+
+    (void)sqlite3_file_control(c->db, "main", SQLITE_FCNTL_MMAP_SIZE, &bytes);
+}
+
+unsigned store_reader_missed(store_conn *c)
+{
+    int missed = 0, most = 0;
+
+    (void)sqlite3_db_status(c->db, SQLITE_DBSTATUS_CACHE_MISS, &missed, &most,
+                            1);
+    return missed > 0 ? (unsigned)missed : 0;
+}
+
 static tako_err conn_settings(store_conn *c, bool writer, tako_errbuf *e)
 {
     int rc;
@@ -302,7 +334,8 @@ static tako_err conn_settings(store_conn *c, bool writer, tako_errbuf *e)
             sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (rc != SQLITE_OK)
         return conn_fail(c, rc, "setting up", e);
-    return conn_exec(c, conn_pragmas, e);
+    TAKO_TRY(conn_exec(c, conn_pragmas, e));
+    return writer ? TAKO_OK : map_prepare(c, e);
 }
 
 tako_err conn_open(store *s, store_conn *c, bool writer, tako_errbuf *e)

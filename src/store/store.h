@@ -62,6 +62,11 @@ void store_close(store *s);
 store_conn *store_writer(store *s);
 tako_err store_reader_open(store *s, store_conn **out, tako_errbuf *e);
 void store_reader_close(store_conn *c);
+/* Lets a reader read through a map of the file (up to 256 MB of it), or gives
+ * the map back; between statements. */
+void store_reader_map(store_conn *c, bool on);
+/* Pages that a reader got from the file by read() since the last call. */
+unsigned store_reader_missed(store_conn *c);
 sqlite3 *store_conn_db(store_conn *c);
 /* A prepared statement from the connection's cache, reset and unbound; give
  * it back with store_done(). NULL: e has the reason. */

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <limits.h>
+
+#include "support_db.h"
+
+#include "api/api.h"
+
+static unsigned mapped_count(tako_db *db)
+{
+    unsigned n;
+
+    sys_mutex_lock(db->readers.mutex);
+    n = db->readers.mapped_count;
+    sys_mutex_unlock(db->readers.mutex);
+    return n;
+}
+
+/* A reader that comes back after `missed` pages. */
+static void use_reader(tako_db *db, unsigned missed)
+{
+    api_reader *r = NULL;
+    tako_errbuf e = { "" };
+
+    assert_int_equal(api_reader_take(db, &r, &e), TAKO_OK);
+    r->missed = missed;
+    api_reader_give(db, r);
+}
+
+static void test_maps__come_with_use_and_go_with_rest(void **state)
+{
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    uint64_t until;
+
+    (void)db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
+    use_reader(db, 0);
+    assert_int_equal(mapped_count(db), 0);
+    assert_null(db->readers.keeper);
+    use_reader(db, UINT_MAX - 1); /* and what it misses besides */
+    assert_int_equal(mapped_count(db), 1);
+    until = db->env.mono_ms(db->env.ctx) + 1500;
+    while (db->env.mono_ms(db->env.ctx) < until) {
+        (void)db_run(db, "UPDATE c SET x = 1", NULL); /* while commits come */
+        db_expect(db, "SELECT x FROM c", NULL, "[{\"x\":1}]");
+    }
+    assert_int_equal(mapped_count(db), 1); /* in use */
+    until = db->env.mono_ms(db->env.ctx) + 10000;
+    while (mapped_count(db) > 0 && db->env.mono_ms(db->env.ctx) < until)
+        continue;
+    assert_int_equal(mapped_count(db), 0);
+    db_expect(db, "SELECT x FROM c", NULL, "[{\"x\":1}]");
+    use_reader(db, UINT_MAX);
+    assert_int_equal(mapped_count(db), 1); /* again */
+    tako_close(db);
+}
+
+static void test_maps__go_with_their_reader(void **state)
+{
+    enum { MANY = TAKO_READERS_IDLE_MAX + 1 };
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    api_reader *r[MANY];
+    tako_errbuf e = { "" };
+
+    use_reader(db, UINT_MAX);
+    assert_int_equal(mapped_count(db), 1);
+    for (size_t i = 0; i < MANY; i++)
+        assert_int_equal(api_reader_take(db, &r[i], &e), TAKO_OK);
+    for (size_t i = MANY; i-- > 0;) /* the mapped one comes last: closed */
+        api_reader_give(db, r[i]);
+    assert_int_equal(mapped_count(db), 0);
+    tako_close(db);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, db_dir_setup, db_dir_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_maps__come_with_use_and_go_with_rest),
+        T(test_maps__go_with_their_reader),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
