@@ -57,7 +57,7 @@ static int ask(const program *p, const char *path, const char *op,
     err = session_ask(s, p, op, key, value, print_progress, NULL, &e);
     if (err != TAKO_OK) {
         snprintf(what, sizeof what, "%s failed", op);
-        print_error(what, print_reason(err, e.text));
+        print_problem(what, print_reason(err, e.text));
         status = STATUS_FAILED;
     }
     session_close(s);
@@ -74,7 +74,7 @@ int cmd_backup(const program *p, const command *self, int argc, char **argv)
     if (status != OPTIONS_GO_ON)
         return status;
     if (!absolute(operand[1], to)) {
-        print_error("the path is too long", operand[1]);
+        print_problem("the path is too long", operand[1]);
         return STATUS_FAILED;
     }
     return ask(p, operand[0], "backup", "to", to);
@@ -105,6 +105,6 @@ int cmd_restore(const program *p, const command *self, int argc, char **argv)
     err = tako_restore(operand[0], operand[1], detail, sizeof detail);
     if (err == TAKO_OK)
         return STATUS_OK;
-    print_error("restore failed", print_reason(err, detail));
+    print_problem("restore failed", print_reason(err, detail));
     return STATUS_FAILED;
 }

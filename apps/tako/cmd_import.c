@@ -149,7 +149,7 @@ static int finish(import *m, const char *name, bool json)
     if (isatty(STDERR_FILENO) && m->read > 0)
         fputc('\n', stderr);
     if (err != TAKO_OK) {
-        print_error(name, print_reason(err, e.text));
+        print_problem(name, print_reason(err, e.text));
         fprintf(stderr, "      %llu documents before it were imported\n",
                 (unsigned long long)m->read);
         return STATUS_FAILED;
@@ -167,7 +167,7 @@ static int import_file(import *m, const char *db, const char *path, bool json)
     int status;
 
     if (f == NULL) {
-        print_error(path, strerror(errno));
+        print_problem(path, strerror(errno));
         return STATUS_FAILED;
     }
     status = session_start(m->p, db, true, &m->s);
@@ -206,7 +206,7 @@ int cmd_import(const program *p, const command *self, int argc, char **argv)
         return options_wrong(self, "--batch", "1 to 10000 is wanted");
     m = tako_env_alloc(&p->env, sizeof *m);
     if (m == NULL) {
-        print_error("out of memory", NULL);
+        print_problem("out of memory", NULL);
         return STATUS_FAILED;
     }
     m->p = p;

@@ -38,12 +38,12 @@ int cmd_peer(const program *p, const command *self, int argc, char **argv)
     if (status != STATUS_OK)
         return status;
     if (!session_is_remote(s)) {
-        print_error("no `tako run` has this database", operand[1]);
+        print_problem("no `tako run` has this database", operand[1]);
         status = STATUS_FAILED;
     } else {
         err = session_ask(s, p, op, "address", operand[2], ignore, NULL, &e);
         if (err != TAKO_OK) {
-            print_error(operand[2], print_reason(err, e.text));
+            print_problem(operand[2], print_reason(err, e.text));
             status = STATUS_FAILED;
         }
     }

@@ -18,7 +18,7 @@
 
 static int refuse(tako_err err, const tako_errbuf *e)
 {
-    print_error("refused", print_reason(err, e->text));
+    print_problem("refused", print_reason(err, e->text));
     return STATUS_FAILED;
 }
 
@@ -225,7 +225,7 @@ static void remove_folder(const char *folder)
     if (d != NULL)
         closedir(d);
     if (rmdir(folder) != 0)
-        print_error(folder, strerror(errno));
+        print_problem(folder, strerror(errno));
 }
 
 static int probe_query(const program *p, const char *db)
@@ -236,7 +236,7 @@ static int probe_query(const program *p, const char *db)
     int status;
 
     if (db == NULL && mkdtemp(folder) == NULL) {
-        print_error(folder, strerror(errno));
+        print_problem(folder, strerror(errno));
         return STATUS_FAILED;
     }
     snprintf(path, sizeof path, "%s/probe.db", folder);

@@ -52,8 +52,8 @@ static int query(const program *p, const char *path, const char *statement,
         explain(path, statement, err, e.text);
         status = STATUS_FAILED;
     } else if (transaction) {
-        print_error("a transaction needs `tako shell`: this one is over",
-                    statement);
+        print_problem("a transaction needs `tako shell`: this one is over",
+                      statement);
         status = STATUS_FAILED;
     }
     tako_buf_fini(&request);

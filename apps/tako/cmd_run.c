@@ -65,7 +65,7 @@ static void log_line(void *ctx, tako_level level, const char *event,
 
 static int fail(const char *what, const char *where)
 {
-    print_error(what, where);
+    print_problem(what, where);
     return STATUS_FAILED;
 }
 

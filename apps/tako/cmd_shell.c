@@ -143,7 +143,7 @@ static void ask(shell *h, const char *op)
 
     if (session_ask(h->s, h->p, op, NULL, NULL, print_done, NULL, &e) !=
         TAKO_OK)
-        print_error(op, e.text);
+        print_problem(op, e.text);
 }
 
 static bool dot_command(shell *h, const char *line)
@@ -166,7 +166,7 @@ static bool dot_command(shell *h, const char *line)
                "statements end with `;`; BEGIN; COMMIT; ROLLBACK; "
                "make transactions\n");
     } else {
-        print_error("unknown command; .help lists them", line);
+        print_problem("unknown command; .help lists them", line);
         return false;
     }
     fflush(stdout);
@@ -184,7 +184,7 @@ static bool take_line(shell *h, char *line)
     tako_put_str(&h->text, line);
     tako_put_u8(&h->text, '\n');
     if (h->text.failed || h->text.len > TAKO_STATEMENT_BYTES_MAX) {
-        print_error("the statement is too long", NULL);
+        print_problem("the statement is too long", NULL);
         tako_buf_reset(&h->text);
         return false;
     }
@@ -279,13 +279,14 @@ static bool run_stream(shell *h)
         ok = take_line(h, line);
     free(line);
     if (ok && ferror(stdin)) {
-        print_error("standard input", strerror(errno));
+        print_problem("standard input", strerror(errno));
         return false;
     }
     if (ok && !h->quit && !text_is_blank(tako_buf_slice(&h->text)))
         ok = run_statement(h, tako_buf_slice(&h->text)); /* `;` was left out */
     if (ok && h->transaction) {
-        print_error("the input ended inside a transaction: rolled back", NULL);
+        print_problem("the input ended inside a transaction: rolled back",
+                      NULL);
         ok = false;
     }
     return ok;
@@ -316,7 +317,7 @@ int cmd_shell(const program *p, const command *self, int argc, char **argv)
         return status;
     h = tako_env_alloc(&p->env, sizeof *h);
     if (h == NULL || table_new(&p->env, &h->table) != TAKO_OK) {
-        print_error("out of memory", NULL);
+        print_problem("out of memory", NULL);
         status = STATUS_FAILED;
         goto out;
     }

@@ -48,12 +48,12 @@ static int wait_for(const program *p, const char *path, uint64_t commit,
     if (status != STATUS_OK)
         return status;
     if (!session_is_remote(s)) {
-        print_error("no `tako run` has this database", path);
+        print_problem("no `tako run` has this database", path);
         status = STATUS_FAILED;
     } else {
         err = ask(s, p, commit, peer, seconds, &e);
         if (err != TAKO_OK) {
-            print_error(path, print_reason(err, e.text));
+            print_problem(path, print_reason(err, e.text));
             status = STATUS_FAILED;
         }
     }

@@ -119,14 +119,14 @@ static int unknown(const char *name)
                  nearest->name);
     else
         snprintf(where, sizeof where, "%.60s", name);
-    print_error("unknown command", where);
+    print_problem("unknown command", where);
     fprintf(stderr, "      see: tako help\n");
     return STATUS_USAGE;
 }
 
 static int too_many(const char *what)
 {
-    print_error("too many arguments", what);
+    print_problem("too many arguments", what);
     fprintf(stderr, "      see: tako help\n");
     return STATUS_USAGE;
 }

@@ -38,7 +38,7 @@ unsigned options_distance(const char *a, const char *b)
 
 int options_wrong(const command *c, const char *what, const char *where)
 {
-    print_error(what, where);
+    print_problem(what, where);
     fprintf(stderr, "      see: tako %s --help\n", c->name);
     return STATUS_USAGE;
 }

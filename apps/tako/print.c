@@ -7,7 +7,7 @@
 
 #include "program.h"
 
-void print_error(const char *what, const char *where)
+void print_problem(const char *what, const char *where)
 {
     fflush(stdout);
     if (where == NULL)
@@ -19,7 +19,7 @@ void print_error(const char *what, const char *where)
 void print_failure(const char *what, const char *where)
 {
     if (!ferror(stdout))
-        print_error(what, where);
+        print_problem(what, where);
 }
 
 const char *print_reason(tako_err err, const char *detail)
@@ -75,6 +75,6 @@ int print_finish(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    print_error("cannot write to standard output", strerror(errno));
+    print_problem("cannot write to standard output", strerror(errno));
     return STATUS_FAILED;
 }

@@ -7,7 +7,7 @@
 #include "base/err.h"
 
 /* "tako: what: where" on standard error; where may be NULL. */
-void print_error(const char *what, const char *where);
+void print_problem(const char *what, const char *where);
 
 /* The same for a command that was printing: says nothing when standard output
  * is what failed, of which print_finish tells. */

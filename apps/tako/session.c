@@ -206,7 +206,7 @@ void session_explain(const char *path, const char *detail)
         snprintf(where, sizeof where, "%s", detail);
     else
         snprintf(where, sizeof where, "%s: %s", path, detail);
-    print_error(what, where);
+    print_problem(what, where);
 }
 
 int session_start(const program *p, const char *path, bool create,

@@ -146,9 +146,9 @@ bool wire_split(tako_slice line, char kind[16], tako_slice *json)
     if (line.len < 6 || line.ptr[0] != '{' || line.ptr[1] != '"' ||
         line.ptr[line.len - 1] != '}')
         return false;
-    while (n < line.len && n < 17 && line.ptr[n] != '"')
+    while (n < line.len && n < 18 && line.ptr[n] != '"')
         n++;
-    if (n >= 17 || n + 2 >= line.len || line.ptr[n + 1] != ':')
+    if (n >= 18 || n + 2 >= line.len || line.ptr[n + 1] != ':')
         return false;
     memcpy(kind, line.ptr + 2, n - 2);
     kind[n - 2] = '\0';
