@@ -170,6 +170,12 @@ static tako_err greet(uint64_t now)
     tako_put_u8(&b, 1);
     err = sync_session_recv(w.session, now, SYNC_CONTROL, tako_buf_slice(&b),
                             NULL);
+    tako_buf_reset(&b);
+    tako_put_u8(&b, SYNC_MSG_KNOWN);
+    tako_put_u8(&b, 0);
+    if (err == TAKO_OK)
+        err = sync_session_recv(w.session, now, SYNC_CONTROL,
+                                tako_buf_slice(&b), NULL);
     tako_buf_fini(&b);
     return err;
 }
@@ -185,10 +191,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (w.st == NULL || ++w.inputs % INPUTS_PER_STORE == 0)
         store_renew();
     {
-        sync_opts o = {
-            &w.env, &host, w.reader, store_actor(w.st), store_incarnation(w.st),
-            key
-        };
+        sync_opts o = { &w.env, &host, w.reader, key };
 
         must(sync_session_new(&o, now, &w.session, NULL) == TAKO_OK);
     }

@@ -236,8 +236,6 @@ typedef struct api_sync {
     store_conn *reader;
     sec_identity identity;
     sec_mesh mesh;
-    crdt_actor actor;
-    uint8_t incarnation[16];
     char name[TAKO_NAME_BYTES_MAX + 1];
     tako_buf addresses; /* of listeners, each ending in NUL */
     size_t address_count;

@@ -101,9 +101,6 @@ tako_err api_identity(tako_db *db, sec_identity *out, tako_errbuf *e)
     tako_err err;
 
     TAKO_TRY(api_write_begin(db, e));
-    db->sync.actor = store_actor(db->store);
-    memcpy(db->sync.incarnation, store_incarnation(db->store),
-           sizeof db->sync.incarnation);
     if (identity_load(db, &seed)) {
         sec_identity_from_seed(seed.ptr, out);
         api_write_rollback(db);
@@ -252,8 +249,6 @@ static tako_err start_node(tako_db *db, const tako_sync_opts *opts,
         .identity = &s->identity,
         .mesh = &s->mesh,
         .name = s->name,
-        .actor = s->actor,
-        .incarnation = s->incarnation,
     };
 
     TAKO_TRY(node_new(&n, &s->node, e));

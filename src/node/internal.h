@@ -103,8 +103,6 @@ struct node {
     store_conn *reader;
     const sec_identity *identity;
     const sec_mesh *mesh;
-    crdt_actor actor;
-    uint8_t incarnation[16];
     char name[TAKO_NAME_BYTES_MAX + 1];
     mesh_context *context;
     node_listener listeners[NODE_LISTENERS_MAX];

@@ -51,8 +51,7 @@ static node_link *worse(node_link *newer, node_link *older)
 static tako_err session_start(node_link *l, tako_errbuf *e)
 {
     node *n = l->node;
-    sync_opts o = { n->env,   &l->host,       n->reader,
-                    n->actor, n->incarnation, n->mesh->id };
+    sync_opts o = { n->env, &l->host, n->reader, n->mesh->id };
 
     TAKO_TRY(sync_session_new(&o, node_now(n), &l->session, e));
     for (const node_sub *sub = n->subs; sub != NULL; sub = sub->next)
@@ -138,6 +137,7 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         [SYNC_EVENT_FORGED] = { "two_contents_under_one_dot", TAKO_LOG_ERROR },
         [SYNC_EVENT_LOST] = { "update_lost_to_a_removal", TAKO_LOG_INFO },
         [SYNC_EVENT_RENEWED] = { "actor_renewed", TAKO_LOG_WARN },
+        [SYNC_EVENT_MARKED] = { NULL, TAKO_LOG_DEBUG },
     };
     node_link *l = ctx;
     char name[160], why[300];

@@ -123,8 +123,6 @@ tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e)
     n->reader = opts->reader;
     n->identity = opts->identity;
     n->mesh = opts->mesh;
-    n->actor = opts->actor;
-    memcpy(n->incarnation, opts->incarnation, sizeof n->incarnation);
     (void)snprintf(n->name, sizeof n->name, "%s", opts->name);
     n->out = tako_buf_on(n->env);
     n->timer_ms = UINT64_MAX;

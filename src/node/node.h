@@ -47,8 +47,6 @@ typedef struct node_opts {
     const sec_identity *identity;
     const sec_mesh *mesh;
     const char *name; /* of this device */
-    crdt_actor actor;
-    const uint8_t *incarnation; /* of the feed, 16 bytes */
 } node_opts;
 
 tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e);

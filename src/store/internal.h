@@ -277,8 +277,8 @@ struct store {
     edit_memory merge_memory;
     tako_buf meta, body, blob;
     uint64_t feed_bytes; /* added since the last pruning */
-    int wal_pages; /* in the log after the last commit */
-    int wal_tried; /* of these, when it was checkpointed last */
+    int wal_pages;       /* in the log after the last commit */
+    int wal_tried;       /* of these, when it was checkpointed last */
 };
 
 /* schema.c: checks what the file is, makes or migrates it. *fresh: made. */

@@ -114,7 +114,12 @@ tako_err store_seen_hlc(store_conn *c, crdt_actor actor, uint64_t *hlc)
 
     TAKO_ARG(c != NULL && hlc != NULL);
     *hlc = 0;
-    stmt = store_sql(c, "SELECT hlc FROM seen WHERE actor=?1", NULL);
+    stmt = store_sql(c,
+                     "SELECT max(hlc) FROM (SELECT hlc FROM seen WHERE actor=?1"
+                     " UNION ALL SELECT own FROM (SELECT own FROM feed,state"
+                     " WHERE actor=?1 AND feed.lsn>since"
+                     " ORDER BY feed.lsn DESC LIMIT 1))",
+                     NULL);
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "seen", NULL);
     (void)conn_bind(stmt, 1, tako_slice_of(actor.id, 16));

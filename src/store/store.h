@@ -100,8 +100,9 @@ tako_err store_renew_actor(store *s, tako_errbuf *e);
  * do not hold the writer. */
 tako_err store_self(store_conn *c, crdt_actor *actor, uint8_t incarnation[16],
                     tako_errbuf *e);
-/* The greatest hlc of another actor that was merged here; 0: none. The
- * TAKO_SEEN_ACTORS_MAX actors with the greatest are kept. */
+/* The greatest hlc of an actor that is known here: merged, or, of our own,
+ * committed; 0: none. The TAKO_SEEN_ACTORS_MAX actors with the greatest are
+ * kept. */
 tako_err store_seen_hlc(store_conn *c, crdt_actor actor, uint64_t *hlc);
 /* A peer knows of an event of ours: *ours is false when we never committed
  * it, and so were rolled back, or are a copy. True also where that cannot be

@@ -14,6 +14,10 @@
  * needs no way back; `known` remembers it until the commit comes round as
  * on_commit. A document that was new here needs none either.
  *
+ * ROLLED BACK. A document that has an event of ours which we do not know would,
+ * merged, lose to what we wrote since. So nothing of the message is kept, the
+ * store takes another name (renew.c), and the message is applied again.
+ *
  * Only collections that some subscription of this session named are taken:
  * a peer cannot fill a database with what nobody asked for. */
 #include "sync/state.h"
@@ -127,6 +131,8 @@ typedef struct apply {
     size_t known; /* entries of `known` before */
     sync_need *refused;
     bool forged, lost;
+    bool again;       /* after a rollback was found: commit whatever it says */
+    uint64_t foreign; /* an event of ours that we do not know */
 } apply;
 
 static tako_err coll_here(apply *a, uint32_t name, uint32_t *coll)
@@ -315,7 +321,7 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
 {
     sync_session *s = a->s;
     uint64_t lsn = 0;
-    bool foreign;
+    bool whole;
     tako_err err = store_begin(a->st, a->e);
 
     if (err != TAKO_OK)
@@ -325,10 +331,12 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
         for (const sync_held *h = lists[i].first; h != NULL && err == TAKO_OK;
              h = h->next)
             err = apply_record(a, h);
-    if (err == TAKO_OK && a->refused == NULL)
+    if (err == TAKO_OK && !a->again)
+        a->foreign = store_foreign_self(a->st);
+    whole = a->refused == NULL && a->foreign == 0;
+    if (err == TAKO_OK && whole)
         err = store_commit(a->st, &lsn, a->e);
-    foreign = err == TAKO_OK && store_foreign_self(a->st) != 0;
-    if (err != TAKO_OK || a->refused != NULL) {
+    if (err != TAKO_OK || !whole) {
         if (store_in_transaction(a->st))
             store_rollback(a->st);
         colls_forget(s);
@@ -341,8 +349,6 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
         known_commit(s, a->known, lsn);
     s->host->write_end(s->host->ctx, lsn);
     a->st = NULL;
-    if (foreign)
-        s->host->event(s->host->ctx, SYNC_EVENT_RENEWED, 0, "");
     if (lsn != 0)
         tell(a);
     return err;
@@ -352,14 +358,23 @@ static tako_err apply_all(sync_session *s, const sync_list *lists, size_t count,
                           bool cold, sync_need **refused, tako_errbuf *e)
 {
     apply a = { .s = s, .e = e, .cold = cold };
+    uint64_t foreign;
     tako_err err;
 
-    a.st = s->host->write_begin(s->host->ctx);
-    if (a.st == NULL)
-        return tako_fail(e, TAKO_CLOSED, "shutting down");
-    err = apply_lists(&a, lists, count);
-    if (a.st != NULL)
-        s->host->write_end(s->host->ctx, 0);
+    do {
+        a.foreign = 0;
+        a.refused = NULL;
+        a.st = s->host->write_begin(s->host->ctx);
+        if (a.st == NULL)
+            return tako_fail(e, TAKO_CLOSED, "shutting down");
+        err = apply_lists(&a, lists, count);
+        if (a.st != NULL)
+            s->host->write_end(s->host->ctx, 0);
+        foreign = err == TAKO_OK ? a.foreign : 0;
+        if (foreign != 0)
+            err = sync_rolled_back(s, foreign, e);
+        a.again = true;
+    } while (foreign != 0 && err == TAKO_OK);
     *refused = a.refused;
     return err;
 }

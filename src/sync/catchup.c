@@ -234,12 +234,19 @@ static tako_err serve_send(sync_session *s, sync_want *w, tako_buf *out,
 {
     sync_names *names = &s->names_out[SYNC_CATCHUP];
     send_walk d = { w, { names, out, &s->scratch, 0 }, 0 };
+    uint64_t lsn;
+    tako_err err;
 
     TAKO_TRY(sync_mark(s, e));
     names->stamp++;
     tako_put_u8(out, SYNC_MSG_STATES);
     tako_put_varint(out, w->number);
-    TAKO_TRY(walk(s, w->collection, &w->coll, &w->walk, send_row, &d, e));
+    TAKO_TRY(store_snapshot_begin(s->reader, &lsn, e));
+    store_note_sent(s->reader, lsn);
+    err = walk(s, w->collection, &w->coll, &w->walk, send_row, &d, e);
+    store_snapshot_end(s->reader);
+    if (err != TAKO_OK)
+        return err;
     if (d.documents == 0)
         tako_buf_reset(out);
     s->counts.documents_out += d.documents;
@@ -274,10 +281,11 @@ static tako_err serve_want(sync_session *s, sync_want *w, tako_buf *out,
     return TAKO_OK;
 }
 
-static bool want_due(const sync_want *w)
+static bool want_due(const sync_session *s, const sync_want *w)
 {
-    return w->state == WANT_DIGEST || w->state == WANT_STREAM ||
-           w->state == WANT_DIFF || w->state == WANT_CLOSE;
+    if (w->state == WANT_STREAM || w->state == WANT_DIFF)
+        return s->cleared;
+    return w->state == WANT_DIGEST || w->state == WANT_CLOSE;
 }
 
 tako_err sync_serve_step(sync_session *s, tako_buf *out, tako_errbuf *e)
@@ -285,7 +293,7 @@ tako_err sync_serve_step(sync_session *s, tako_buf *out, tako_errbuf *e)
     for (size_t i = 0; i < s->want_count; i++) {
         sync_want *w = &s->wants[(s->want_turn + i) % s->want_count];
 
-        if (!want_due(w))
+        if (!want_due(s, w))
             continue;
         s->want_turn = (size_t)(w - s->wants);
         TAKO_TRY(serve_want(s, w, out, e));
@@ -460,7 +468,7 @@ tako_err sync_ask_step(sync_session *s, uint64_t now_ms, sync_lane *lane,
 bool sync_walks_due(const sync_session *s)
 {
     for (size_t i = 0; i < s->want_count; i++)
-        if (want_due(&s->wants[i]))
+        if (want_due(s, &s->wants[i]))
             return true;
     for (size_t i = 0; i < s->sub_count; i++)
         if (s->subs[i].state == SUB_DIGEST || s->subs[i].state == SUB_LISTING)

@@ -37,6 +37,7 @@ tako_err sync_mark(sync_session *s, tako_errbuf *e)
     if (err != TAKO_OK)
         return tako_fail(e, err, "marking the database as sent from failed");
     s->marked = true;
+    s->host->event(s->host->ctx, SYNC_EVENT_MARKED, 0, "");
     return TAKO_OK;
 }
 
@@ -136,6 +137,7 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
 
     if (s->dead)
         return TAKO_OK;
+    own = own && lsn != s->redot_lsn;
     for (size_t i = 0; i < count && err == TAKO_OK && s->want_count > 0; i++) {
         if (own && (changes[i].lsn_before == 0 ||
                     sync_known_has(s, lsn, changes[i].coll, changes[i].row)))
@@ -323,6 +325,7 @@ static tako_err cut_in_snapshot(sync_session *s, uint64_t now_ms, uint64_t lsn,
         sync_session_start_over(s);
         return TAKO_OK;
     }
+    store_note_sent(s->reader, lsn);
     TAKO_TRY(put_docs(s, out, &documents, e));
     if (documents > 0) {
         close_cut(s, lsn, out);

@@ -4,7 +4,9 @@
  * Both sides send HELLO first and need not wait for the other's, so that "in
  * sync already" costs one round trip from the start: HELLO and INTEREST one
  * way, HELLO and CAUGHT_UP the other. The control lane overtakes the others,
- * so HELLO is the first message to arrive.
+ * so HELLO is the first message to arrive. To a HELLO the answer is KNOWN
+ * (renew.c). Documents wait for it, nothing else does, so only a first
+ * download begins half a round trip later.
  *
  * send() looks for work in the order of urgency: control messages, cuts,
  * questions, catching the peer up. It produces one message a call, or does one
@@ -12,7 +14,8 @@
  *
  * INVARIANTS
  *   (S1) a number on the wire names one subscription for the whole session;
- *   (S2) nothing is sent of a want before the hello is here (versions);
+ *   (S2) nothing is sent of a want before HELLO (versions) is here, and no
+ *        document goes out or in before KNOWN (who we may speak as);
  *   (S3) after an error `dead` is set and nothing more happens. */
 #include "sync/state.h"
 
@@ -72,8 +75,6 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
     s->env = opts->env;
     s->host = opts->host;
     s->reader = opts->reader;
-    s->actor = opts->actor;
-    memcpy(s->incarnation, opts->incarnation, sizeof s->incarnation);
     memcpy(s->digest_key, opts->digest_key, sizeof s->digest_key);
     s->env->random(s->env->ctx, s->sum_key, sizeof s->sum_key);
     for (size_t i = 0; i < SYNC_LANES; i++) {
@@ -87,11 +88,14 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
     sync_held_drop(s);
     sync_dirty_init(&s->dirty, s->env);
     err = store_snapshot_begin(s->reader, &s->heard, e);
+    if (err == TAKO_OK) {
+        err = store_self(s->reader, &s->actor, s->incarnation, e);
+        store_snapshot_end(s->reader);
+    }
     if (err != TAKO_OK) {
         sync_session_free(s);
         return err;
     }
-    store_snapshot_end(s->reader);
     s->sent_lsn = s->heard;
     *out = s;
     return TAKO_OK;
@@ -254,7 +258,7 @@ static tako_err on_hello(sync_session *s, tako_reader *in, tako_errbuf *e)
                  (unsigned long long)s->clock_ahead_ms);
     s->greeted = true;
     sync_settle(s);
-    return TAKO_OK;
+    return sync_tell_known(s, e);
 }
 
 /* Interests with a promised number, come or dropped, count once. */
@@ -468,7 +472,7 @@ static tako_err kind_of(uint8_t byte, sync_msg *kind, bool *skip,
 {
     *skip = false;
     *kind = SYNC_MSG_BYE;
-    if (byte >= SYNC_MSG_HELLO && byte <= SYNC_MSG_BYE) {
+    if (byte >= SYNC_MSG_HELLO && byte <= SYNC_MSG_RENEWED) {
         *kind = (sync_msg)byte;
         return TAKO_OK;
     }
@@ -512,6 +516,10 @@ static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
         return on_resync(s, in, e);
     case SYNC_MSG_BYE:
         return on_bye(in, e);
+    case SYNC_MSG_KNOWN:
+        return sync_on_known(s, in, e);
+    case SYNC_MSG_RENEWED:
+        return sync_on_renewed(s, in, e);
     }
     return TAKO_CORRUPT;
 }
@@ -536,6 +544,8 @@ static sync_lane lane_of(sync_msg kind)
     case SYNC_MSG_NEEDS:
     case SYNC_MSG_RESYNC:
     case SYNC_MSG_BYE:
+    case SYNC_MSG_KNOWN:
+    case SYNC_MSG_RENEWED:
         break;
     }
     return SYNC_CONTROL;
@@ -578,6 +588,9 @@ tako_err sync_session_recv(sync_session *s, uint64_t now_ms, sync_lane lane,
         return TAKO_OK;
     if (err == TAKO_OK && lane_of(kind) != lane)
         err = tako_fail(e, TAKO_CORRUPT, "a message on the wrong lane");
+    if (err == TAKO_OK && !s->cleared &&
+        (kind == SYNC_MSG_STATES || kind == SYNC_MSG_CUT))
+        err = tako_fail(e, TAKO_CORRUPT, "a message before KNOWN");
     if (err == TAKO_OK)
         err = dispatch(s, now_ms, kind, &in, e);
     return finish(s, err, e);
@@ -618,7 +631,7 @@ static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
     *lane = SYNC_CONTROL;
     if ((lanes & SYNC_LANE_BIT(SYNC_CONTROL)) != 0)
         send_control(s, out);
-    if (out->len == 0 && s->greeted &&
+    if (out->len == 0 && s->cleared &&
         (lanes & SYNC_LANE_BIT(SYNC_LIVE)) != 0) {
         *lane = SYNC_LIVE;
         TAKO_TRY(sync_cut_step(s, now_ms, out, e));
@@ -656,12 +669,17 @@ uint64_t sync_session_deadline(const sync_session *s)
     if (!s->hello_sent || s->control.len > 0 || s->ack_due > s->ack_out ||
         sync_walks_due(s))
         return 0;
-    if (sync_dirty_left(&s->dirty) == 0 || !s->greeted)
+    if (sync_dirty_left(&s->dirty) == 0 || !s->cleared)
         return UINT64_MAX;
     return s->stall_ms == 0 ? 0 : s->stall_ms + SYNC_STALL_MS;
 }
 
 /* ---- what is known -------------------------------------------------------------------------------- */
+
+void sync_session_unmark(sync_session *s)
+{
+    s->marked = false;
+}
 
 uint64_t sync_session_acked(const sync_session *s)
 {
@@ -673,7 +691,7 @@ void sync_session_counts(const sync_session *s, sync_counts *out)
     *out = s->counts;
     out->dirty = sync_dirty_left(&s->dirty);
     out->held_bytes = (uint32_t)s->held_bytes;
-    out->greeted = s->greeted;
+    out->greeted = s->cleared;
     out->peer_actor = s->peer_actor;
     out->clock_ahead_ms = s->clock_ahead_ms;
 }

@@ -9,6 +9,9 @@
  *     (catchup.c) and then sends every change to what matches, or until just
  *     now matched, as cuts: one read snapshot each, applied in one
  *     transaction (live.c, apply.c);
+ *   - before a side sends a document it hears what the peer knows of its own
+ *     events, and takes another name if that is more than it knows itself
+ *     (renew.c);
  *   - states are merged, so nothing depends on order, and a duplicate costs
  *     bytes only;
  *   - what the peer sends is hostile until checked: an error from recv ends
@@ -45,6 +48,7 @@ typedef enum sync_event {
     SYNC_EVENT_FORGED,    /* one dot with two contents was met */
     SYNC_EVENT_LOST,      /* a concurrent update was lost to a removal */
     SYNC_EVENT_RENEWED,   /* the store took a new actor (SYNC.md 1) */
+    SYNC_EVENT_MARKED,    /* the dirty mark is set for what is sent now */
 } sync_event;
 
 typedef struct sync_host {
@@ -75,10 +79,8 @@ typedef struct sync_host {
 typedef struct sync_opts {
     const tako_env *env;
     const sync_host *host;
-    store_conn *reader; /* shared between sessions of one thread */
-    crdt_actor actor;
-    const uint8_t *incarnation; /* of the feed, 16 bytes */
-    const uint8_t *digest_key;  /* 16 bytes, the same in the whole mesh */
+    store_conn *reader;        /* shared between sessions of one thread */
+    const uint8_t *digest_key; /* 16 bytes, the same in the whole mesh */
 } sync_opts;
 
 /* TAKO_NOMEM, or what reading the store says. */
@@ -117,6 +119,10 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
  * summaries find what changed. */
 void sync_session_start_over(sync_session *s);
 
+/* The host is about to sync the store, which clears the dirty mark: it is set
+ * again before the next send (SYNC_EVENT_MARKED). */
+void sync_session_unmark(sync_session *s);
+
 /* The peer has acknowledged everything it wants of commits up to this one. */
 uint64_t sync_session_acked(const sync_session *s);
 
@@ -137,7 +143,7 @@ typedef struct sync_counts {
     uint64_t resyncs;
     uint32_t dirty;      /* documents to be sent */
     uint32_t held_bytes; /* of cuts that wait for an answer */
-    bool greeted;        /* the peer's hello is here */
+    bool greeted;        /* the peer's hello, and what it knows, are here */
     crdt_actor peer_actor;
     uint64_t clock_ahead_ms; /* of the peer against ours, 0 when behind */
 } sync_counts;

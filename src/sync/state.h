@@ -219,7 +219,8 @@ struct sync_session {
     bool dead;
     bool hello_sent;
     bool greeted;
-    bool marked; /* the dirty mark is set for what we send */
+    bool cleared; /* the peer knows nothing of us that we do not */
+    bool marked;  /* the dirty mark is set for what we send */
     uint32_t features;
     uint64_t peer_interests; /* that its hello promised */
     uint64_t interests_seen;
@@ -249,7 +250,8 @@ struct sync_session {
     uint64_t cut_lsn;  /* last close sent */
     uint64_t ack_in;   /* last close the peer acknowledged */
     uint64_t acked;
-    uint64_t stall_ms; /* since when a cut waits for on_commit; 0 not */
+    uint64_t redot_lsn; /* commit of ours that was no merge; 0 none */
+    uint64_t stall_ms;  /* since when a cut waits for on_commit; 0 not */
 
     /* live, in */
     uint64_t close_in; /* last close received */
@@ -300,6 +302,15 @@ void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row);
 /* Raises `acked` where nothing is outstanding. */
 void sync_settle(sync_session *s);
 tako_err sync_mark(sync_session *s, tako_errbuf *e);
+
+/* ---- renew.c -------------------------------------------------------------------- */
+
+/* Says what we know of the peer's events. */
+tako_err sync_tell_known(sync_session *s, tako_errbuf *e);
+tako_err sync_on_known(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_renewed(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* The peer has event `hlc` of ours, and we have not. */
+tako_err sync_rolled_back(sync_session *s, uint64_t hlc, tako_errbuf *e);
 
 /* ---- apply.c -------------------------------------------------------------------- */
 

@@ -30,6 +30,8 @@ typedef enum sync_msg {
     SYNC_MSG_NEEDS,
     SYNC_MSG_RESYNC,
     SYNC_MSG_BYE,
+    SYNC_MSG_KNOWN,
+    SYNC_MSG_RENEWED,
 } sync_msg;
 
 /* Low bits of a record's head; the rest is a slot, or a document reference. */

@@ -332,9 +332,7 @@ void world_start(world *w, size_t at)
                     .reader = d->reader,
                     .identity = &d->identity,
                     .mesh = &w->mesh,
-                    .name = d->name,
-                    .actor = store_actor(d->st),
-                    .incarnation = store_incarnation(d->st) };
+                    .name = d->name };
     tako_errbuf e = { "" };
 
     d->timer_ms = UINT64_MAX;

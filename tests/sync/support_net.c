@@ -21,8 +21,8 @@ struct sync_predicate {
 
 static void files_machine(void *ctx, tako_machine *out)
 {
-    (void)ctx;
     memset(out, 7, sizeof *out);
+    out->boot[0] = ((net_node *)ctx)->boot;
 }
 
 static tako_err files_identity(void *ctx, const char *path, uint64_t *device,
@@ -34,7 +34,7 @@ static tako_err files_identity(void *ctx, const char *path, uint64_t *device,
     if (stat(path, &st) != 0)
         return TAKO_NOTFOUND;
     *device = 1;
-    *inode = st.st_ino;
+    *inode = 1; /* also of a copy: a copied machine */
     return TAKO_OK;
 }
 
@@ -203,13 +203,23 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
 
 /* ---- nodes and links --------------------------------------------------------- */
 
-static void node_init(net *n, size_t i)
+static void node_open(net *n, net_node *d)
 {
-    net_node *d = &n->nodes[i];
     store_opts o = {
         .env = &n->t.env, .files = &d->files, .path = d->path, .create = true
     };
     tako_errbuf e = { "" };
+
+    if (store_open(&o, &d->st, &e) != TAKO_OK)
+        fail_msg("%s", e.text);
+    (void)sqlite3_exec(store_conn_db(store_writer(d->st)),
+                       "PRAGMA synchronous=OFF", NULL, NULL, NULL);
+    assert_int_equal(store_reader_open(d->st, &d->reader, &e), TAKO_OK);
+}
+
+static void node_init(net *n, size_t i)
+{
+    net_node *d = &n->nodes[i];
 
     d->net = n;
     (void)snprintf(d->path, sizeof d->path, "%s/%zu.db", n->dir, i);
@@ -224,11 +234,7 @@ static void node_init(net *n, size_t i)
                            predicate_close,
                            predicate_match,
                            host_event };
-    if (store_open(&o, &d->st, &e) != TAKO_OK)
-        fail_msg("%s", e.text);
-    (void)sqlite3_exec(store_conn_db(store_writer(d->st)),
-                       "PRAGMA synchronous=OFF", NULL, NULL, NULL);
-    assert_int_equal(store_reader_open(d->st, &d->reader, &e), TAKO_OK);
+    node_open(n, d);
 }
 
 void net_init(net *n, uint64_t seed, size_t nodes)
@@ -281,6 +287,19 @@ static void commit_free(net_commit *c)
     free(c);
 }
 
+static void node_close(net_node *d)
+{
+    while (d->first != NULL) {
+        net_commit *c = d->first;
+
+        d->first = c->next;
+        commit_free(c);
+    }
+    d->last = NULL;
+    store_reader_close(d->reader);
+    store_close(d->st);
+}
+
 void net_fini(net *n)
 {
     DIR *dir;
@@ -288,16 +307,8 @@ void net_fini(net *n)
 
     for (size_t i = 0; i < n->link_count; i++)
         net_disconnect(n, &n->links[i]);
-    for (size_t i = 0; i < n->node_count; i++) {
-        while (n->nodes[i].first != NULL) {
-            net_commit *c = n->nodes[i].first;
-
-            n->nodes[i].first = c->next;
-            commit_free(c);
-        }
-        store_reader_close(n->nodes[i].reader);
-        store_close(n->nodes[i].st);
-    }
+    for (size_t i = 0; i < n->node_count; i++)
+        node_close(&n->nodes[i]);
     dir = opendir(n->dir);
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
         char path[400];
@@ -308,6 +319,57 @@ void net_fini(net *n)
     (void)closedir(dir);
     (void)rmdir(n->dir);
     test_env_check_empty(&n->t);
+}
+
+static const char *const suffixes[] = { "", "-wal", ".seal" };
+
+static void image_path(const net *n, const char *image, size_t part,
+                       char out[128])
+{
+    (void)snprintf(out, 128, "%s/%s%s", n->dir, image, suffixes[part]);
+}
+
+void net_save(net *n, size_t node, const char *image)
+{
+    for (size_t i = 0; i < 3; i++) {
+        tako_buf all = tako_buf_on(&n->t.env);
+        char from[160], to[128];
+
+        (void)snprintf(from, sizeof from, "%s%s", n->nodes[node].path,
+                       suffixes[i]);
+        image_path(n, image, i, to);
+        (void)unlink(to);
+        if (files_read(NULL, from, &all) == TAKO_OK)
+            (void)files_write(NULL, to, tako_buf_slice(&all));
+        tako_buf_fini(&all);
+    }
+}
+
+void net_restore(net *n, size_t node, const char *image)
+{
+    net_node *d = &n->nodes[node];
+    size_t len = strlen(d->path);
+
+    for (size_t i = 0; i < n->link_count; i++)
+        if (n->links[i].up &&
+            (n->links[i].ends[0].node == d || n->links[i].ends[1].node == d))
+            net_disconnect(n, &n->links[i]);
+    node_close(d);
+    for (size_t i = 0; i < 3; i++) {
+        tako_buf all = tako_buf_on(&n->t.env);
+        char from[128], to[160];
+
+        (void)snprintf(to, sizeof to, "%s%s", d->path, suffixes[i]);
+        (void)unlink(to);
+        image_path(n, image, i, from);
+        if (files_read(NULL, from, &all) == TAKO_OK) {
+            if (i == 2) /* the path at the end of the seal: of equal length */
+                memcpy(all.ptr + all.len - len, d->path, len);
+            (void)files_write(NULL, to, tako_buf_slice(&all));
+        }
+        tako_buf_fini(&all);
+    }
+    node_open(n, d);
 }
 
 static void failed(net *n, net_link *l, tako_err err, const tako_errbuf *e)
@@ -325,12 +387,7 @@ void net_reconnect(net *n, net_link *l)
     assert_false(l->up);
     for (int i = 0; i < 2; i++) {
         net_node *d = l->ends[i].node;
-        sync_opts o = { &n->t.env,
-                        &d->host,
-                        d->reader,
-                        store_actor(d->st),
-                        store_incarnation(d->st),
-                        digest_key };
+        sync_opts o = { &n->t.env, &d->host, d->reader, digest_key };
         tako_err err = sync_session_new(&o, n->now, &l->ends[i].session, &e);
 
         for (size_t j = 0; err == TAKO_OK && j < d->sub_count; j++)
@@ -440,7 +497,7 @@ bool net_deliver(net *n, net_link *l, int end, int lane)
         return false;
     sync_session_counts(to->session, &counts);
     if (lane != SYNC_CONTROL && !counts.greeted)
-        return false; /* the hello overtakes all */
+        return false; /* HELLO and KNOWN overtake all */
     q->first = m->next;
     if (q->first == NULL)
         q->last = NULL;

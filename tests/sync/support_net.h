@@ -47,6 +47,7 @@ typedef struct net_node {
     char refused[128];
     const char *subs[8];
     size_t sub_count;
+    uint8_t boot; /* of its machine */
 } net_node;
 
 typedef struct net_end {
@@ -76,6 +77,12 @@ typedef struct net {
 
 void net_init(net *n, uint64_t seed, size_t nodes);
 void net_fini(net *n);
+
+/* What the disk of a node holds now, under a name; and the node as it starts
+ * with that again, after a crash or a rollback (its links go down). The image
+ * may be another node's: then it is that one's running copy. */
+void net_save(net *n, size_t node, const char *image);
+void net_restore(net *n, size_t node, const char *image);
 net_link *net_connect(net *n, size_t a, size_t b);
 void net_reconnect(net *n, net_link *l);
 void net_disconnect(net *n, net_link *l);

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+/* RENEW -- who we may speak as (SYNC.md 1).
+ *
+ * Each side answers the other's HELLO with KNOWN: the greatest hlc that it
+ * knows of that side's actor. If the receiver never committed that event, its
+ * file was rolled back, or is a copy whose original went on: its store takes
+ * a new actor and feed incarnation, what cannot have left is put under it
+ * (store/rollback.c), and RENEWED tells the peer. Only then documents leave,
+ * and none is taken before: what the peer sends would be merged into states
+ * that claim to have seen it.
+ *
+ * The same where a document brings such an event in the middle of a session,
+ * from a third node (apply.c).
+ *
+ * Two sides with the same actor are a file and its copy. Both may have written
+ * nothing since, so the one with the lesser sum key, which is random, goes. */
+#include "sync/state.h"
+
+tako_err sync_tell_known(sync_session *s, tako_errbuf *e)
+{
+    uint64_t hlc;
+    tako_err err = store_seen_hlc(s->reader, s->peer_actor, &hlc);
+
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "reading what is known of the peer failed");
+    tako_buf_reset(&s->scratch);
+    tako_put_varint(&s->scratch, hlc);
+    sync_control(s, SYNC_MSG_KNOWN, tako_buf_slice(&s->scratch));
+    return TAKO_OK;
+}
+
+/* With the writer held. */
+static tako_err renew(sync_session *s, store *st, uint64_t hlc, uint64_t *count,
+                      tako_errbuf *e)
+{
+    tako_err err = TAKO_OK;
+
+    /* Another session may have been here first. */
+    if (store_foreign_self(st) != 0 ||
+        crdt_actor_cmp(store_actor(st), s->actor) == 0)
+        err = store_rolled_back(st, hlc, &s->redot_lsn, count, e);
+    s->actor = store_actor(st);
+    memcpy(s->incarnation, store_incarnation(st), sizeof s->incarnation);
+    return err;
+}
+
+tako_err sync_rolled_back(sync_session *s, uint64_t hlc, tako_errbuf *e)
+{
+    const sync_host *host = s->host;
+    store *st = host->write_begin(host->ctx);
+    uint64_t count = 0;
+    tako_err err;
+
+    if (st == NULL)
+        return tako_fail(e, TAKO_CLOSED, "shutting down");
+    s->redot_lsn = 0;
+    err = renew(s, st, hlc, &count, e);
+    host->write_end(host->ctx, err == TAKO_OK ? s->redot_lsn : 0);
+    if (err != TAKO_OK)
+        return err;
+    tako_buf_reset(&s->scratch);
+    tako_put_bytes(&s->scratch, tako_slice_of(s->actor.id, 16));
+    tako_put_bytes(&s->scratch, tako_slice_of(s->incarnation, 16));
+    sync_control(s, SYNC_MSG_RENEWED, tako_buf_slice(&s->scratch));
+    host->event(host->ctx, SYNC_EVENT_RENEWED, (uint32_t)count,
+                "the peer has writes of ours that this database lost");
+    return TAKO_OK;
+}
+
+tako_err sync_on_known(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    uint64_t hlc = tako_read_varint(in);
+    bool ours;
+    tako_err err;
+
+    if (!tako_reader_done(in) || s->cleared)
+        return tako_fail(e, TAKO_CORRUPT, "malformed KNOWN");
+    err = store_own_known(s->reader, s->actor, hlc, &ours);
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "reading what is ours failed");
+    if (crdt_actor_cmp(s->actor, s->peer_actor) == 0)
+        ours = ours && memcmp(s->sum_key, s->peer_sum_key, 16) > 0;
+    if (!ours)
+        TAKO_TRY(sync_rolled_back(s, hlc, e));
+    s->cleared = true;
+    return TAKO_OK;
+}
+
+tako_err sync_on_renewed(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    tako_slice actor = tako_read_bytes(in, 16);
+    tako_slice incarnation = tako_read_bytes(in, 16);
+
+    if (!tako_reader_done(in))
+        return tako_fail(e, TAKO_CORRUPT, "malformed RENEWED");
+    memcpy(s->peer_actor.id, actor.ptr, 16);
+    memcpy(s->peer_incarnation, incarnation.ptr, 16);
+    return TAKO_OK;
+}
