@@ -10,6 +10,8 @@
 
 #include "query/check.h"
 
+#define ROW_ROOM_BYTES 64u /* for an _id, beside the body of a * */
+
 static int out_cmp(const void *a, const void *b)
 {
     const query_out *x = a;
@@ -104,74 +106,90 @@ static void patch_head(tako_buf *row, size_t at, size_t len, uint64_t count)
     tako_buf_fini(&head);
 }
 
-/* Merges the fields into the pairs of a body; returns the number of pairs. */
-static uint64_t merge_body(const query *q, value_iter *it, uint64_t n,
-                           tako_buf *row)
+/* Merges the fields into the n pairs of a body from p to end; *count becomes
+ * the number of pairs. Looks at no more pairs than stand before the last
+ * field: with _id alone, which sorts among the first, at one or two. False
+ * when the body is damaged. */
+static bool merge_body(const query *q, const uint8_t *p, const uint8_t *end,
+                       uint64_t n, tako_buf *row, uint64_t *count)
 {
-    const uint8_t *from = it->p; /* not yet copied */
-    uint64_t count = n;
+    const uint8_t *from = p; /* not yet copied */
     size_t i = 0;
 
-    for (uint64_t left = n; i < q->out_count;) {
-        const uint8_t *at = it->p;
-        int c = 1;
+    *count = n;
+    while (i < q->out_count && n > 0) {
+        const uint8_t *value = value_skip(p, end), *next = NULL;
+        int c;
 
-        if (left == 0)
-            break;
-        if (!value_iter_next(it))
-            break;
-        left--;
-        for (; i < q->out_count; i++) {
-            c = tako_slice_cmp(it->key, q->outs[i].key);
-            if (c <= 0)
-                break;
-            tako_put_bytes(row, tako_slice_of(from, (size_t)(at - from)));
-            from = at;
-            count += put_field(q, &q->outs[i], row);
+        if (value == NULL)
+            return false;
+        c = tako_slice_cmp(tako_slice_of(p, (size_t)(value - p)),
+                           q->outs[i].key);
+        if (c <= 0) {
+            next = value_skip(value, end);
+            if (next == NULL)
+                return false;
         }
-        if (i < q->out_count && c == 0) {
-            tako_put_bytes(row, tako_slice_of(from, (size_t)(at - from)));
-            from = it->p;
-            count -= !put_field(q, &q->outs[i], row);
-            i++;
+        if (c >= 0) {
+            bool put;
+
+            tako_put_bytes(row, tako_slice_of(from, (size_t)(p - from)));
+            put = put_field(q, &q->outs[i++], row);
+            *count += put;
+            *count -= c == 0;
+            from = c == 0 ? next : p;
+        }
+        if (c <= 0) {
+            p = next;
+            n--;
         }
     }
-    if (i < q->out_count) { /* all that is left of the body comes before */
-        tako_put_bytes(row, tako_slice_of(from, (size_t)(it->p - from)));
-        from = it->p;
+    if (i < q->out_count) { /* all of the body comes before the others */
+        tako_put_bytes(row, tako_slice_of(from, (size_t)(p - from)));
+        from = p;
         for (; i < q->out_count; i++)
-            count += put_field(q, &q->outs[i], row);
+            *count += put_field(q, &q->outs[i], row);
     }
-    tako_put_bytes(row, tako_slice_of(from, (size_t)(it->end - from)));
-    return count;
+    tako_put_bytes(row, tako_slice_of(from, (size_t)(end - from)));
+    return true;
+}
+
+/* A row of * and more fields, or less. */
+static tako_err put_star(const query *q, tako_buf *row)
+{
+    size_t at = row->len, head;
+    const uint8_t *body = sqlite3_column_blob(q->stmt, 0), *end, *p;
+    size_t len = (size_t)sqlite3_column_bytes(q->stmt, 0);
+    uint64_t n, count;
+
+    if (len == 0 || body[0] >> 5 != 5)
+        return TAKO_CORRUPT;
+    end = body + len;
+    p = value_head(body, end, &n);
+    if (p == NULL || n > len)
+        return TAKO_CORRUPT;
+    (void)tako_buf_reserve(row, len + ROW_ROOM_BYTES);
+    cbor_put_map(row, n + q->out_count);
+    head = row->len - at;
+    if (!merge_body(q, p, end, n, row, &count))
+        return TAKO_CORRUPT;
+    if (count != n + q->out_count)
+        patch_head(row, at, head, count);
+    return row->failed ? TAKO_NOMEM : TAKO_OK;
 }
 
 tako_err query_put_row(const query *q, tako_buf *row)
 {
     size_t at = row->len, head;
-    value_iter it;
-    uint64_t n = 0, guess, count = 0;
+    uint64_t count = 0;
 
-    if (q->star) {
-        const void *body = sqlite3_column_blob(q->stmt, 0);
-
-        if (!value_iter_init(
-                &it,
-                tako_slice_of(body, (size_t)sqlite3_column_bytes(q->stmt, 0)),
-                &n) ||
-            it.key.ptr == NULL)
-            return TAKO_CORRUPT;
-    }
-    guess = n + q->out_count;
-    cbor_put_map(row, guess);
+    if (q->star)
+        return put_star(q, row);
+    cbor_put_map(row, q->out_count);
     head = row->len - at;
-    if (q->star) {
-        count = merge_body(q, &it, n, row);
-    } else {
-        for (size_t i = 0; i < q->out_count; i++)
-            count += put_field(q, &q->outs[i], row);
-    }
-    if (count != guess)
+    for (size_t i = 0; i < q->out_count; i++)
+        count += put_field(q, &q->outs[i], row);
+    if (count != q->out_count)
         patch_head(row, at, head, count);
     return row->failed ? TAKO_NOMEM : TAKO_OK;
 }

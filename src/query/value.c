@@ -274,8 +274,10 @@ const uint8_t *value_skip(const uint8_t *p, const uint8_t *end)
         if (p >= end)
             return NULL;
         major = *p >> 5;
-        p = value_head(p, end, &n);
-        if (p == NULL)
+        n = *p & 0x1Fu;
+        if (n < 24)
+            p++; /* most heads */
+        else if ((p = value_head(p, end, &n)) == NULL)
             return NULL;
         open--;
         if (major == 2 || major == 3) {
