@@ -133,6 +133,7 @@ tako_err api_write_commit(tako_db *db, uint64_t *lsn, tako_errbuf *e);
 void api_write_rollback(tako_db *db);
 /* The node's way in, on the loop's thread; see node_host. */
 store *api_node_write_begin(void *ctx);
+store *api_node_write_try(void *ctx);
 void api_node_write_end(void *ctx, uint64_t lsn);
 
 /* ---- statements (execute.c, result.c) ------------------------------------------- */

@@ -83,6 +83,16 @@ store *api_node_write_begin(void *ctx)
     return db->store;
 }
 
+store *api_node_write_try(void *ctx)
+{
+    tako_db *db = ctx;
+
+    if (api_lock_take(&db->writer, 0, true) != TAKO_OK)
+        return NULL;
+    committing(db);
+    return db->store;
+}
+
 void api_node_write_end(void *ctx, uint64_t lsn)
 {
     tako_db *db = ctx;

@@ -118,8 +118,9 @@ void node_on_commit(node *n, node_commit *take)
         node_commit_free(take);
         return;
     }
+    n->busy_ms = node_now(n);
     enqueue(n, take);
-    node_commits_drain(n, node_now(n));
+    node_commits_drain(n, n->busy_ms);
     node_turn(n);
 }
 
@@ -138,6 +139,36 @@ void node_commits_free(node *n)
         n->commits = c->next;
         node_commit_free(c);
     }
+}
+
+/* ---- quiet --------------------------------------------------------------------- */
+
+uint64_t node_quiet_deadline(const node *n)
+{
+    return n->marked ? n->busy_ms + NODE_QUIET_MS : UINT64_MAX;
+}
+
+void node_quiet(node *n, uint64_t now_ms)
+{
+    store *s;
+    tako_err err;
+
+    if (now_ms < node_quiet_deadline(n))
+        return;
+    n->busy_ms = now_ms; /* after a failure: not again at once */
+    s = n->stopping ? NULL : n->host->write_try(n->host->ctx);
+    if (s == NULL)
+        return;
+    for (node_link *l = n->links; l != NULL; l = l->next)
+        if (l->session != NULL)
+            sync_session_unmark(l->session);
+    err = store_sync(s);
+    n->host->write_end(n->host->ctx, 0);
+    if (err == TAKO_OK)
+        n->marked = false;
+    else
+        tako_log(n->env, TAKO_LOG_WARN, "quiet_sync_failed", "\"code\":\"%s\"",
+                 tako_err_name(err));
 }
 
 /* ---- writing for sessions ------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #define NODE_PUMP_TURNS    16u          /* of work, before others have theirs */
 #define NODE_GAP_MS        20u          /* patience with a commit on its way */
 #define NODE_STABLE_MS     10000u       /* up so long: back-off starts over */
+#define NODE_QUIET_MS      5000u /* nothing said so long: the store is synced */
 #define NODE_PEERS_MAX     256u
 #define NODE_LISTENERS_MAX 16u
 #define NODE_BUFFER_KEEP   (64u << 10)
@@ -117,6 +118,8 @@ struct node {
     node_commit *commits; /* not yet told, in order */
     uint64_t told;        /* the last commit that sessions heard of */
     uint64_t gap_ms;      /* since when a commit before the first is missing */
+    bool marked;          /* the store has the dirty mark, for what we sent */
+    uint64_t busy_ms;     /* when something was last said or written */
     store *writing;
     tako_buf out;
     uint64_t timer_ms;
@@ -168,6 +171,9 @@ void node_commits_drain(node *n, uint64_t now_ms);
 uint64_t node_commits_deadline(const node *n);
 void node_commits_forget(node *n, const sync_session *by);
 void node_commits_free(node *n);
+/* Syncs the store once it is quiet, which clears the dirty mark. */
+void node_quiet(node *n, uint64_t now_ms);
+uint64_t node_quiet_deadline(const node *n);
 /* node_host's part of sync_host. */
 store *node_write_begin(void *ctx);
 void node_write_end(void *ctx, uint64_t lsn);

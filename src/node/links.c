@@ -115,6 +115,7 @@ static void link_on_message(void *user, mesh_lane lane, tako_slice message)
 
     if (l->session == NULL || l->failed != TAKO_OK || lane >= MESH_BLOBS)
         return;
+    l->node->busy_ms = node_now(l->node);
     err = sync_session_recv(l->session, node_now(l->node), (sync_lane)lane,
                             message, &e);
     if (err != TAKO_OK)
@@ -142,6 +143,10 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
     node_link *l = ctx;
     char name[160], why[300];
 
+    if (event == SYNC_EVENT_MARKED) {
+        l->node->marked = true;
+        return;
+    }
     if (logged[event].name != NULL)
         tako_log(l->node->env, logged[event].level, logged[event].name,
                  "\"peer\":%s,\"subscription\":%lu,\"reason\":%s",
@@ -351,8 +356,10 @@ static bool pump_session(node_link *l, uint64_t now_ms)
                            e.text[0] != '\0' ? e.text : tako_err_message(err));
             return false;
         }
-        if (n->out.len > 0)
+        if (n->out.len > 0) {
+            n->busy_ms = now_ms;
             continue;
+        }
         return lanes == SYNC_LANES_ALL &&
                sync_session_deadline(l->session) <= now_ms;
     }

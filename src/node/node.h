@@ -31,6 +31,9 @@ typedef struct node_host {
     void *ctx;
     /* Locks the writer for the node; NULL while shutting down. */
     store *(*write_begin)(void *ctx);
+    /* The same, but NULL at once when somebody else has it: for what can wait,
+     * as the program may keep a transaction open for as long as it likes. */
+    store *(*write_try)(void *ctx);
     /* Lets go. lsn: the commit just made (0 none), whose store_changes the host
      * hands to its observers. The node tells its own sessions itself. */
     void (*write_end)(void *ctx, uint64_t lsn);

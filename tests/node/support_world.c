@@ -13,8 +13,8 @@
 
 static void files_machine(void *ctx, tako_machine *out)
 {
-    (void)ctx;
     memset(out, 7, sizeof *out);
+    out->boot[0] = ((world_node *)ctx)->boot;
 }
 
 static tako_err files_identity(void *ctx, const char *path, uint64_t *device,
@@ -26,7 +26,7 @@ static tako_err files_identity(void *ctx, const char *path, uint64_t *device,
     if (stat(path, &st) != 0)
         return TAKO_NOTFOUND;
     *device = 1;
-    *inode = st.st_ino;
+    *inode = 1;
     return TAKO_OK;
 }
 
@@ -294,6 +294,13 @@ static store *host_begin(void *ctx)
     return ((world_node *)ctx)->st;
 }
 
+static store *host_try(void *ctx)
+{
+    world_node *d = ctx;
+
+    return d->tx_open ? NULL : d->st;
+}
+
 static void host_end(void *ctx, uint64_t lsn)
 {
     (void)ctx;
@@ -397,11 +404,56 @@ void world_init(world *w, uint64_t seed, size_t nodes)
         d->net = (tako_net){ d,         net_listen, net_unlisten,
                              net_dial,  net_send,   net_queued,
                              net_close, net_timer,  net_post };
-        d->host = (node_host){ d, host_begin, host_end, host_progress };
+        d->host =
+            (node_host){ d, host_begin, host_try, host_end, host_progress };
         sec_identity_new(&w->t.env, &d->identity);
         open_store(w, i);
         world_start(w, i);
     }
+}
+
+static const char *const suffixes[] = { "", "-wal", ".seal" };
+
+static void copy_file(world *w, const char *from, const char *to)
+{
+    tako_buf all = tako_buf_on(&w->t.env);
+
+    (void)unlink(to);
+    if (files_read(NULL, from, &all) == TAKO_OK)
+        (void)files_write(NULL, to, tako_buf_slice(&all));
+    tako_buf_fini(&all);
+}
+
+static void copy_image(world *w, size_t at, const char *image, bool save)
+{
+    for (size_t i = 0; i < 3; i++) {
+        char real[160], copy[160];
+
+        (void)snprintf(real, sizeof real, "%s%s", w->nodes[at].path,
+                       suffixes[i]);
+        (void)snprintf(copy, sizeof copy, "%s/%s%s", w->dir, image,
+                       suffixes[i]);
+        copy_file(w, save ? real : copy, save ? copy : real);
+    }
+}
+
+void world_save(world *w, size_t at, const char *image)
+{
+    copy_image(w, at, image, true);
+}
+
+void world_power_failure(world *w, size_t at, const char *image)
+{
+    world_node *d = &w->nodes[at];
+
+    world_break(w, at);
+    world_stop(w, at);
+    store_reader_close(d->reader);
+    store_close(d->st);
+    copy_image(w, at, image, false);
+    d->boot++;
+    open_store(w, at);
+    world_start(w, at);
 }
 
 void world_fini(world *w)

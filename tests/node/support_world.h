@@ -56,6 +56,8 @@ struct world_node {
     void (*timer)(void *);
     void *timer_ctx;
     uint32_t progress;
+    uint8_t boot; /* of its machine */
+    bool tx_open; /* the program has the writer */
     uint32_t dials;
 };
 
@@ -74,6 +76,10 @@ void world_init(world *w, uint64_t seed, size_t nodes);
 void world_fini(world *w);
 void world_start(world *w, size_t at);
 void world_stop(world *w, size_t at);
+/* What the disk of a node holds now, under a name; and the node, stopped and
+ * started with that again on another boot of the machine. */
+void world_save(world *w, size_t at, const char *image);
+void world_power_failure(world *w, size_t at, const char *image);
 /* Breaks every stream of a node. */
 void world_break(world *w, size_t at);
 /* Until nothing moves at this time; then time goes on to the next timer, up

@@ -59,11 +59,130 @@ static void test_commits__commits_that_come_late_are_put_in_order(void **state)
     world_fini(&w);
 }
 
+/* Would a power failure at this moment cost the actor? */
+static bool is_marked(world *w, size_t at)
+{
+    crdt_actor before = store_actor(w->nodes[at].st), after;
+    tako_errbuf e = { "" };
+
+    world_save(w, at, "now");
+    world_power_failure(w, at, "now");
+    after = store_actor(w->nodes[at].st);
+    world_subscribe(w, at, 1, WORLD_ALL);
+    world_dial(w, at, "tcp://a:1");
+    world_run(w, 1000);
+    assert_int_equal(world_links_up(w, at), 1);
+    assert_int_equal(node_peer_add(w->nodes[at].n, "tcp://a:1", &e),
+                     TAKO_EXISTS);
+    return crdt_actor_cmp(before, after) != 0;
+}
+
+/* Node 1 writes, sends to node 0, and loses its power. */
+static void quiet_begin(world *w, uint64_t seed)
+{
+    world_init(w, seed, 2);
+    world_subscribe(w, 0, 1, WORLD_ALL);
+    world_subscribe(w, 1, 1, WORLD_ALL);
+    world_listen(w, 0, "tcp://a:1");
+    world_dial(w, 1, "tcp://a:1");
+    world_run(w, 100);
+}
+
+static void
+test_commits__a_power_failure_after_a_send_costs_the_actor(void **state)
+{
+    world w;
+
+    (void)state;
+    quiet_begin(&w, 7);
+    world_insert(&w, 1, 1, "open");
+    world_run(&w, 100);
+    assert_int_equal(world_count(&w, 0), 1);
+    assert_true(is_marked(&w, 1));
+    assert_true(world_equal(&w));
+    world_fini(&w);
+}
+
+static void test_commits__a_quiet_node_is_synced(void **state)
+{
+    world w;
+
+    (void)state;
+    quiet_begin(&w, 8);
+    world_insert(&w, 1, 1, "open");
+    world_run(&w, 1000);
+    world_insert(&w, 1, 2, "open"); /* not quiet until later */
+    world_run(&w, 4500);
+    world_save(&w, 1, "busy");
+    world_run(&w, 1000);
+    assert_false(is_marked(&w, 1));
+    world_run(&w, 60000); /* links and their pings alone change nothing */
+    assert_false(is_marked(&w, 1));
+    assert_true(world_equal(&w));
+    assert_int_equal(world_count(&w, 1), 2);
+    world_power_failure(&w, 1, "busy");
+    world_fini(&w);
+}
+
+/* Each time it falls quiet, and each time it is marked again before the next
+ * change leaves. */
+static void test_commits__what_is_sent_after_quiet_is_marked_again(void **state)
+{
+    world w;
+
+    (void)state;
+    quiet_begin(&w, 9);
+    for (unsigned i = 0; i < 3; i++) {
+        world_insert(&w, 1, i, "open");
+        world_run(&w, 6000);
+        world_insert(&w, 1, 10 + i, "open");
+        world_run(&w, 1);
+        assert_true(world_equal(&w)); /* it has left */
+        assert_true(is_marked(&w, 1));
+        world_run(&w, 6000);
+        assert_false(is_marked(&w, 1));
+        world_run(&w, 1000);
+        assert_true(world_equal(&w));
+    }
+    world_fini(&w);
+}
+
+/* The quiet sync takes no lock that the program has. */
+static void test_commits__an_open_transaction_puts_it_off(void **state)
+{
+    world w;
+
+    (void)state;
+    quiet_begin(&w, 10);
+    world_insert(&w, 1, 1, "open");
+    world_run(&w, 100);
+    w.nodes[1].tx_open = true;
+    world_run(&w, 20000);
+    world_save(&w, 1, "held");
+    w.nodes[1].tx_open = false;
+    world_run(&w, 6000);
+    assert_false(is_marked(&w, 1));
+    {
+        crdt_actor before = store_actor(w.nodes[1].st);
+
+        world_power_failure(&w, 1, "held");
+        assert_int_not_equal(crdt_actor_cmp(before, store_actor(w.nodes[1].st)),
+                             0);
+    }
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_commits__passes_changes_on),
         cmocka_unit_test(test_commits__commits_that_come_late_are_put_in_order),
+        cmocka_unit_test(
+            test_commits__a_power_failure_after_a_send_costs_the_actor),
+        cmocka_unit_test(test_commits__a_quiet_node_is_synced),
+        cmocka_unit_test(
+            test_commits__what_is_sent_after_quiet_is_marked_again),
+        cmocka_unit_test(test_commits__an_open_transaction_puts_it_off),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

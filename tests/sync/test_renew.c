@@ -102,6 +102,26 @@ static void test_renew__vm_rollback_before_any_write(void **state)
     net_fini(&n);
 }
 
+/* A device that only sends hears of what it lost in the handshake or never. */
+static void test_renew__vm_rollback_of_a_node_that_only_sends(void **state)
+{
+    net n;
+    crdt_actor a;
+
+    (void)state;
+    begin(&n, 12, 2);
+    a = actor(&n, 0);
+    send_and_lose(&n);
+    n.nodes[0].sub_count = 0;
+    meet(&n, 0);
+    assert_false(same_actor(a, actor(&n, 0)));
+    net_set(&n, 0, "orders", 1, "g", "since");
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "f"), "sent");
+    assert_string_equal(net_get(&n, 1, "orders", 1, "g"), "since");
+    net_fini(&n);
+}
+
 /* The writes of after the rollback would claim to have seen the lost ones. */
 static void test_renew__vm_rollback_and_writes_before_the_session(void **state)
 {
@@ -286,7 +306,11 @@ static void test_renew__documents_wait_for_known(void **state)
         ;
     while (net_send(&n, l, 0))
         ;
+    net_set(&n, 0, "orders", 2, "f", "live");
+    while (net_send(&n, l, 0))
+        ;
     sync_session_counts(l->ends[0].session, &c);
+    assert_int_equal(c.dirty, 1);
     assert_false(c.greeted);
     assert_int_equal(c.documents_out, 0);
     assert_int_equal(sync_session_recv(l->ends[0].session, n.now, SYNC_LIVE,
@@ -366,6 +390,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_renew__power_failure_with_sent_commits),
         cmocka_unit_test(test_renew__vm_rollback_before_any_write),
+        cmocka_unit_test(test_renew__vm_rollback_of_a_node_that_only_sends),
         cmocka_unit_test(test_renew__vm_rollback_and_writes_before_the_session),
         cmocka_unit_test(test_renew__lost_writes_return_by_a_third_node),
         cmocka_unit_test(test_renew__a_file_and_its_running_copy),
