@@ -102,7 +102,7 @@ static int subscribe(run *r, tako_db *db)
         }
     }
     if (r->subscribe.count == 0)
-        log_line(r, TAKO_LEVEL_WARN, "run.no_subscription",
+        log_line(r, TAKO_LEVEL_WARN, "no_subscription",
                  "{\"hint\":\"nothing is asked of others: --subscribe\"}");
     return STATUS_OK;
 }
