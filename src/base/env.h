@@ -2,7 +2,7 @@
 /* ENV -- everything nondeterministic enters the core through this struct.
  *
  * The core never calls malloc, time(), rand() or a socket itself: production
- * fills the struct from sys/, tests and the simulator from their own worlds.
+ * fills the struct from sys/, tests from worlds of their own.
  * The struct must outlive everything that was given it. */
 #ifndef TAKO_BASE_ENV_H
 #define TAKO_BASE_ENV_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* FILES -- what the core needs of the machine and its disk beyond SQLite:
  * identities that tell a copy from the original, small durable files, locks.
- * Filled by sys/; tests and the simulator have their own. */
+ * Filled by sys/; tests have their own. */
 #ifndef TAKO_BASE_FILES_H
 #define TAKO_BASE_FILES_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* NET -- byte streams, a timer and posted work, as one event loop offers
- * them. sys/ fills it from libuv; tests and the simulator have their own.
+ * them. sys/ fills it from libuv; tests have their own.
  * Every function and callback here is for the loop's thread, except post. */
 #ifndef TAKO_BASE_NET_H
 #define TAKO_BASE_NET_H
