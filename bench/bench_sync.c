@@ -5,14 +5,20 @@
  * as clients, which dial it; it tells them what to do by lines on their
  * standard input and reads their answers.
  *
- *   cold_sync        W from the server into an empty client, until the server
- *                    has the client's acknowledgement of its last commit
+ *   cold_sync        W from the server into an empty client, from the
+ *                    client's exec until the server has its acknowledgement of
+ *                    its last commit; beside raw SQLite inserting W in one
+ *                    transaction, in turn
  *   first_100        100 documents, from the client's exec to its observer
  *                    seeing them all
- *   change_payload   of a change of one short field, each awaited: the bytes
- *                    of its cut
- *   change_wire      the same on the wire, both directions, with framing,
- *                    acknowledgements, and TLS's 22 bytes a record
+ *   change_*         changes of one short field, each awaited. "known": of
+ *                    documents that this session has named, each field and
+ *                    writer too; "first": a document's first on the session,
+ *                    which names it. Of each
+ *     _payload         the message of the change itself: its cut
+ *     _framed          all bytes of frames both ways: the cut, the
+ *                      acknowledgement, and their heads, without TLS
+ *     _wire            bytes on the TCP streams both ways, TLS records included
  *   live             from before the call that writes to the observer in the
  *                    other process, paced
  *   idle_rss         VmRSS of a fresh process that holds W, listens and has one
@@ -22,6 +28,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +42,8 @@
 
 #define SECRET  "the secret of a benchmark"
 #define BATCH   1000
-#define CHANGES 200
+#define CHANGED 1000 /* documents that are changed */
+#define TURNS   10   /* changes of each, once it is known */
 #define PACED   2000
 #define WAIT_MS 120000
 
@@ -115,47 +123,76 @@ static double status_sum(peer_node *n, const char *key)
     return sum;
 }
 
-static double wire_bytes(peer_node *n)
+typedef struct traffic {
+    double payload, framed, wire;
+} traffic;
+
+static traffic traffic_of(peer_node *n)
 {
-    return status_sum(n, "bytes_in") + status_sum(n, "bytes_out");
+    traffic t;
+
+    t.payload = status_sum(n, "live_bytes_out");
+    t.framed =
+        status_sum(n, "frame_bytes_in") + status_sum(n, "frame_bytes_out");
+    t.wire = status_sum(n, "bytes_in") + status_sum(n, "bytes_out");
+    return t;
+}
+
+static void change_one(peer_node *n, const char *id, const char *status)
+{
+    tako_result *r = NULL;
+    char text[160];
+
+    (void)snprintf(text, sizeof text,
+                   "UPDATE orders SET status = '%s' WHERE _id = '%s'", status,
+                   id);
+    node_need(n, tako_execute(n->db, text, NULL, &r), "update");
+    bench_need(tako_result_commit(r) != 0, "a change", id);
+    n->commit = tako_result_commit(r);
+    tako_result_free(r);
+    node_need(n, tako_wait(n->db, n->commit, NULL, WAIT_MS), "wait");
+}
+
+/* Changes each document `turns` times; replies what one change costs. */
+static void change_all(peer_node *n, char *const *ids, size_t count,
+                       size_t turns, const char *const status[2])
+{
+    double changes = (double)(count * turns);
+    traffic before = traffic_of(n), after;
+
+    for (size_t turn = 0; turn < turns; turn++)
+        for (size_t i = 0; i < count; i++)
+            change_one(n, ids[i], status[turn % 2]);
+    after = traffic_of(n);
+    reply("changed %.3f %.3f %.3f", (after.payload - before.payload) / changes,
+          (after.framed - before.framed) / changes,
+          (after.wire - before.wire) / changes);
 }
 
 static void node_change(peer_node *n)
 {
-    uint64_t seed = 5;
-    double before, payload;
+    static const char *const first[] = { "held", "held" };
+    static const char *const later[] = { "shut", "done" };
     tako_result *r = NULL;
-    char text[160];
-    char *ids[CHANGES];
+    char *ids[CHANGED];
     size_t count = 0;
 
-    node_need(n,
-              tako_execute(n->db, "SELECT _id FROM orders LIMIT 200", NULL, &r),
-              "select");
-    while (count < CHANGES && tako_result_next(r) == TAKO_OK) {
+    node_need(
+        n, tako_execute(n->db, "SELECT _id FROM orders LIMIT 1000", NULL, &r),
+        "select");
+    while (count < CHANGED && tako_result_next(r) == TAKO_OK) {
         const char *json;
 
         node_need(n, tako_result_json(r, &json, NULL), "json");
-        ids[count++] = strdup(json + strlen("{\"_id\":\""));
+        ids[count] = strdup(json + strlen("{\"_id\":\""));
+        bench_need(ids[count] != NULL, "memory", NULL);
+        ids[count++][26] = '\0';
     }
     tako_result_free(r);
-    before = wire_bytes(n);
-    payload = status_sum(n, "live_bytes_out");
-    for (size_t i = 0; i < count; i++) {
-        ids[i][26] = '\0';
-        (void)snprintf(text, sizeof text,
-                       "UPDATE orders SET status = '%s' WHERE _id = '%s'",
-                       bench_random(&seed) % 2 != 0 ? "shut" : "done", ids[i]);
-        node_need(n, tako_execute(n->db, text, NULL, &r), "update");
-        if (tako_result_commit(r) != 0)
-            n->commit = tako_result_commit(r);
-        tako_result_free(r);
-        node_need(n, tako_wait(n->db, n->commit, NULL, WAIT_MS), "wait");
+    change_all(n, ids, count, 1, first);
+    change_all(n, ids, count, TURNS, later);
+    for (size_t i = 0; i < count; i++)
         free(ids[i]);
-    }
-    reply("changed %.3f %.3f",
-          (status_sum(n, "live_bytes_out") - payload) / (double)count,
-          (wire_bytes(n) - before) / (double)count);
 }
 
 static uint64_t nanoseconds(void)
@@ -401,30 +438,84 @@ static const char *file_of(measure *m, const char *name, char out[600])
     return out;
 }
 
+/* What a program without sync does with W: seconds. */
+static double peer_insert(measure *m, const bench_work *w)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    char path[600];
+    double start;
+
+    bench_file_remove(file_of(m, "peer.db", path));
+    start = bench_now();
+    bench_need(sqlite3_open(path, &db) == SQLITE_OK &&
+                   sqlite3_exec(db,
+                                "PRAGMA journal_mode=WAL;"
+                                "PRAGMA synchronous=NORMAL;"
+                                "CREATE TABLE t(id TEXT PRIMARY KEY, body "
+                                "TEXT);BEGIN",
+                                NULL, NULL, NULL) == SQLITE_OK &&
+                   sqlite3_prepare_v2(db, "INSERT INTO t VALUES(?1,?2)", -1,
+                                      &stmt, NULL) == SQLITE_OK,
+               "raw SQLite", sqlite3_errmsg(db));
+    for (size_t i = 0; i < w->count; i++) {
+        (void)sqlite3_bind_text(stmt, 1, w->orders[i].id, 26, SQLITE_STATIC);
+        (void)sqlite3_bind_text(stmt, 2, w->orders[i].json, -1, SQLITE_STATIC);
+        bench_need(sqlite3_step(stmt) == SQLITE_DONE, "insert",
+                   sqlite3_errmsg(db));
+        (void)sqlite3_reset(stmt);
+    }
+    (void)sqlite3_finalize(stmt);
+    bench_need(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK,
+               "commit", sqlite3_errmsg(db));
+    (void)sqlite3_close(db);
+    return bench_now() - start;
+}
+
 static void measure_cold(measure *m, child *server)
 {
-    enum { ROUNDS = 3 };
-    double rate[ROUNDS];
+    bench_pair p = { .rounds = 5 };
     char path[600];
+    bench_work w;
 
-    for (size_t i = 0; i < ROUNDS; i++) {
+    bench_work_make(&w, m->docs, 20261123);
+    for (size_t i = 0; i < p.rounds; i++) {
         double start;
         child c;
 
+        p.peer[i] = (double)m->docs / peer_insert(m, &w);
         bench_file_remove(file_of(m, "cold.tako", path));
         start = bench_now();
         c = child_start(path, 0, 0, m->address);
         child_hear(&c, "address", NULL);
         child_ask(server, "ack", "acked", NULL);
-        rate[i] = (double)m->docs / (bench_now() - start);
+        p.ours[i] = (double)m->docs / (bench_now() - start);
         child_end(&c);
     }
-    bench_value_line(&m->out, "cold_sync", "documents/s",
-                     bench_median(rate, ROUNDS), 100000, false);
+    bench_work_free(&w);
+    bench_pair_line(&m->out, "cold_sync", "documents/s", &p, 0.75);
+    bench_value_line(&m->out, "cold_sync_rate", "documents/s",
+                     bench_median(p.ours, p.rounds), 100000, false);
+}
+
+static void change_lines(measure *m, const char *which, const double goals[3])
+{
+    static const char *const what[] = { "payload", "framed", "wire" };
+    double bytes[3];
+    char name[64];
+
+    bench_need(
+        sscanf(m->rest, "%lf %lf %lf", &bytes[0], &bytes[1], &bytes[2]) == 3,
+        "change", m->rest);
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(name, sizeof name, "change_%s_%s", which, what[i]);
+        bench_value_line(&m->out, name, "bytes", bytes[i], goals[i], true);
+    }
 }
 
 static void measure_live(measure *m, child *server)
 {
+    static const double known[] = { 40, 60, 0 }, first[] = { 0, 0, 0 };
     char path[600];
     double p50 = 0, p99 = 0, p999 = 0;
     size_t count = 0;
@@ -433,9 +524,9 @@ static void measure_live(measure *m, child *server)
     child_hear(&c, "address", NULL);
     child_ask(server, "ack", "acked", NULL);
     child_ask(server, "change", "changed", m->rest);
-    bench_need(sscanf(m->rest, "%lf %lf", &p50, &p99) == 2, "change", m->rest);
-    bench_value_line(&m->out, "change_payload", "bytes", p50, 40, true);
-    bench_value_line(&m->out, "change_wire", "bytes with TLS", p99, 0, true);
+    change_lines(m, "first", first);
+    child_hear(server, "changed", m->rest);
+    change_lines(m, "known", known);
     child_ask(&c, "probe", "probing", NULL);
     child_ask(server, "pace 50 2000", "paced", NULL); /* warm */
     child_ask(server, "ack", "acked", NULL);
@@ -513,7 +604,7 @@ int main(int argc, char **argv)
         else
             bench_need(false, "unknown option", argv[i]);
     }
-    bench_need(m.docs >= CHANGES, "options: 200 documents or more", NULL);
+    bench_need(m.docs >= CHANGED, "options: 1000 documents or more", NULL);
     bench_dir_make(m.dir, sizeof m.dir, parent);
     bench_head(&m.out);
     server = child_start(file_of(&m, "server.tako", path), m.docs, 0, NULL);

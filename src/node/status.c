@@ -64,6 +64,8 @@ static void put_session(tako_buf *out, const node_link *l)
     put_number(out, "documents_out", c.documents_out);
     put_number(out, "bytes_in", m.wire_in);
     put_number(out, "bytes_out", m.wire_out);
+    put_number(out, "frame_bytes_in", m.bytes_in);
+    put_number(out, "frame_bytes_out", m.bytes_out);
     put_number(out, "live_bytes_out", c.live_bytes_out);
     put_number(out, "cuts_in", c.cuts_in);
     put_number(out, "cuts_out", c.cuts_out);
