@@ -252,3 +252,90 @@ const char *plan_of(test_db *db, const char *text, const char *params)
     query_free(q);
     return tako_buf_cstr(&db->out);
 }
+
+/* ---- worlds and tables ---------------------------------------------------- */
+
+int test_db_setup(void **state)
+{
+    static test_db db; /* cmocka runs the tests of a group one by one */
+
+    test_db_open(&db, 1);
+    *state = &db;
+    return 0;
+}
+
+int test_db_teardown(void **state)
+{
+    test_db_close(*state);
+    return 0;
+}
+
+/* Prints what is wrong, so that one run shows all. */
+static int wrong(const char *what, const expr_row *row, const char *got)
+{
+    print_message("%s %s\n  want %s\n  got  %s\n", what, row->expr, row->want,
+                  got);
+    return 1;
+}
+
+static int expect_expr(test_db *db, const expr_row *row)
+{
+    int bad = 0;
+    char text[2048], want[2048];
+    const char *got;
+
+    (void)snprintf(text, sizeof text, "SELECT %s AS v FROM t", row->expr);
+    if (row->want[0] == '\0')
+        (void)snprintf(want, sizeof want, "{}");
+    else
+        (void)snprintf(want, sizeof want, "{\"v\":%s}", row->want);
+    got = run(db, text, NULL);
+    if (strcmp(got, want) != 0)
+        bad += wrong("SELECT", row, got);
+    /* As a condition it must agree: true keeps the row, all else does not. */
+    (void)snprintf(text, sizeof text, "SELECT 1 AS v FROM t WHERE %s",
+                   row->expr);
+    got = run(db, text, NULL);
+    if (strcmp(got, strcmp(row->want, "true") == 0 ? "{\"v\":1}" : "") != 0)
+        bad += wrong("WHERE", row, got);
+    (void)snprintf(text, sizeof text, "SELECT 1 AS v FROM t WHERE NOT (%s)",
+                   row->expr);
+    got = run(db, text, NULL);
+    if (strcmp(got, strcmp(row->want, "false") == 0 ? "{\"v\":1}" : "") != 0)
+        bad += wrong("WHERE NOT", row, got);
+    return bad;
+}
+
+static void one_document(test_db *db)
+{
+    (void)must(db,
+               "INSERT INTO t DOCUMENTS ({'_id': 'x', 'i': 5, 'f': 2.5, 's': "
+               "'abc', 'yes': true, 'no': false, 'n': null, 'a': [1, 2, "
+               "'three', [4], {'k': 6}], 'o': {'p': {'q': 7}, 'z': 1}})",
+               NULL);
+}
+
+void expect_exprs(test_db *db, const expr_row *rows, size_t count)
+{
+    int bad = 0;
+
+    one_document(db);
+    for (size_t i = 0; i < count; i++)
+        bad += expect_expr(db, &rows[i]);
+    assert_int_equal(bad, 0);
+}
+
+void insert_kinds(test_db *db)
+{
+    (void)must(db, "INSERT INTO p DOCUMENTS (:d)",
+               "{\"d\":[{\"_id\":\"1\",\"k\":\"a\",\"v\":1},"
+               "{\"_id\":\"2\",\"k\":\"b\",\"v\":2.5},"
+               "{\"_id\":\"3\",\"k\":\"a\",\"v\":\"x\"},"
+               "{\"_id\":\"4\",\"k\":\"b\",\"v\":true},"
+               "{\"_id\":\"5\",\"k\":\"a\",\"v\":null},"
+               "{\"_id\":\"6\",\"k\":\"c\"},"
+               "{\"_id\":\"7\",\"k\":\"c\",\"v\":[1]},"
+               "{\"_id\":\"8\",\"k\":\"c\",\"v\":{\"z\":1}},"
+               "{\"_id\":\"9\",\"k\":\"c\",\"v\":{\"$bytes\":\"AA==\"}},"
+               "{\"_id\":\"10\",\"k\":\"a\",\"v\":false}]}");
+}

@@ -41,4 +41,21 @@ void expect(test_db *db, const char *text, const char *params,
 /* EXPLAIN QUERY PLAN details of a SELECT, joined by ';'. */
 const char *plan_of(test_db *db, const char *text, const char *params);
 
+/* cmocka fixtures: *state is a test_db. */
+int test_db_setup(void **state);
+int test_db_teardown(void **state);
+#define IN_DB(test)                                                            \
+    cmocka_unit_test_setup_teardown(test, test_db_setup, test_db_teardown)
+
+/* An expression over one document and its value as JSON; "" where it is
+ * MISSING. */
+typedef struct expr_row {
+    const char *expr, *want;
+} expr_row;
+/* Checks each as a result, and that WHERE and WHERE NOT agree. */
+void expect_exprs(test_db *db, const expr_row *rows, size_t count);
+
+/* Ten documents of all kinds in collection p. */
+void insert_kinds(test_db *db);
+
 #endif /* TAKO_TESTS_QUERY_SUPPORT_QUERY_H */

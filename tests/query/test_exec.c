@@ -1,85 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* tests/query/test_exec.c mirrors src/query/exec.c and exec_insert.c: what
- * writes do, report and undo. */
+/* tests/query/test_exec.c mirrors src/query/exec.c: what writes do, report
+ * and undo. */
 #include "support_query.h"
 
 #include <stdio.h>
-
-static int open_world(void **state)
-{
-    static test_db db;
-
-    test_db_open(&db, 2);
-    *state = &db;
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    test_db_close(*state);
-    return 0;
-}
-
-static void test_exec__insert_reports_ids_and_keeps_fields(void **state)
-{
-    test_db *db = *state;
-
-    expect(db, "INSERT INTO c DOCUMENTS ({'_id': 'a', 'x': 1}), (:d)",
-           "{\"d\":[{\"_id\":7},{\"_id\":[1,2],\"x\":{\"y\":2}}]}",
-           "3 \"a\" 7 [1,2]");
-    expect(db, "SELECT * FROM c WHERE _id = 'a'", NULL,
-           "{\"x\":1,\"_id\":\"a\"}");
-    expect(db, "SELECT x.y AS y FROM c WHERE _id = [1, 2]", NULL, "{\"y\":2}");
-    expect(db,
-           "INSERT INTO COLLECTION c DOCUMENTS ({'_id': lower(:n), 'x': 2})",
-           "{\"n\":\"B\"}", "1 \"b\"");
-}
-
-static void test_exec__generated_ids_ascend(void **state)
-{
-    test_db *db = *state;
-
-    (void)must(db, "INSERT INTO c DOCUMENTS (:d)",
-               "{\"d\":[{\"i\":0},{\"i\":1},{\"i\":2},{\"i\":3},{\"i\":4}]}");
-    expect(db, "SELECT i FROM c ORDER BY _id", NULL,
-           "{\"i\":0} {\"i\":1} {\"i\":2} {\"i\":3} {\"i\":4}");
-    expect(db, "SELECT count(*) AS n FROM c WHERE char_length(_id) = 26", NULL,
-           "{\"n\":5}");
-}
-
-static void test_exec__conflicts_follow_the_policy(void **state)
-{
-    test_db *db = *state;
-
-    (void)must(db,
-               "INSERT INTO c DOCUMENTS ({'_id': 'a', 'x': 1, 'o': {'p': 1, "
-               "'q': 2}})",
-               NULL);
-    expect(db, "INSERT INTO c DOCUMENTS ({'_id': 'b'}), ({'_id': 'a'})", NULL,
-           "ERROR TAKO_EXISTS: a document with the _id \"a\" exists");
-    expect(db, "SELECT count(*) AS n FROM c", NULL, "{\"n\":1}");
-    expect(db,
-           "INSERT INTO c DOCUMENTS ({'_id': 'b'}), ({'_id': 'a', 'x': 2}) ON "
-           "ID CONFLICT DO NOTHING",
-           NULL, "1 \"b\"");
-    expect(db, "SELECT x FROM c WHERE _id = 'a'", NULL, "{\"x\":1}");
-    expect(db,
-           "INSERT INTO c DOCUMENTS ({'_id': 'a', 'x': 3, 'y': 4, 'o': {'r': "
-           "3}}) ON ID CONFLICT DO UPDATE",
-           NULL, "1 \"a\"");
-    expect(db, "SELECT * FROM c WHERE _id = 'a'", NULL,
-           "{\"o\":{\"p\":1,\"q\":2,\"r\":3},\"x\":3,\"y\":4,\"_id\":\"a\"}");
-    expect(db,
-           "INSERT INTO c DOCUMENTS ({'_id': 'a', 'x': 3, 'o': {'p': 1}}) ON "
-           "ID CONFLICT DO UPDATE_LOCAL_DIFF",
-           NULL, "0");
-    expect(db,
-           "INSERT INTO c DOCUMENTS ({'_id': 'a', 'x': 3, 'o': {'p': 9}}) ON "
-           "ID CONFLICT DO UPDATE_LOCAL_DIFF",
-           NULL, "1 \"a\"");
-    expect(db, "SELECT o FROM c WHERE _id = 'a'", NULL,
-           "{\"o\":{\"p\":9,\"q\":2,\"r\":3}}");
-}
 
 static void test_exec__update_sets_unsets_and_counts(void **state)
 {
@@ -151,28 +75,6 @@ static void test_exec__delete_takes_what_matches(void **state)
            "1 \"1\"");
     expect(db, "SELECT * FROM c WHERE _id = '1'", NULL,
            "{\"y\":1,\"_id\":\"1\"}");
-}
-
-static void test_exec__initial_documents_are_seeds(void **state)
-{
-    test_db *db = *state;
-
-    expect(db, "INSERT INTO c INITIAL DOCUMENTS ({'_id': 's', 'v': 1})", NULL,
-           "1 \"s\"");
-    expect(db, "INSERT INTO c INITIAL DOCUMENTS ({'_id': 's', 'v': 1})", NULL,
-           "0");
-    expect(db,
-           "INSERT INTO c INITIAL VERSION 2 DOCUMENTS ({'_id': 's', 'v': 2})",
-           NULL, "1 \"s\"");
-    expect(db, "SELECT v FROM c", NULL, "{\"v\":2}");
-    expect(db, "UPDATE c SET v = 9", NULL, "1 \"s\"");
-    expect(db,
-           "INSERT INTO c INITIAL VERSION 3 DOCUMENTS ({'_id': 's', 'v': 3})",
-           NULL, "1 \"s\"");
-    expect(db, "SELECT v FROM c", NULL, "{\"v\":9}");
-    expect(db, "INSERT INTO c INITIAL DOCUMENTS ({'v': 1})", NULL,
-           "ERROR TAKO_INVALID: an INITIAL document needs an _id: every device "
-           "must seed the same one");
 }
 
 static void test_exec__a_failed_statement_leaves_nothing(void **state)
@@ -361,20 +263,15 @@ static void test_exec__survives_every_failed_allocation(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
     const struct CMUnitTest tests[] = {
-        T(test_exec__insert_reports_ids_and_keeps_fields),
-        T(test_exec__generated_ids_ascend),
-        T(test_exec__conflicts_follow_the_policy),
-        T(test_exec__update_sets_unsets_and_counts),
-        T(test_exec__counters_are_applied),
-        T(test_exec__delete_takes_what_matches),
-        T(test_exec__initial_documents_are_seeds),
-        T(test_exec__a_failed_statement_leaves_nothing),
-        T(test_exec__changes_by_id_are_like_any_other),
-        T(test_exec__indexes_come_and_go),
-        T(test_exec__prepared_queries_know_when_they_are_stale),
-        T(test_exec__survives_every_failed_allocation),
+        IN_DB(test_exec__update_sets_unsets_and_counts),
+        IN_DB(test_exec__counters_are_applied),
+        IN_DB(test_exec__delete_takes_what_matches),
+        IN_DB(test_exec__a_failed_statement_leaves_nothing),
+        IN_DB(test_exec__changes_by_id_are_like_any_other),
+        IN_DB(test_exec__indexes_come_and_go),
+        IN_DB(test_exec__prepared_queries_know_when_they_are_stale),
+        IN_DB(test_exec__survives_every_failed_allocation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
