@@ -45,8 +45,8 @@
 extern "C" {
 #endif
 
-typedef struct tako_db     tako_db;
-typedef struct tako_tx     tako_tx;
+typedef struct tako_db tako_db;
+typedef struct tako_tx tako_tx;
 typedef struct tako_result tako_result;
 
 /* Small ids are structs, so that the compiler refuses one for another. */
@@ -76,15 +76,19 @@ typedef void tako_log_fn(void *ctx, tako_level level, const char *event,
                          const char *fields);
 
 typedef struct tako_open_opts {
-    size_t          size; /* = sizeof(tako_open_opts): later versions add */
-    const char     *path; /* required; the directory must exist */
-    int             must_exist;   /* 1: do not make a new database */
+    size_t size;      /* = sizeof(tako_open_opts): later versions add */
+    const char *path; /* required; the directory must exist */
+    int must_exist;   /* 1: do not make a new database */
     tako_durability durability;
-    uint32_t        busy_wait_ms; /* for another process to let go */
-    tako_log_fn    *log;          /* NULL: silence */
-    void           *log_ctx;
+    uint32_t busy_wait_ms; /* for another process to let go */
+    tako_log_fn *log;      /* NULL: silence */
+    void *log_ctx;
 } tako_open_opts;
-#define TAKO_OPEN_OPTS_INIT { sizeof(tako_open_opts), NULL, 0, TAKO_DURABILITY_NORMAL, 2000, NULL, NULL }
+#define TAKO_OPEN_OPTS_INIT                                                    \
+    {                                                                          \
+        sizeof(tako_open_opts), NULL, 0, TAKO_DURABILITY_NORMAL, 2000, NULL,   \
+            NULL                                                               \
+    }
 
 /* TAKO_NOTFOUND (must_exist, and there is none), TAKO_BUSY (another process,
  * or this one, has it open), TAKO_CORRUPT (not a tako database),
@@ -110,9 +114,9 @@ TAKO_API const char *tako_version(void);
 
 /* Parameters: a JSON object, {"name": value}, or NULL. */
 typedef struct tako_params {
-    const char *json;      /* NUL-terminated, or NULL */
-    const void *cbor;      /* else a deterministic CBOR map of cbor_len bytes */
-    size_t      cbor_len;
+    const char *json; /* NUL-terminated, or NULL */
+    const void *cbor; /* else a deterministic CBOR map of cbor_len bytes */
+    size_t cbor_len;
 } tako_params;
 
 /* Runs one statement of TQL (docs/query.md); a mutation is one transaction of
@@ -151,11 +155,11 @@ TAKO_API tako_err tako_result_json(tako_result *r, const char **json,
 /* What a mutation did: how many documents it touched, their ids as a JSON
  * array (valid until r is freed), and the commit number: 0 inside a
  * transaction, or when nothing changed. */
-TAKO_API uint64_t    tako_result_mutated(const tako_result *r);
+TAKO_API uint64_t tako_result_mutated(const tako_result *r);
 TAKO_API const char *tako_result_ids_json(tako_result *r);
-TAKO_API uint64_t    tako_result_commit(const tako_result *r);
+TAKO_API uint64_t tako_result_commit(const tako_result *r);
 /* 1 when the statement was a SELECT. */
-TAKO_API int  tako_result_has_rows(const tako_result *r);
+TAKO_API int tako_result_has_rows(const tako_result *r);
 TAKO_API void tako_result_free(tako_result *r);
 
 /* One document by _id (JSON text of the id, as "\"01H...\"" or "7"), as JSON
@@ -184,7 +188,7 @@ TAKO_API tako_err tako_tx_execute(tako_tx *tx, const char *statement,
 /* Ends the transaction, whatever is returned; frees tx. commit may be NULL; it
  * gets 0 when nothing changed. */
 TAKO_API tako_err tako_tx_commit(tako_tx *tx, uint64_t *commit);
-TAKO_API void     tako_tx_rollback(tako_tx *tx);
+TAKO_API void tako_tx_rollback(tako_tx *tx);
 
 /* ---- observers ----------------------------------------------------------------------- */
 
@@ -206,22 +210,25 @@ TAKO_API tako_err tako_unobserve(tako_db *db, tako_observer observer);
 /* ---- sync ------------------------------------------------------------------------------ */
 
 typedef struct tako_sync_opts {
-    size_t             size;   /* = sizeof(tako_sync_opts) */
-    const char        *name;   /* of this device, for people; NULL: a part of its key */
-    const void        *secret; /* the mesh secret: 16 random bytes or more; required */
-    size_t             secret_len;
+    size_t size;      /* = sizeof(tako_sync_opts) */
+    const char *name; /* of this device, for people; NULL: a part of its key */
+    const void *secret; /* the mesh secret: 16 random bytes or more; required */
+    size_t secret_len;
     const char *const *listen; /* "tcp://HOST:PORT" ..., port 0: any */
-    size_t             listen_count;
-    const char *const *peers;  /* to dial, and redial for ever */
-    size_t             peers_count;
+    size_t listen_count;
+    const char *const *peers; /* to dial, and redial for ever */
+    size_t peers_count;
 } tako_sync_opts;
-#define TAKO_SYNC_OPTS_INIT { sizeof(tako_sync_opts), NULL, NULL, 0, NULL, 0, NULL, 0 }
+#define TAKO_SYNC_OPTS_INIT                                                    \
+    {                                                                          \
+        sizeof(tako_sync_opts), NULL, NULL, 0, NULL, 0, NULL, 0                \
+    }
 
 /* TAKO_INVALID (an address, the secret, the name), TAKO_EXISTS (a peer named
  * twice), TAKO_LIMIT (too many of something), TAKO_IO (cannot listen),
  * TAKO_BUSY (a transaction is open), TAKO_MISUSE (already started) */
 TAKO_API tako_err tako_sync_start(tako_db *db, const tako_sync_opts *opts);
-TAKO_API void     tako_sync_stop(tako_db *db);
+TAKO_API void tako_sync_stop(tako_db *db);
 /* The address a listener got, by its place in opts.listen; to be freed with
  * tako_free. TAKO_NOTFOUND (also when sync is not running) */
 TAKO_API tako_err tako_sync_address(tako_db *db, size_t index, char **address);
@@ -294,8 +301,8 @@ TAKO_API tako_err tako_hash(tako_db *db, const char *collection, char hex[65],
 TAKO_API tako_err tako_check(tako_db *db, tako_text_fn *fn, void *ctx);
 /* Online copy into a new file, for tako_restore(). fn may be NULL.
  * TAKO_EXISTS (the file), TAKO_IO (it cannot be made), TAKO_BUSY */
-TAKO_API tako_err tako_backup(tako_db *db, const char *to,
-                              tako_progress_fn *fn, void *ctx);
+TAKO_API tako_err tako_backup(tako_db *db, const char *to, tako_progress_fn *fn,
+                              void *ctx);
 /* Makes a database from a backup, checked, with an identity of its own; it
  * must not exist yet. detail as in tako_open. TAKO_EXISTS, TAKO_NOTFOUND (no
  * backup), TAKO_CORRUPT (no backup, or a damaged one), TAKO_UNSUPPORTED */
