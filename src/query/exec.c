@@ -65,6 +65,8 @@ static tako_err collect(query_run_state *r, tako_buf *out)
     tako_err err = TAKO_OK;
     int rc;
 
+    if (q->by_id != NULL)
+        TAKO_TRY(query_bind_stmt(q, q->stmt, r->e));
     while ((rc = sqlite3_step(q->stmt)) == SQLITE_ROW && err == TAKO_OK)
         err = collect_row(r, out);
     if (err == TAKO_OK)

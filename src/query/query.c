@@ -356,8 +356,9 @@ tako_err query_bind(query *q, tako_slice params, tako_errbuf *e)
     TAKO_TRY(check_whole(q, q->parse.stmt.limit, "LIMIT", e));
     TAKO_TRY(check_whole(q, q->parse.stmt.offset, "OFFSET", e));
     TAKO_TRY(check_whole(q, q->parse.stmt.seed_version, "VERSION", e));
-    q->params_flat = cbor_check(params, TAKO_VALUE_DEPTH_MAX, NULL) == TAKO_OK;
-    if (q->stmt != NULL)
+    q->params_flat = q->parse.stmt.kind == QUERY_INSERT &&
+                     cbor_check(params, TAKO_VALUE_DEPTH_MAX, NULL) == TAKO_OK;
+    if (q->stmt != NULL && q->by_id == NULL) /* else when it is needed */
         TAKO_TRY(query_bind_stmt(q, q->stmt, e));
     q->bound = true;
     return TAKO_OK;
