@@ -103,6 +103,8 @@ typedef struct api_readers {
     sys_thread *keeper; /* maps.c; started when there is something to keep */
     sys_cond *keep;
     unsigned mapped_count;
+    bool heap_high;   /* a large transaction freed its memory */
+    bool heap_rested; /* none since the keeper looked */
     bool stop;
 } api_readers;
 
@@ -115,14 +117,16 @@ void api_reader_give(tako_db *db, api_reader *r);
 /* Ends snapshots that idle readers keep. */
 void api_readers_let_go(tako_db *db);
 
-/* ---- maps of readers (maps.c); the pool's mutex held but for fini ------------- */
+/* ---- maps of readers (maps.c); with the pool's mutex held -------------------- */
 
-tako_err api_maps_init(tako_db *db);
+tako_err api_maps_init(tako_db *db); /* this and fini without */
 void api_maps_fini(tako_db *db);
 /* A reader comes back to the pool's idle ones: maps it if that pays. */
 void api_maps_consider(tako_db *db, api_reader *r);
 /* A mapped reader goes. */
 void api_maps_forget(tako_db *db, api_reader *r);
+/* The heap may have much to give back, when there is time. Takes the mutex. */
+void api_maps_heap(tako_db *db);
 
 /* ---- writing (write.c) --------------------------------------------------------- */
 

@@ -7,7 +7,8 @@
  * reader is mapped when it has missed so many pages that a map would have paid
  * for itself by then: however it goes on, the choice costs at most about twice
  * the best one. A keeper thread, which sleeps while nothing is mapped, gives
- * the map of a reader back when it was not used for a second or two. */
+ * the map of a reader back when it was not used for a second or two. It does
+ * the same for what large transactions left in the heap. */
 #include "api/api.h"
 
 #include <limits.h>
@@ -23,6 +24,17 @@ static void unmap(api_readers *p, api_reader *r)
     p->mapped_count--;
 }
 
+static void keep_heap(api_readers *p)
+{
+    if (p->heap_high && p->heap_rested) {
+        p->heap_high = false;
+        sys_mutex_unlock(p->mutex);
+        sys_memory_trim();
+        sys_mutex_lock(p->mutex);
+    }
+    p->heap_rested = true;
+}
+
 static void keep(void *arg)
 {
     tako_db *db = arg;
@@ -30,15 +42,16 @@ static void keep(void *arg)
 
     sys_mutex_lock(p->mutex);
     while (!p->stop) {
-        uint64_t wait = p->mapped_count > 0 ? MAP_REST_MS : UINT64_MAX;
+        bool work = p->mapped_count > 0 || p->heap_high;
 
-        if (sys_cond_wait(p->keep, p->mutex, wait))
+        if (sys_cond_wait(p->keep, p->mutex, work ? MAP_REST_MS : UINT64_MAX))
             continue;
         for (api_reader *r = p->idle; r != NULL; r = r->next) {
             if (r->mapped && r->rested)
                 unmap(p, r);
             r->rested = true;
         }
+        keep_heap(p);
     }
     sys_mutex_unlock(p->mutex);
 }
@@ -64,6 +77,14 @@ void api_maps_fini(tako_db *db)
     p->keep = NULL;
 }
 
+static bool keeper_started(tako_db *db)
+{
+    api_readers *p = &db->readers;
+
+    return p->keeper != NULL ||
+           sys_thread_start(&db->env, keep, db, &p->keeper) == TAKO_OK;
+}
+
 void api_maps_consider(tako_db *db, api_reader *r)
 {
     api_readers *p = &db->readers;
@@ -72,10 +93,8 @@ void api_maps_consider(tako_db *db, api_reader *r)
     r->missed = missed > UINT_MAX - r->missed ? UINT_MAX : r->missed + missed;
     if (r->mapped || r->missed < MAP_MISSES)
         return;
-    /* Without a keeper nobody would give the map back. */
-    if (p->keeper == NULL &&
-        sys_thread_start(&db->env, keep, db, &p->keeper) != TAKO_OK)
-        return;
+    if (!keeper_started(db))
+        return; /* nobody would give the map back */
     store_reader_map(r->conn, true);
     r->mapped = true;
     r->rested = false;
@@ -87,4 +106,17 @@ void api_maps_forget(tako_db *db, api_reader *r)
 {
     if (r->mapped)
         unmap(&db->readers, r);
+}
+
+void api_maps_heap(tako_db *db)
+{
+    api_readers *p = &db->readers;
+
+    sys_mutex_lock(p->mutex);
+    p->heap_rested = false;
+    if (!p->heap_high && keeper_started(db)) {
+        p->heap_high = true;
+        sys_cond_signal(p->keep);
+    }
+    sys_mutex_unlock(p->mutex);
 }

@@ -25,6 +25,16 @@ static void committed(tako_db *db, uint64_t lsn)
         api_observers_mark(db);
 }
 
+/* The writer is let go. */
+static void release(tako_db *db)
+{
+    bool shrunk = store_shrunk(db->store);
+
+    api_lock_release(&db->writer);
+    if (shrunk)
+        api_maps_heap(db);
+}
+
 static void checkpoint(tako_db *db)
 {
     tako_errbuf e = { "" };
@@ -61,7 +71,7 @@ tako_err api_write_commit(tako_db *db, uint64_t *lsn, tako_errbuf *e)
         api_sync_commit(db, made);
     if (err == TAKO_OK)
         checkpoint(db);
-    api_lock_release(&db->writer);
+    release(db);
     if (err == TAKO_OK)
         *lsn = made;
     return err;
@@ -70,7 +80,7 @@ tako_err api_write_commit(tako_db *db, uint64_t *lsn, tako_errbuf *e)
 void api_write_rollback(tako_db *db)
 {
     store_rollback(db->store);
-    api_lock_release(&db->writer);
+    release(db);
 }
 
 store *api_node_write_begin(void *ctx)
@@ -100,5 +110,5 @@ void api_node_write_end(void *ctx, uint64_t lsn)
     committed(db, lsn);
     if (lsn != 0)
         checkpoint(db);
-    api_lock_release(&db->writer);
+    release(db);
 }

@@ -5,7 +5,9 @@
  * but by the writer: the file has one connection that checkpoints (SQLite up
  * to 3.51.2 may corrupt a file when two do). Readers are opened read-only.
  * A small cache: what is needed again is in the system's page cache, and an
- * idle node must stay small. Readers can read through a map of the file, which
+ * idle node must stay small. The writer's grows inside a transaction, because
+ * a changed page that has no room there is written to the log each time, and
+ * shrinks again after it. Readers can read through a map of the file, which
  * is off until store_reader_map(): it saves a read() a page, and its pages
  * count as the process's. A map of a file that somebody else makes shorter is
  * a SIGBUS, but the file is ours alone, under the lock. Files are not trusted: no triggers
@@ -25,9 +27,14 @@
 #define CONN_BUSY_MS   2000 /* for foreign programs that look into the file */
 #define CONN_MAP_BYTES (sizeof(void *) < 8 ? 0 : 256 << 20)
 
-static const char conn_pragmas[] = "PRAGMA cache_size=-2000;"
-                                   "PRAGMA mmap_size=0;"
-                                   "PRAGMA journal_size_limit=16777216;";
+/* Pages that a connection keeps, and those that a transaction may have. */
+#define CACHE_SMALL       "PRAGMA cache_size=-2000;"
+#define CACHE_LARGE       "PRAGMA cache_size=-16000;"
+#define CACHE_SMALL_BYTES (2000 << 10)
+
+static const char conn_pragmas[] =
+    CACHE_SMALL "PRAGMA mmap_size=0;"
+                "PRAGMA journal_size_limit=16777216;";
 
 /* ---- errors -------------------------------------------------------------- */
 
@@ -335,7 +342,19 @@ static tako_err conn_settings(store_conn *c, bool writer, tako_errbuf *e)
     if (rc != SQLITE_OK)
         return conn_fail(c, rc, "setting up", e);
     TAKO_TRY(conn_exec(c, conn_pragmas, e));
-    return writer ? TAKO_OK : map_prepare(c, e);
+    return writer ? conn_exec(c, CACHE_LARGE, e) : map_prepare(c, e);
+}
+
+bool conn_shrink(store_conn *c)
+{
+    int bytes = 0, most = 0;
+
+    (void)sqlite3_db_status(c->db, SQLITE_DBSTATUS_CACHE_USED, &bytes, &most,
+                            0);
+    if (bytes <= CACHE_SMALL_BYTES + CACHE_SMALL_BYTES / 4)
+        return false;
+    (void)conn_exec(c, CACHE_SMALL CACHE_LARGE, NULL);
+    return true;
 }
 
 tako_err conn_open(store *s, store_conn *c, bool writer, tako_errbuf *e)

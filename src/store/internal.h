@@ -65,6 +65,9 @@ struct store_conn {
 
 tako_err conn_open(store *s, store_conn *c, bool writer, tako_errbuf *e);
 void conn_close(store_conn *c);
+/* Gives back what the cache has beyond its usual size, if it has much; the
+ * writer, after a transaction. */
+bool conn_shrink(store_conn *c);
 /* The code for an SQLite result, with text naming `what` and the file. */
 tako_err conn_fail(const store_conn *c, int rc, const char *what,
                    tako_errbuf *e);
@@ -268,6 +271,7 @@ struct store {
     tako_arena seen_arena;
     crdt_dot seen_last; /* noted last */
     bool wrote;         /* in this session */
+    bool shrunk;        /* see store_shrunk() */
     bool unsynced;      /* a commit may be lost by power loss */
 
     store_txn txn;

@@ -184,6 +184,9 @@ tako_err store_begin(store *s, tako_errbuf *e);
 tako_err store_commit(store *s, uint64_t *lsn, tako_errbuf *e);
 void store_rollback(store *s);
 bool store_in_transaction(const store *s);
+/* Whether, since it was asked last, a transaction had so many pages that the
+ * heap has some megabytes to give back. */
+bool store_shrunk(store *s);
 /* Savepoints, for a statement that fails inside an app's transaction. */
 tako_err store_savepoint(store *s, tako_errbuf *e);
 void store_savepoint_keep(store *s);

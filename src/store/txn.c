@@ -48,6 +48,8 @@ static void txn_end(store *s)
     conn_buf_reset(&s->meta);
     conn_buf_reset(&s->body);
     conn_buf_reset(&s->blob);
+    if (conn_shrink(&s->writer))
+        s->shrunk = true;
 }
 
 tako_err txn_break(store *s, tako_err err)
@@ -134,6 +136,14 @@ void store_rollback(store *s)
     if (s->txn.broken == TAKO_OK)
         txn_undo(s);
     txn_end(s);
+}
+
+bool store_shrunk(store *s)
+{
+    bool was = s->shrunk;
+
+    s->shrunk = false;
+    return was;
 }
 
 bool store_in_transaction(const store *s)

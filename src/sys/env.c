@@ -4,6 +4,9 @@
 #include "sys/sys.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <sodium.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -66,4 +69,11 @@ void sys_env_init(tako_env *out)
     TAKO_ASSERT(sodium_init() >= 0);
     *out = (tako_env){ NULL,        env_realloc, env_wall_ms,
                        env_mono_ms, env_random,  NULL };
+}
+
+void sys_memory_trim(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0); /* others do by themselves, or cannot */
+#endif
 }

@@ -10,6 +10,9 @@
 /* The process's own world: malloc, clocks, getrandom, no log. Its functions
  * may be used from any thread. */
 void sys_env_init(tako_env *out);
+/* Gives freed memory back to the system where the heap would keep it. Takes up
+ * to some milliseconds. */
+void sys_memory_trim(void);
 /* Files through POSIX. `env` is used for memory. */
 void sys_files_init(tako_files *out, const tako_env *env);
 

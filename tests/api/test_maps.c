@@ -45,11 +45,38 @@ static void test_maps__come_with_use_and_go_with_rest(void **state)
     assert_int_equal(mapped_count(db), 1); /* in use */
     until = db->env.mono_ms(db->env.ctx) + 10000;
     while (mapped_count(db) > 0 && db->env.mono_ms(db->env.ctx) < until)
-        continue;
+        sleep_ms(10);
     assert_int_equal(mapped_count(db), 0);
     db_expect(db, "SELECT x FROM c", NULL, "[{\"x\":1}]");
     use_reader(db, UINT_MAX);
     assert_int_equal(mapped_count(db), 1); /* again */
+    tako_close(db);
+}
+
+static bool heap_high(tako_db *db)
+{
+    bool high;
+
+    sys_mutex_lock(db->readers.mutex);
+    high = db->readers.heap_high;
+    sys_mutex_unlock(db->readers.mutex);
+    return high;
+}
+
+static void
+test_maps__the_heap_is_trimmed_after_large_transactions(void **state)
+{
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    uint64_t until;
+
+    (void)db_run(db, "INSERT INTO d DOCUMENTS ({'_id': 1})", NULL);
+    assert_false(heap_high(db));
+    db_fill(db, "c", 60000); /* much over 2 MB of pages */
+    assert_true(heap_high(db));
+    until = db->env.mono_ms(db->env.ctx) + 10000;
+    while (heap_high(db) && db->env.mono_ms(db->env.ctx) < until)
+        sleep_ms(10);
+    assert_false(heap_high(db));
     tako_close(db);
 }
 
@@ -76,6 +103,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_maps__come_with_use_and_go_with_rest),
+        T(test_maps__the_heap_is_trimmed_after_large_transactions),
         T(test_maps__go_with_their_reader),
     };
 

@@ -60,12 +60,35 @@ static void test_env__random_bytes_differ_and_fill_the_buffer(void **state)
     assert_true(zeros < 20);
 }
 
+static void test_env__trimming_leaves_what_is_in_use(void **state)
+{
+    enum { N = 64, BYTES = 100000 };
+    tako_env env;
+    uint8_t *p[N];
+
+    (void)state;
+    sys_env_init(&env);
+    for (size_t i = 0; i < N; i++) {
+        p[i] = env.realloc(env.ctx, NULL, 0, BYTES);
+        assert_non_null(p[i]);
+        memset(p[i], (int)i, BYTES);
+    }
+    for (size_t i = 0; i < N; i += 2)
+        (void)env.realloc(env.ctx, p[i], BYTES, 0);
+    sys_memory_trim();
+    for (size_t i = 1; i < N; i += 2) {
+        assert_true(p[i][0] == i && p[i][BYTES - 1] == i);
+        (void)env.realloc(env.ctx, p[i], BYTES, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_env__memory_grows_shrinks_and_is_freed),
         cmocka_unit_test(test_env__clocks_tell_milliseconds),
         cmocka_unit_test(test_env__random_bytes_differ_and_fill_the_buffer),
+        cmocka_unit_test(test_env__trimming_leaves_what_is_in_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
