@@ -6,7 +6,7 @@
 
 #include "tako/tako.h"
 
-#define SECRET "a secret of this restaurant" /* the same on all its devices */
+#define SECRET "a secret of this restaurant" /* yours: see `tako secret` */
 #define OPEN   "SELECT * FROM orders WHERE status = 'open'"
 #define TAKE   "INSERT INTO orders DOCUMENTS ({'table': :t, 'status': 'open'})"
 
