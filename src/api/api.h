@@ -4,7 +4,8 @@
  * THREADS. The store is used by one thread at a time: whoever holds
  * db->writer (lock.c). Each reader connection is used by whoever took it from
  * the pool (readers.c). Observers run on one thread of their own
- * (observe.c), the node on the loop's (sync.c). Locks are taken in this
+ * (observe.c), the node on the loop's (sync.c), and a keeper gives back memory
+ * of readers that rest (maps.c). Locks are taken in this
  * order, and none of the later ones is held while a callback runs:
  *
  *   sync.mutex   start, stop, subscriptions
