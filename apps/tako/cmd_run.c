@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "args.h"
@@ -72,6 +73,7 @@ static int fail(const char *what, const char *where)
 static int read_secret(run *r)
 {
     tako_errbuf e = { "" };
+    struct stat st;
 
     if (r->secret_file == NULL)
         return STATUS_OK;
@@ -86,6 +88,9 @@ static int read_secret(run *r)
         return fail("the mesh secret is shorter than 16 bytes; make one "
                     "with `tako secret`",
                     r->secret_file);
+    if (stat(r->secret_file, &st) == 0 && (st.st_mode & 077) != 0)
+        log_line(r, TAKO_LEVEL_WARN, "secret_not_private",
+                 "{\"hint\":\"others may read the file: chmod 600\"}");
     return STATUS_OK;
 }
 

@@ -33,7 +33,7 @@ static const command commands[] = {
     { "export", "DB COLLECTION", "Prints a collection as JSON lines.",
       "  tako export shop.db orders > orders.jsonl\n", cmd_export },
     { "run", "DB", "Keeps a database open and in sync with others.",
-      "  tako secret > mesh.secret\n"
+      "  (umask 077; tako secret > mesh.secret)\n"
       "  tako run shop.db --secret-file mesh.secret --name till-1 \\\n"
       "      --listen tcp://0.0.0.0:4711 --subscribe 'SELECT * FROM orders'\n"
       "  tako run shop.db --secret-file mesh.secret --name kitchen \\\n"

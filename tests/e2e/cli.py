@@ -372,9 +372,15 @@ def case_run_alone(world):
     got = world.call("run", device.db, status=1)
     need("cannot open" in got.stderr, got.stderr)
     took = device.stop()
+    need("secret_not_private" not in device.log_tail(), device.log_tail())
     need(took < 3, f"{took:.1f} s to stop")
     need(not os.path.exists(path), "the socket is left behind")
     need(len(world.call("secret").stdout.strip()) == 64, "secret")
+    os.chmod(world.secret, 0o644)
+    device.start()
+    device.stop()
+    need("secret_not_private" in device.log_tail(), device.log_tail())
+    os.chmod(world.secret, 0o600)
 
 
 def case_stale_and_foreign_sockets(world):
