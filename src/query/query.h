@@ -44,6 +44,7 @@ tako_err query_classify(const tako_env *env, tako_slice text, query_kind *kind,
  * kept and run again. A collection that does not exist reads as empty, and is
  * made by INSERT.
  * TAKO_INVALID syntax, names, types (e: line, column, what was expected)
+ * TAKO_UNSUPPORTED  of the language, and not carried out by this version
  * TAKO_LIMIT   statement size, depth, parameters */
 tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
                        query **out, tako_errbuf *e);
