@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* fuzz/fuzz_query.c -- statements come from apps, shells and HTTP, predicates
- * from peers.
+/* fuzz/fuzz_query.c -- statements come from apps and shells, predicates from
+ * peers.
  *
  * Any text is classified, prepared, bound and run on a small database inside
  * a transaction that is rolled back. Properties: an error has a reason; every

@@ -47,7 +47,8 @@ tako_err node_peer_add(node *n, const char *address, tako_errbuf *e)
 
     if (!is_address(address))
         return tako_fail(e, TAKO_INVALID,
-                         "not an address: tcp://HOST:PORT expected");
+                         "'%.80s' is not an address: tcp://HOST:PORT expected",
+                         address != NULL ? address : "");
     if (*peer_at(n, address) != NULL)
         return tako_fail(e, TAKO_EXISTS, "%s is dialled already", address);
     if (n->peer_count >= NODE_PEERS_MAX)

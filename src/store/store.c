@@ -118,6 +118,8 @@ static tako_err open_steps(store *s, const store_opts *o, tako_errbuf *e)
     s->lock_path = path_with(s, ".lock");
     if (s->seal_path.ptr == NULL || s->lock_path.ptr == NULL)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
+    if (!o->create) /* a mistyped name must not leave a lock behind */
+        TAKO_TRY(file_ready(s, false, e));
     err = s->files->lock(s->files->ctx, (const char *)s->lock_path.ptr,
                          o->lock_wait_ms, &s->lock);
     if (err != TAKO_OK)
