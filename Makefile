@@ -14,7 +14,7 @@
 FUZZ_SECONDS ?= 180
 JOBS ?= $(shell nproc)
 
-.PHONY: all setup demo test quick asan tsan soak bench fuzz check format lint install clean
+.PHONY: all setup demo test quick asan tsan soak bench fuzz check format install clean
 
 all: build/release/build.ninja
 	cmake --build build/release -j $(JOBS)
