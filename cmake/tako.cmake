@@ -108,7 +108,8 @@ endfunction()
 # linked with the module and everything below it; tests/apps with the program.
 function(tako_tests)
   pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
-  add_library(tako_test_support STATIC ${CMAKE_SOURCE_DIR}/tests/support/test_env.c)
+  add_library(tako_test_support STATIC ${CMAKE_SOURCE_DIR}/tests/support/test_env.c
+    ${CMAKE_SOURCE_DIR}/tests/support/test_files.c)
   target_include_directories(tako_test_support PUBLIC ${CMAKE_SOURCE_DIR}/tests)
   target_link_libraries(tako_test_support PUBLIC tako_base PkgConfig::CMOCKA)
   foreach(module ${TAKO_MODULES} apps)

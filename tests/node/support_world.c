@@ -9,76 +9,6 @@
 
 #define SECRET "a secret of this test"
 
-/* ---- files ---------------------------------------------------------------- */
-
-static void files_machine(void *ctx, tako_machine *out)
-{
-    memset(out, 7, sizeof *out);
-    out->boot[0] = ((world_node *)ctx)->boot;
-}
-
-static tako_err files_identity(void *ctx, const char *path, uint64_t *device,
-                               uint64_t *inode)
-{
-    struct stat st;
-
-    (void)ctx;
-    if (stat(path, &st) != 0)
-        return TAKO_NOTFOUND;
-    *device = 1;
-    *inode = 1;
-    return TAKO_OK;
-}
-
-static tako_err files_read(void *ctx, const char *path, tako_buf *out)
-{
-    FILE *f = fopen(path, "rb");
-    uint8_t part[4096];
-    size_t len;
-
-    (void)ctx;
-    if (f == NULL)
-        return TAKO_NOTFOUND;
-    while ((len = fread(part, 1, sizeof part, f)) > 0)
-        tako_put_bytes(out, tako_slice_of(part, len));
-    (void)fclose(f);
-    return out->failed ? TAKO_NOMEM : TAKO_OK;
-}
-
-static tako_err files_write(void *ctx, const char *path, tako_slice content)
-{
-    FILE *f = fopen(path, "wb");
-
-    (void)ctx;
-    if (f == NULL)
-        return TAKO_IO;
-    if (content.len > 0)
-        (void)fwrite(content.ptr, 1, content.len, f);
-    (void)fclose(f);
-    return TAKO_OK;
-}
-
-static tako_err files_lock(void *ctx, const char *path, uint32_t wait_ms,
-                           tako_file_lock **out)
-{
-    (void)path;
-    (void)wait_ms;
-    *out = (tako_file_lock *)ctx;
-    return TAKO_OK;
-}
-
-static void files_unlock(void *ctx, tako_file_lock *lock)
-{
-    (void)ctx;
-    (void)lock;
-}
-
-static tako_err files_remove(void *ctx, const char *path)
-{
-    (void)ctx;
-    return unlink(path) == 0 ? TAKO_OK : TAKO_NOTFOUND;
-}
-
 /* ---- net -------------------------------------------------------------------- */
 
 static tako_stream *stream_new(world_node *owner)
@@ -397,10 +327,7 @@ void world_init(world *w, uint64_t seed, size_t nodes)
         d->index = i;
         (void)snprintf(d->path, sizeof d->path, "%s/%zu.db", w->dir, i);
         (void)snprintf(d->name, sizeof d->name, "node%zu", i);
-        d->files = (tako_files){
-            d,           files_machine, files_identity, files_read,
-            files_write, files_lock,    files_unlock,   files_remove
-        };
+        test_files_init(&d->files, &d->boot);
         d->net = (tako_net){ d,         net_listen, net_unlisten,
                              net_dial,  net_send,   net_queued,
                              net_close, net_timer,  net_post };
@@ -416,11 +343,12 @@ static const char *const suffixes[] = { "", "-wal", ".seal" };
 
 static void copy_file(world *w, const char *from, const char *to)
 {
+    const tako_files *f = &w->nodes[0].files;
     tako_buf all = tako_buf_on(&w->t.env);
 
     (void)unlink(to);
-    if (files_read(NULL, from, &all) == TAKO_OK)
-        (void)files_write(NULL, to, tako_buf_slice(&all));
+    if (f->read(f->ctx, from, &all) == TAKO_OK)
+        (void)f->write(f->ctx, to, tako_buf_slice(&all));
     tako_buf_fini(&all);
 }
 

@@ -6,6 +6,7 @@
 #define TAKO_TESTS_NODE_SUPPORT_WORLD_H
 
 #include "support/test_env.h"
+#include "support/test_files.h"
 #include "node/node.h"
 #include "query/query.h"
 

@@ -9,74 +9,6 @@
 #include "codec/json.h"
 #include "query/internal.h"
 
-static void files_machine(void *ctx, tako_machine *out)
-{
-    (void)ctx;
-    memset(out, 7, sizeof *out);
-}
-
-static tako_err files_identity(void *ctx, const char *path, uint64_t *device,
-                               uint64_t *inode)
-{
-    struct stat st;
-
-    (void)ctx;
-    if (stat(path, &st) != 0)
-        return TAKO_NOTFOUND;
-    *device = (uint64_t)st.st_dev;
-    *inode = (uint64_t)st.st_ino;
-    return TAKO_OK;
-}
-
-static tako_err files_read(void *ctx, const char *path, tako_buf *out)
-{
-    FILE *f = fopen(path, "rb");
-    char bytes[4096];
-    size_t n;
-
-    (void)ctx;
-    if (f == NULL)
-        return TAKO_NOTFOUND;
-    while ((n = fread(bytes, 1, sizeof bytes, f)) > 0)
-        tako_put_bytes(out, tako_slice_of(bytes, n));
-    (void)fclose(f);
-    return out->failed ? TAKO_NOMEM : TAKO_OK;
-}
-
-static tako_err files_write(void *ctx, const char *path, tako_slice content)
-{
-    FILE *f = fopen(path, "wb");
-    bool good;
-
-    (void)ctx;
-    if (f == NULL)
-        return TAKO_IO;
-    good = content.len == 0 ||
-           fwrite(content.ptr, 1, content.len, f) == content.len;
-    return fclose(f) == 0 && good ? TAKO_OK : TAKO_IO;
-}
-
-static tako_err files_lock(void *ctx, const char *path, uint32_t wait_ms,
-                           tako_file_lock **out)
-{
-    (void)path;
-    (void)wait_ms;
-    *out = (tako_file_lock *)ctx; /* nobody else is there */
-    return TAKO_OK;
-}
-
-static void files_unlock(void *ctx, tako_file_lock *lock)
-{
-    (void)ctx;
-    (void)lock;
-}
-
-static tako_err files_remove(void *ctx, const char *path)
-{
-    (void)ctx;
-    return unlink(path) == 0 ? TAKO_OK : TAKO_NOTFOUND;
-}
-
 void test_db_bare(test_db *db, uint64_t seed)
 {
     memset(db, 0, sizeof *db);
@@ -93,14 +25,7 @@ void test_db_open(test_db *db, uint64_t seed)
     (void)snprintf(db->dir, sizeof db->dir, "/tmp/tako-query-XXXXXX");
     assert_non_null(mkdtemp(db->dir));
     (void)snprintf(db->path, sizeof db->path, "%s/db", db->dir);
-    db->files = (tako_files){ .ctx = db,
-                              .machine = files_machine,
-                              .identity = files_identity,
-                              .read = files_read,
-                              .write = files_write,
-                              .lock = files_lock,
-                              .unlock = files_unlock,
-                              .remove = files_remove };
+    test_files_init(&db->files, &db->boot);
     o.env = &db->t.env;
     o.files = &db->files;
     o.path = db->path;

@@ -5,6 +5,7 @@
 #define TAKO_TESTS_QUERY_SUPPORT_QUERY_H
 
 #include "support/test_env.h"
+#include "support/test_files.h"
 
 #include "query/query.h"
 
@@ -13,6 +14,7 @@ typedef struct test_db {
     char dir[64];
     char path[80];
     tako_files files;
+    uint8_t boot;
     store *s;
     store_conn *conn; /* the writer's */
     tako_buf out;     /* of the last run, see run() */

@@ -17,76 +17,6 @@ struct sync_predicate {
     size_t len;
 };
 
-/* ---- files ---------------------------------------------------------------- */
-
-static void files_machine(void *ctx, tako_machine *out)
-{
-    memset(out, 7, sizeof *out);
-    out->boot[0] = ((net_node *)ctx)->boot;
-}
-
-static tako_err files_identity(void *ctx, const char *path, uint64_t *device,
-                               uint64_t *inode)
-{
-    struct stat st;
-
-    (void)ctx;
-    if (stat(path, &st) != 0)
-        return TAKO_NOTFOUND;
-    *device = 1;
-    *inode = 1; /* also of a copy: a copied machine */
-    return TAKO_OK;
-}
-
-static tako_err files_read(void *ctx, const char *path, tako_buf *out)
-{
-    FILE *f = fopen(path, "rb");
-    uint8_t part[4096];
-    size_t len;
-
-    (void)ctx;
-    if (f == NULL)
-        return TAKO_NOTFOUND;
-    while ((len = fread(part, 1, sizeof part, f)) > 0)
-        tako_put_bytes(out, tako_slice_of(part, len));
-    (void)fclose(f);
-    return out->failed ? TAKO_NOMEM : TAKO_OK;
-}
-
-static tako_err files_write(void *ctx, const char *path, tako_slice content)
-{
-    FILE *f = fopen(path, "wb");
-
-    (void)ctx;
-    if (f == NULL)
-        return TAKO_IO;
-    if (content.len > 0)
-        (void)fwrite(content.ptr, 1, content.len, f);
-    (void)fclose(f);
-    return TAKO_OK;
-}
-
-static tako_err files_lock(void *ctx, const char *path, uint32_t wait_ms,
-                           tako_file_lock **out)
-{
-    (void)path;
-    (void)wait_ms;
-    *out = (tako_file_lock *)ctx;
-    return TAKO_OK;
-}
-
-static void files_unlock(void *ctx, tako_file_lock *lock)
-{
-    (void)ctx;
-    (void)lock;
-}
-
-static tako_err files_remove(void *ctx, const char *path)
-{
-    (void)ctx;
-    return unlink(path) == 0 ? TAKO_OK : TAKO_NOTFOUND;
-}
-
 /* ---- host ------------------------------------------------------------------ */
 
 static store *host_begin(void *ctx)
@@ -223,10 +153,7 @@ static void node_init(net *n, size_t i)
 
     d->net = n;
     (void)snprintf(d->path, sizeof d->path, "%s/%zu.db", n->dir, i);
-    d->files = (tako_files){
-        d,           files_machine, files_identity, files_read,
-        files_write, files_lock,    files_unlock,   files_remove
-    };
+    test_files_init(&d->files, &d->boot);
     d->host = (sync_host){ d,
                            host_begin,
                            host_end,
@@ -331,6 +258,8 @@ static void image_path(const net *n, const char *image, size_t part,
 
 void net_save(net *n, size_t node, const char *image)
 {
+    const tako_files *f = &n->nodes[node].files;
+
     for (size_t i = 0; i < 3; i++) {
         tako_buf all = tako_buf_on(&n->t.env);
         char from[160], to[128];
@@ -339,8 +268,8 @@ void net_save(net *n, size_t node, const char *image)
                        suffixes[i]);
         image_path(n, image, i, to);
         (void)unlink(to);
-        if (files_read(NULL, from, &all) == TAKO_OK)
-            (void)files_write(NULL, to, tako_buf_slice(&all));
+        if (f->read(f->ctx, from, &all) == TAKO_OK)
+            (void)f->write(f->ctx, to, tako_buf_slice(&all));
         tako_buf_fini(&all);
     }
 }
@@ -348,6 +277,7 @@ void net_save(net *n, size_t node, const char *image)
 void net_restore(net *n, size_t node, const char *image)
 {
     net_node *d = &n->nodes[node];
+    const tako_files *f = &d->files;
     size_t len = strlen(d->path);
 
     for (size_t i = 0; i < n->link_count; i++)
@@ -362,10 +292,10 @@ void net_restore(net *n, size_t node, const char *image)
         (void)snprintf(to, sizeof to, "%s%s", d->path, suffixes[i]);
         (void)unlink(to);
         image_path(n, image, i, from);
-        if (files_read(NULL, from, &all) == TAKO_OK) {
+        if (f->read(f->ctx, from, &all) == TAKO_OK) {
             if (i == 2) /* the path at the end of the seal: of equal length */
                 memcpy(all.ptr + all.len - len, d->path, len);
-            (void)files_write(NULL, to, tako_buf_slice(&all));
+            (void)f->write(f->ctx, to, tako_buf_slice(&all));
         }
         tako_buf_fini(&all);
     }

@@ -6,6 +6,7 @@
 #define TAKO_TESTS_SYNC_SUPPORT_NET_H
 
 #include "support/test_env.h"
+#include "support/test_files.h"
 #include "base/limits.h"
 #include "sync/session.h"
 
