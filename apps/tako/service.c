@@ -201,24 +201,11 @@ static tako_err end(call *c, bool commit)
 
 static tako_err run_kind(call *c, query_kind kind, const char *text)
 {
-    switch (kind) {
-    case QUERY_BEGIN:
-        return begin(c, 0);
-    case QUERY_BEGIN_READ_ONLY:
-        return begin(c, TAKO_TX_READ_ONLY);
-    case QUERY_COMMIT:
-        return end(c, true);
-    case QUERY_ROLLBACK:
-        return end(c, false);
-    case QUERY_SELECT:
-    case QUERY_INSERT:
-    case QUERY_UPDATE:
-    case QUERY_DELETE:
-    case QUERY_CREATE_INDEX:
-    case QUERY_DROP_INDEX:
-        return run_statement(c, text);
-    }
-    return run_statement(c, text); /* a kind that query.h adds later */
+    if (kind == QUERY_BEGIN || kind == QUERY_BEGIN_READ_ONLY)
+        return begin(c, kind == QUERY_BEGIN ? 0 : TAKO_TX_READ_ONLY);
+    if (query_kind_is_control(kind))
+        return end(c, kind == QUERY_COMMIT);
+    return run_statement(c, text);
 }
 
 static tako_err op_execute(call *c)

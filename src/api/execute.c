@@ -236,28 +236,17 @@ static tako_err execute(tako_db *db, tako_slice text, tako_slice params,
 {
     tako_result *res = NULL;
     query_kind kind;
-    tako_err err = TAKO_INVALID;
+    tako_err err;
 
     TAKO_TRY(api_kind_of(&db->env, text, &kind, e));
-    switch (kind) {
-    case QUERY_SELECT:
+    if (query_kind_is_control(kind))
+        return tako_fail(e, TAKO_INVALID,
+                         "transactions are begun with tako_tx_begin()");
+    if (query_kind_reads(kind))
         return out != NULL ? execute_reading(db, text, params, out, e)
                            : tako_fail(e, TAKO_MISUSE,
                                        "a SELECT needs a place for its result");
-    case QUERY_INSERT:
-    case QUERY_UPDATE:
-    case QUERY_DELETE:
-    case QUERY_CREATE_INDEX:
-    case QUERY_DROP_INDEX:
-        err = execute_writing(db, text, params, &res, e);
-        break;
-    case QUERY_BEGIN:
-    case QUERY_BEGIN_READ_ONLY:
-    case QUERY_COMMIT:
-    case QUERY_ROLLBACK:
-        return tako_fail(e, TAKO_INVALID,
-                         "transactions are begun with tako_tx_begin()");
-    }
+    err = execute_writing(db, text, params, &res, e);
     if (err != TAKO_OK)
         return err;
     if (out != NULL)

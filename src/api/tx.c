@@ -72,31 +72,19 @@ static tako_err tx_execute(tako_tx *tx, tako_slice text, tako_slice params,
     query_kind kind;
 
     TAKO_TRY(api_kind_of(&tx->db->env, text, &kind, e));
-    switch (kind) {
-    case QUERY_SELECT:
-        if (out == NULL)
-            return tako_fail(e, TAKO_MISUSE,
-                             "a SELECT needs a place for its result");
-        if (tx->reader == NULL)
-            break;
-        tx->reader->users++;
-        return api_select(tx->db, tx->reader, text, params, out, e);
-    case QUERY_INSERT:
-    case QUERY_UPDATE:
-    case QUERY_DELETE:
-    case QUERY_CREATE_INDEX:
-    case QUERY_DROP_INDEX:
-        if (tx->reader != NULL)
-            return tako_fail(e, TAKO_INVALID, "the transaction is read-only");
-        break;
-    case QUERY_BEGIN:
-    case QUERY_BEGIN_READ_ONLY:
-    case QUERY_COMMIT:
-    case QUERY_ROLLBACK:
+    if (query_kind_is_control(kind))
         return tako_fail(e, TAKO_INVALID,
                          "transactions do not nest; end this one with "
                          "tako_tx_commit() or tako_tx_rollback()");
+    if (query_kind_reads(kind) && out == NULL)
+        return tako_fail(e, TAKO_MISUSE,
+                         "a SELECT needs a place for its result");
+    if (query_kind_reads(kind) && tx->reader != NULL) {
+        tx->reader->users++;
+        return api_select(tx->db, tx->reader, text, params, out, e);
     }
+    if (tx->reader != NULL)
+        return tako_fail(e, TAKO_INVALID, "the transaction is read-only");
     TAKO_TRY(api_run(tx->db, text, params, &res, e));
     if (out != NULL)
         *out = res;

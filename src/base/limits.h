@@ -31,14 +31,19 @@
 #define TAKO_SEEN_ACTORS_MAX 4096u /* whose last event is remembered */
 
 /* query */
-#define TAKO_STATEMENT_BYTES_MAX  (1u << 20) /* query text */
-#define TAKO_STATEMENT_NODES_MAX  100000u    /* names, values, operators */
-#define TAKO_STATEMENT_PARAMS_MAX 1000u /* named parameters of a statement */
-#define TAKO_PARSE_DEPTH_MAX      1200u /* open symbols while parsing */
-#define TAKO_EXPR_DEPTH_MAX       200u  /* nesting of an expression */
-#define TAKO_CALL_ARGS_MAX        100u  /* arguments of one function */
-#define TAKO_PROJECTION_MAX       1000u /* fields of a result row */
-#define TAKO_ROW_BYTES_MAX        (64u << 20) /* one result value */
+#define TAKO_STATEMENT_BYTES_MAX   (1u << 20) /* query text */
+#define TAKO_STATEMENT_NODES_MAX   100000u    /* names, values, operators */
+#define TAKO_STATEMENT_PARAMS_MAX  1000u /* named parameters of a statement */
+#define TAKO_PARSE_DEPTH_MAX       1200u /* open symbols while parsing */
+#define TAKO_EXPR_DEPTH_MAX        200u  /* nesting of an expression */
+#define TAKO_SQL_BYTES_MAX         (64u << 20) /* what it becomes */
+#define TAKO_STATEMENT_SOURCES_MAX 1000u /* collections, SELECTs, lists read */
+#define TAKO_JOIN_SOURCES_MAX      32u   /* of one FROM; SQLite: 64 */
+#define TAKO_SET_OPERANDS_MAX      100u  /* SELECTs in one UNION */
+#define TAKO_SELECT_DEPTH_MAX      16u   /* SELECTs inside SELECTs */
+#define TAKO_CALL_ARGS_MAX         100u  /* arguments of one function */
+#define TAKO_PROJECTION_MAX        1000u /* fields of a result row */
+#define TAKO_ROW_BYTES_MAX         (64u << 20) /* one result value */
 #define TAKO_COLLECT_BYTES_MAX                                                 \
     (256u << 20) /* what one UPDATE or DELETE holds */
 

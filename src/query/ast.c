@@ -278,7 +278,9 @@ node *ast_param(query_parse *p, query_token t)
     if (p->params == NULL) {
         p->params = tako_arena_array(&p->arena, TAKO_STATEMENT_PARAMS_MAX,
                                      sizeof *p->params);
-        if (p->params == NULL) {
+        p->counts = tako_arena_array(&p->arena, TAKO_STATEMENT_PARAMS_MAX,
+                                     sizeof *p->counts);
+        if (p->params == NULL || p->counts == NULL) {
             fail_memory(p);
             return NULL;
         }
@@ -401,6 +403,11 @@ static bool sort_pairs(query_parse *p, node *n)
     return true;
 }
 
+node *ast_sort(query_parse *p, node *n)
+{
+    return n->count > 1 && !sort_pairs(p, n) ? NULL : n;
+}
+
 node *ast_fold(query_parse *p, node *n)
 {
     tako_buf b;
@@ -450,7 +457,8 @@ bool ast_equal(const node *a, const node *b)
 
     if (a->kind != b->kind || a->op != b->op || a->count != b->count ||
         a->negated != b->negated || a->distinct != b->distinct ||
-        a->star != b->star || !tako_slice_eq(a->text, b->text))
+        a->star != b->star || a->source != b->source ||
+        a->select != b->select || !tako_slice_eq(a->text, b->text))
         return false;
     for (x = a->first, y = b->first; x != NULL && y != NULL;
          x = x->next, y = y->next) {

@@ -6,14 +6,17 @@
 
 #include "codec/cbor.h"
 #include "query/functions.h"
+#include "query/resolve.h"
 
 enum {
-    MAY_NAME = 1,      /* there is a document */
-    MAY_AGGREGATE = 2, /* an aggregate may stand here */
-    MAY_PARAM = 4,
+    MAY_AGGREGATE = 1, /* an aggregate may stand here */
+    MAY_PARAM = 2,
+    MAY_SELECT = 4, /* and what SQL writes as one: ANY, FOR */
+    MAY_ALL = MAY_PARAM | MAY_SELECT,
 };
 
 static void check_expr(query_parse *p, const node *n, unsigned may);
+static void check_select(query_parse *p, const query_select *s);
 
 static void check_kids(query_parse *p, const node *n, unsigned may)
 {
@@ -77,20 +80,23 @@ static void check_expr(query_parse *p, const node *n, unsigned may)
 {
     if (p->err != TAKO_OK || n == NULL)
         return;
-    if (n->kind == AST_NAME && !(may & MAY_NAME)) {
-        (void)query_fail_at(p, n->pos, TAKO_INVALID,
-                            "there is no document here whose %.*s could be "
-                            "meant; texts are quoted",
-                            n->text.len > 64 ? 64 : (int)n->text.len,
-                            (const char *)n->text.ptr);
-        return;
-    }
     if (n->kind == AST_PARAM && !(may & MAY_PARAM)) {
         (void)query_fail_at(p, n->pos, TAKO_INVALID,
                             "an index cannot depend on a parameter");
         return;
     }
-    if (n->kind == AST_CALL)
+    if (n->select != NULL || (n->kind != AST_NAME && n->source != NULL)) {
+        if (!(may & MAY_SELECT)) {
+            (void)query_fail_at(p, n->pos, TAKO_INVALID,
+                                "an index cannot hold a SELECT, ANY, EVERY or "
+                                "FOR");
+            return;
+        }
+        may &= ~(unsigned)MAY_AGGREGATE;
+    }
+    if (n->select != NULL)
+        check_select(p, n->select);
+    else if (n->kind == AST_CALL)
         check_call(p, n, may);
     else
         check_kids(p, n, may);
@@ -113,94 +119,59 @@ bool query_has_aggregate(const node *n)
     return false;
 }
 
-/* ---- names of the result --------------------------------------------------- */
+/* ---- groups ----------------------------------------------------------------- */
 
-tako_slice query_out_name(const query_parse *p, const node *out)
+typedef struct group_check {
+    query_parse *p;
+    const query_core *core;
+} group_check;
+
+static bool reads_core(const query_core *c, const node *n)
 {
-    const node *e = out->first;
-
-    if (out->op == OUT_NAMED || out->op == OUT_WITHOUT)
-        return out->text;
-    if (e->kind == AST_NAME || e->kind == AST_FIELD)
-        return e->text;
-    return tako_slice_of(p->text.ptr + out->pos, out->end - out->pos);
-}
-
-/* The expression that a name of the result stands for, or NULL. */
-static const node *named_out(const query_parse *p, tako_slice name)
-{
-    if (p->stmt.outs == NULL || tako_slice_eq(name, p->stmt.alias))
-        return NULL;
-    for (const node *o = p->stmt.outs->first; o != NULL; o = o->next) {
-        if (o->op == OUT_NAMED && tako_slice_eq(o->text, name))
-            return o->first;
+    for (const query_source *f = c->from; f != NULL; f = f->next) {
+        if (f == n->source)
+            return true;
     }
-    return NULL;
+    return false;
 }
 
-static void become(node *n, const node *other)
+static void check_grouped(query_parse *p, const query_core *c, const node *n);
+
+static bool check_grouped_inside(void *ctx, node *n)
 {
-    node *next = n->next;
+    group_check *g = ctx;
 
-    *n = *other;
-    n->next = next;
-}
-
-/* Replaces names of the result inside n. What was put in is not looked at
- * again: in lower(name) AS name the inner name is the document's. */
-static void resolve(const query_parse *p, node *n)
-{
-    const node *e;
-
-    if (n == NULL)
-        return;
-    if (n->kind == AST_NAME) {
-        e = named_out(p, n->text);
-        if (e != NULL)
-            become(n, e);
-        return;
-    }
-    for (node *k = n->first; k != NULL; k = k->next)
-        resolve(p, k);
-}
-
-/* ORDER BY 2, GROUP BY 1: by number of the result field, as in SQL. */
-static void resolve_number(query_parse *p, node *n)
-{
-    int64_t i;
-    const node *o;
-
-    if (!ast_is_int(n, &i))
-        return;
-    o = i >= 1 && i <= (int64_t)p->stmt.outs->count
-            ? ast_kid(p->stmt.outs, (unsigned)(i - 1))
-            : NULL;
-    if (o == NULL || o->op == OUT_STAR || o->op == OUT_WITHOUT)
-        (void)query_fail_at(p, n->pos, TAKO_INVALID,
-                            "the result has no field number %lld",
-                            (long long)i);
-    else
-        become(n, o->first);
+    check_grouped(g->p, g->core, n);
+    return g->p->err == TAKO_OK;
 }
 
 /* Everything outside aggregates must be constant or grouped by. */
-static void check_grouped(query_parse *p, const node *n)
+static void check_grouped(query_parse *p, const query_core *c, const node *n)
 {
+    group_check inside = { p, c };
     const fn_entry *f;
 
     if (n == NULL || p->err != TAKO_OK)
         return;
-    for (const node *g = p->stmt.group == NULL ? NULL : p->stmt.group->first;
-         g != NULL; g = g->next) {
+    for (const node *g = c->group == NULL ? NULL : c->group->first; g != NULL;
+         g = g->next) {
         if (ast_equal(g, n))
             return;
+    }
+    if (n->select != NULL) {
+        (void)ast_each_expr(n->select, check_grouped_inside, &inside);
+        return;
     }
     if (n->kind == AST_CALL) {
         f = fn_find(n->text);
         if (f != NULL && fn_is_aggregate(f))
             return;
     }
-    if (n->kind == AST_NAME || n->kind == AST_FIELD) {
+    if (n->kind == AST_NAME && !reads_core(c, n))
+        return;
+    if (n->kind == AST_NAME ||
+        (n->kind == AST_FIELD && n->first->kind == AST_NAME &&
+         n->first->op == NAME_WHOLE && reads_core(c, n->first))) {
         (void)query_fail_at(p, n->pos, TAKO_INVALID,
                             "%.*s is neither in GROUP BY nor in an aggregate",
                             n->end - n->pos > 80 ? 80 : (int)(n->end - n->pos),
@@ -208,7 +179,7 @@ static void check_grouped(query_parse *p, const node *n)
         return;
     }
     for (const node *k = n->first; k != NULL; k = k->next)
-        check_grouped(p, k);
+        check_grouped(p, c, k);
 }
 
 /* ---- statements ------------------------------------------------------------- */
@@ -217,25 +188,13 @@ static void check_count(query_parse *p, const node *n, const char *what)
 {
     int64_t v;
 
-    if (n == NULL || n->kind == AST_PARAM)
+    if (n == NULL)
         return;
-    if (!ast_is_int(n, &v) || v < 0)
+    if (n->kind == AST_PARAM)
+        p->counts[n->count - 1] = what; /* looked at when it is bound */
+    else if (!ast_is_int(n, &v) || v < 0)
         (void)query_fail_at(p, n->pos, TAKO_INVALID,
                             "%s wants a whole number from 0", what);
-}
-
-static void check_star(query_parse *p, const node *o)
-{
-    const node *of = o->first;
-
-    if (p->stmt.collection.len == 0)
-        (void)query_fail_at(p, o->pos, TAKO_INVALID, "* wants a FROM");
-    else if (of != NULL &&
-             (of->kind != AST_NAME || !tako_slice_eq(of->text, p->stmt.alias)))
-        (void)query_fail_at(p, o->pos, TAKO_INVALID,
-                            "expected %.*s.*, the name of the collection here",
-                            (int)p->stmt.alias.len,
-                            (const char *)p->stmt.alias.ptr);
 }
 
 static int name_cmp(const void *a, const void *b)
@@ -246,25 +205,23 @@ static int name_cmp(const void *a, const void *b)
     return cbor_key_cmp(*x, *y);
 }
 
-static void check_out_names(query_parse *p)
+static void check_out_names(query_parse *p, const node *outs)
 {
-    const query_stmt *st = &p->stmt;
-    tako_slice *names =
-        tako_arena_array(&p->arena, st->outs->count, sizeof *names);
+    tako_slice *names = tako_arena_array(&p->arena, outs->count, sizeof *names);
     size_t n = 0;
 
     if (names == NULL) {
         p->err = tako_fail(p->e, TAKO_NOMEM, "out of memory");
         return;
     }
-    for (const node *o = st->outs->first; o != NULL; o = o->next) {
+    for (const node *o = outs->first; o != NULL; o = o->next) {
         if (o->op != OUT_STAR)
             names[n++] = query_out_name(p, o);
     }
     qsort(names, n, sizeof *names, name_cmp);
     for (size_t i = 1; i < n; i++) {
         if (tako_slice_eq(names[i - 1], names[i]))
-            (void)query_fail_at(p, st->outs->pos, TAKO_INVALID,
+            (void)query_fail_at(p, outs->pos, TAKO_INVALID,
                                 "two fields of the result are called '%.*s'; "
                                 "name them with AS",
                                 names[i].len > 64 ? 64 : (int)names[i].len,
@@ -272,59 +229,114 @@ static void check_out_names(query_parse *p)
     }
 }
 
-static void check_outs(query_parse *p, unsigned may, bool *star)
+static void check_outs(query_parse *p, const node *outs, unsigned may)
 {
-    const query_stmt *st = &p->stmt;
-
-    if (st->outs->count > TAKO_PROJECTION_MAX)
-        (void)query_fail_at(p, st->outs->pos, TAKO_LIMIT,
+    if (outs->count > TAKO_PROJECTION_MAX)
+        (void)query_fail_at(p, outs->pos, TAKO_LIMIT,
                             "a result has at most %u fields",
                             TAKO_PROJECTION_MAX);
-    for (const node *o = st->outs->first; o != NULL; o = o->next) {
-        if (o->op == OUT_STAR) {
-            *star = true;
-            check_star(p, o);
-        } else {
-            check_expr(p, o->first, may);
-        }
-    }
+    check_kids(p, outs, may);
     if (p->err == TAKO_OK)
-        check_out_names(p);
+        check_out_names(p, outs);
 }
 
-static void check_select(query_parse *p)
-{
-    query_stmt *st = &p->stmt;
-    unsigned may = MAY_PARAM | (st->collection.len > 0 ? MAY_NAME : 0);
-    bool star = false, grouped;
+static const char *const system_names[] = {
+    "blobs",      "collections", "conflicts", "dual",          "indexes",
+    "info",       "links",       "metrics",   "observers",     "peers",
+    "quarantine", "requests",    "settings",  "subscriptions", "sync",
+};
 
-    for (node *g = st->group == NULL ? NULL : st->group->first; g != NULL;
-         g = g->next) {
-        resolve_number(p, g);
-        resolve(p, g);
-        check_expr(p, g, may);
+bool query_is_system(tako_slice name)
+{
+    for (size_t i = 0; i < sizeof system_names / sizeof *system_names; i++) {
+        if (tako_slice_eq(name, tako_slice_str(system_names[i])))
+            return true;
     }
-    check_outs(p, may | MAY_AGGREGATE, &star);
-    resolve(p, st->having);
-    check_expr(p, st->having, may | MAY_AGGREGATE);
-    grouped = st->group != NULL || st->having != NULL ||
-              query_has_aggregate(st->outs);
-    for (node *o = st->order == NULL ? NULL : st->order->first; o != NULL;
-         o = o->next) {
-        resolve_number(p, o->first);
-        resolve(p, o->first);
-        check_expr(p, o->first, may | (grouped ? MAY_AGGREGATE : 0));
+    return false;
+}
+
+static void check_system(query_parse *p, const query_source *f)
+{
+    const char *near = NULL;
+    unsigned least = 4;
+
+    if (query_is_system(f->name))
+        return;
+    for (size_t i = 0; i < sizeof system_names / sizeof *system_names; i++) {
+        unsigned d =
+            query_word_distance(f->name, tako_slice_str(system_names[i]));
+
+        if (d < least) {
+            least = d;
+            near = system_names[i];
+        }
     }
-    if (grouped && star)
-        (void)query_fail_at(p, st->outs->pos, TAKO_INVALID,
+    (void)query_fail_at(
+        p, f->pos, TAKO_INVALID, "there is no collection system:%.*s%s%s%s",
+        f->name.len > 64 ? 64 : (int)f->name.len, (const char *)f->name.ptr,
+        near != NULL ? "; did you mean system:" : "", near != NULL ? near : "",
+        near != NULL ? "?" : "");
+}
+
+static void check_source(query_parse *p, const query_source *f)
+{
+    if (f->kind == SOURCE_COLLECTION && f->name.len > TAKO_NAME_BYTES_MAX)
+        (void)query_fail_at(p, f->pos, TAKO_LIMIT,
+                            "the name of a collection has at most %u bytes",
+                            TAKO_NAME_BYTES_MAX);
+    if (f->kind == SOURCE_SYSTEM)
+        check_system(p, f);
+    if (f->kind == SOURCE_SELECT)
+        check_select(p, f->select);
+    check_expr(p, f->ids, MAY_PARAM);
+    check_expr(p, f->expr, MAY_ALL);
+    check_expr(p, f->on, MAY_ALL);
+}
+
+static void check_group(query_parse *p, const query_core *c, const node *order)
+{
+    bool star = false;
+
+    for (const node *o = c->outs->first; o != NULL; o = o->next)
+        star = star || o->op == OUT_STAR;
+    if (star)
+        (void)query_fail_at(p, c->outs->pos, TAKO_INVALID,
                             "* and aggregates do not go together");
-    if (grouped) {
-        check_grouped(p, st->outs);
-        check_grouped(p, st->having);
-        check_grouped(p, st->order);
-    }
-    if (st->collection.len == 0 && st->where != NULL)
-        check_expr(p, st->where, may);
+    check_grouped(p, c, c->outs);
+    check_grouped(p, c, c->having);
+    check_grouped(p, c, order);
+}
+
+/* outs are NULL in what UPDATE and the like find. */
+static void check_core(query_parse *p, query_core *c, const node *order)
+{
+    for (const query_source *f = c->from; f != NULL; f = f->next)
+        check_source(p, f);
+    check_expr(p, c->where, MAY_ALL);
+    if (c->group != NULL)
+        check_kids(p, c->group, MAY_ALL);
+    if (c->outs == NULL)
+        return;
+    check_outs(p, c->outs, MAY_ALL | MAY_AGGREGATE);
+    check_expr(p, c->having, MAY_ALL | MAY_AGGREGATE);
+    c->grouped =
+        c->group != NULL || c->having != NULL || query_has_aggregate(c->outs);
+    if (order != NULL)
+        check_kids(p, order, MAY_ALL | (c->grouped ? MAY_AGGREGATE : 0));
+    if (c->grouped)
+        check_group(p, c, order);
+}
+
+static void check_select(query_parse *p, const query_select *s)
+{
+    if (p->err != TAKO_OK)
+        return;
+    for (const query_with *w = s->with; w != NULL; w = w->next)
+        check_select(p, w->select);
+    for (query_core *c = s->first; c != NULL; c = c->next)
+        check_core(p, c, c == s->first ? s->order : NULL);
+    check_count(p, s->limit, "LIMIT");
+    check_count(p, s->offset, "OFFSET");
 }
 
 bool query_path_keys(const query_stmt *st, const node *n, tako_slice *keys,
@@ -339,7 +351,7 @@ bool query_path_keys(const query_stmt *st, const node *n, tako_slice *keys,
     }
     if (at->kind != AST_NAME)
         return false;
-    if (depth > 1 && tako_slice_eq(at->text, st->alias))
+    if (depth > 1 && tako_slice_eq(at->text, st->target->alias))
         depth--; /* alias.field */
     if (depth > max)
         return false;
@@ -388,7 +400,7 @@ static void check_update(query_parse *p)
     const query_stmt *st = &p->stmt;
 
     check_list(p, st->types, 0);
-    check_list(p, st->sets, MAY_NAME | MAY_PARAM);
+    check_list(p, st->sets, MAY_ALL);
     check_list(p, st->unsets, 0);
     check_list(p, st->applies, MAY_PARAM);
     for (const node *a = st->applies == NULL ? NULL : st->applies->first;
@@ -399,17 +411,19 @@ static void check_update(query_parse *p)
 static void check_insert(query_parse *p)
 {
     const query_stmt *st = &p->stmt;
+    uint32_t pos = st->docs != NULL ? st->docs->pos : st->target->pos;
 
     check_list(p, st->types, 0);
-    for (const node *d = st->docs->first; d != NULL; d = d->next) {
-        check_expr(p, d, MAY_PARAM);
+    for (const node *d = st->docs == NULL ? NULL : st->docs->first; d != NULL;
+         d = d->next) {
+        check_expr(p, d, MAY_ALL);
         if (d->kind == AST_CONST &&
             (d->text.len == 0 || cbor_kind_of(d->text) != CBOR_MAP))
             (void)query_fail_at(p, d->pos, TAKO_INVALID,
                                 "expected a document, as {'key': value}");
     }
     if (st->initial && st->policy != CONFLICT_FAIL)
-        (void)query_fail_at(p, st->docs->pos, TAKO_INVALID,
+        (void)query_fail_at(p, pos, TAKO_INVALID,
                             "INITIAL documents merge; ON ID CONFLICT does not "
                             "apply to them");
     if (st->initial && st->types != NULL)
@@ -425,28 +439,64 @@ static void check_index(query_parse *p)
             (void)query_fail_at(p, k->pos, TAKO_INVALID,
                                 "expected a field or an expression, found a "
                                 "constant");
-        check_expr(p, k->first, MAY_NAME);
+        check_expr(p, k->first, 0);
     }
-    check_expr(p, p->stmt.where, MAY_NAME);
+    check_expr(p, p->stmt.select->first->where, 0);
+}
+
+/* What can be explained: what reads. */
+static void check_explained(query_parse *p)
+{
+    const query_stmt *st = &p->stmt;
+
+    if (st->explain != EXPLAIN_NONE && st->select == NULL)
+        (void)query_fail_at(p, 0, TAKO_INVALID,
+                            "an INSERT of documents reads nothing, so there "
+                            "is no plan to explain");
+}
+
+static void check_returning(query_parse *p, query_core *c)
+{
+    if (query_has_aggregate(c->outs))
+        (void)query_fail_at(p, c->outs->pos, TAKO_INVALID,
+                            "RETURNING gives a row for each document: no "
+                            "aggregates");
+    check_outs(p, c->outs, MAY_ALL);
+}
+
+static bool see_select(void *ctx, node *n)
+{
+    bool *seen = ctx;
+
+    if (n->select != NULL)
+        *seen = true;
+    for (node *k = n->first; k != NULL && !*seen; k = k->next)
+        (void)see_select(ctx, k);
+    return !*seen;
+}
+
+bool query_has_select(query_select *s)
+{
+    bool seen = false;
+
+    (void)ast_each_expr(s, see_select, &seen);
+    return seen;
 }
 
 tako_err query_check(query_parse *p)
 {
     const query_stmt *st = &p->stmt;
 
-    if (st->collection.len > TAKO_NAME_BYTES_MAX)
-        return query_fail_at(p, st->collection_pos, TAKO_LIMIT,
-                             "the name of a collection has at most %u bytes",
-                             TAKO_NAME_BYTES_MAX);
-    if (st->kind != QUERY_CREATE_INDEX && st->collection.len > 0)
-        check_expr(p, st->where, MAY_NAME | MAY_PARAM);
-    check_count(p, st->limit, "LIMIT");
-    check_count(p, st->offset, "OFFSET");
-    check_expr(p, st->ids, MAY_PARAM);
+    if (query_resolve(p) != TAKO_OK)
+        return p->err;
+    if (st->target != NULL)
+        check_source(p, st->target);
+    if (st->select != NULL && st->kind != QUERY_CREATE_INDEX)
+        check_select(p, st->select);
+    if (st->returning != NULL)
+        check_returning(p, st->returning->first);
+    check_explained(p);
     switch (st->kind) {
-    case QUERY_SELECT:
-        check_select(p);
-        break;
     case QUERY_INSERT:
         check_insert(p);
         break;
@@ -456,12 +506,23 @@ tako_err query_check(query_parse *p)
     case QUERY_CREATE_INDEX:
         check_index(p);
         break;
+    case QUERY_SET:
+        check_expr(p, st->setting_value, MAY_ALL);
+        break;
+    case QUERY_SHOW:
+        check_expr(p, st->setting_like, MAY_ALL);
+        break;
+    case QUERY_SELECT:
     case QUERY_DELETE:
+    case QUERY_EVICT:
     case QUERY_DROP_INDEX:
     case QUERY_BEGIN:
     case QUERY_BEGIN_READ_ONLY:
     case QUERY_COMMIT:
     case QUERY_ROLLBACK:
+    case QUERY_RESET:
+    case QUERY_EXPLAIN:
+    case QUERY_PROVISION:
         break;
     }
     return p->err;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* CHECK -- what the grammar cannot say: functions and their arguments, where
- * aggregates may stand, names of result fields, paths that are written. Names
- * that an ORDER BY, GROUP BY or HAVING takes from the result are replaced by
- * their expressions here, so that the emitter knows only documents. */
+ * aggregates may stand, names of result fields, paths that are written. It
+ * begins with query_resolve(). */
 #ifndef TAKO_QUERY_CHECK_H
 #define TAKO_QUERY_CHECK_H
 
@@ -10,6 +9,9 @@
 
 /* TAKO_INVALID, TAKO_LIMIT, TAKO_UNSUPPORTED; p->e has the position. */
 tako_err query_check(query_parse *p);
+
+/* True when an expression of the SELECT holds another SELECT. */
+bool query_has_select(query_select *s);
 
 /* True when the expression holds an aggregate. */
 bool query_has_aggregate(const node *n);
@@ -20,7 +22,7 @@ bool query_has_aggregate(const node *n);
 bool query_path_keys(const query_stmt *st, const node *n, tako_slice *keys,
                      size_t max, size_t *count);
 
-/* The name of a result field. */
-tako_slice query_out_name(const query_parse *p, const node *out);
+/* Whether there is a collection system:<name>. */
+bool query_is_system(tako_slice name);
 
 #endif /* TAKO_QUERY_CHECK_H */

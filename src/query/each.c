@@ -1,34 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
-/* tql_each(list): the elements of an array as rows (none of anything else), so that lists of any length, bound as parameters, become
- * the right side of IN and drive index searches. An eponymous virtual table
- * without storage; the list is copied for the time of a scan. */
+/* tql_each(list): the elements of an array with their places from 0, or the
+ * values of an object with their keys, as rows; no row for anything else. So
+ * lists of any length, bound as parameters, become the right side of IN and
+ * drive index searches, and lists in documents can be joined. tql_within(list)
+ * goes on into the lists inside, each element before what is in it.
+ *
+ * Eponymous virtual tables without storage; the list is copied for the time
+ * of a scan. A list inside is at most TAKO_JSON_DEPTH_MAX deep, which bounds
+ * the stack of the walk; what is deeper (a damaged file) is not gone into. */
 #include "query/functions.h"
+
+#include "base/limits.h"
+
+typedef struct each_tab {
+    sqlite3_vtab base;
+    bool within;
+} each_tab;
 
 typedef struct each_cursor {
     sqlite3_vtab_cursor base;
     sqlite3_value *list;
-    value_iter it;
+    value_iter *walks; /* of the lists around; the innermost last */
+    size_t depth, cap; /* walks in use, and there is room for */
+    int64_t *places;   /* in each */
     bool done;
     sqlite3_int64 at;
 } each_cursor;
 
-enum { EACH_VALUE, EACH_LIST };
+enum { EACH_VALUE, EACH_KEY, EACH_LIST };
 
 static int each_connect(sqlite3 *db, void *aux, int argc,
                         const char *const *argv, sqlite3_vtab **out, char **err)
 {
-    int rc = sqlite3_declare_vtab(db, "CREATE TABLE x(value, list HIDDEN)");
+    int rc =
+        sqlite3_declare_vtab(db, "CREATE TABLE x(value, key, list HIDDEN)");
+    each_tab *tab;
 
-    (void)aux;
     (void)argc;
     (void)argv;
     (void)err;
     if (rc != SQLITE_OK)
         return rc;
-    *out = sqlite3_malloc(sizeof **out);
-    if (*out == NULL)
+    tab = sqlite3_malloc(sizeof *tab);
+    if (tab == NULL)
         return SQLITE_NOMEM;
-    memset(*out, 0, sizeof **out);
+    memset(tab, 0, sizeof *tab);
+    tab->within = aux != NULL;
+    *out = &tab->base;
     return sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
 }
 
@@ -72,16 +90,60 @@ static int each_close(sqlite3_vtab_cursor *cur)
     each_cursor *c = (each_cursor *)cur;
 
     sqlite3_value_free(c->list);
+    sqlite3_free(c->walks);
+    sqlite3_free(c->places);
     sqlite3_free(c);
     return SQLITE_OK;
+}
+
+static bool grow(each_cursor *c)
+{
+    size_t cap = c->cap == 0 ? 1 : c->cap * 4;
+    value_iter *walks = sqlite3_realloc64(c->walks, cap * sizeof *walks);
+    int64_t *places;
+
+    if (walks == NULL)
+        return false;
+    c->walks = walks;
+    places = sqlite3_realloc64(c->places, cap * sizeof *places);
+    if (places == NULL)
+        return false;
+    c->places = places;
+    c->cap = cap;
+    return true;
+}
+
+/* Goes into a value, if it is a list. False: out of memory. */
+static bool enter(each_cursor *c, tako_slice v)
+{
+    value_iter it;
+    uint64_t n;
+
+    if (c->depth >= TAKO_JSON_DEPTH_MAX || !value_iter_init(&it, v, &n))
+        return true;
+    if (c->depth == c->cap && !grow(c))
+        return false;
+    c->walks[c->depth] = it;
+    c->places[c->depth] = -1;
+    c->depth++;
+    return true;
 }
 
 static int each_next(sqlite3_vtab_cursor *cur)
 {
     each_cursor *c = (each_cursor *)cur;
+    bool within = ((each_tab *)cur->pVtab)->within;
 
+    if (within && c->at >= 0 && !enter(c, c->walks[c->depth - 1].value))
+        return SQLITE_NOMEM;
     c->at++;
-    c->done = !value_iter_next(&c->it);
+    while (c->depth > 0) {
+        c->places[c->depth - 1]++;
+        if (value_iter_next(&c->walks[c->depth - 1]))
+            return SQLITE_OK;
+        c->depth--;
+    }
+    c->done = true;
     return SQLITE_OK;
 }
 
@@ -89,22 +151,21 @@ static int each_filter(sqlite3_vtab_cursor *cur, int num, const char *str,
                        int argc, sqlite3_value **argv)
 {
     each_cursor *c = (each_cursor *)cur;
-    uint64_t n;
 
     (void)num;
     (void)str;
     sqlite3_value_free(c->list);
     c->list = NULL;
     c->at = -1;
+    c->depth = 0;
     c->done = true;
-    if (argc < 1 || value_rank_of(argv[0]) != RANK_ARRAY)
+    if (argc < 1 || sqlite3_value_type(argv[0]) != SQLITE_BLOB)
         return SQLITE_OK;
     c->list = sqlite3_value_dup(argv[0]);
-    if (c->list == NULL)
+    if (c->list == NULL || !enter(c, value_blob(c->list)))
         return SQLITE_NOMEM;
-    if (value_iter_init(&c->it, value_blob(c->list), &n))
-        return each_next(cur);
-    return SQLITE_OK;
+    c->done = false;
+    return each_next(cur);
 }
 
 static int each_eof(sqlite3_vtab_cursor *cur)
@@ -115,10 +176,14 @@ static int each_eof(sqlite3_vtab_cursor *cur)
 static int each_column(sqlite3_vtab_cursor *cur, sqlite3_context *ctx, int i)
 {
     each_cursor *c = (each_cursor *)cur;
+    const value_iter *it = &c->walks[c->depth - 1];
 
-    if (i != EACH_VALUE)
-        return SQLITE_OK;
-    value_result(ctx, c->it.value);
+    if (i == EACH_VALUE)
+        value_result(ctx, it->value);
+    else if (i == EACH_KEY && it->key.ptr != NULL)
+        value_result(ctx, it->key);
+    else if (i == EACH_KEY)
+        sqlite3_result_int64(ctx, c->places[c->depth - 1]);
     return SQLITE_OK;
 }
 
@@ -144,5 +209,11 @@ static const sqlite3_module each_module = {
 
 int query_each_register(sqlite3 *db)
 {
-    return sqlite3_create_module_v2(db, "tql_each", &each_module, NULL, NULL);
+    static char within;
+    int rc = sqlite3_create_module_v2(db, "tql_each", &each_module, NULL, NULL);
+
+    if (rc != SQLITE_OK)
+        return rc;
+    return sqlite3_create_module_v2(db, "tql_within", &each_module, &within,
+                                    NULL);
 }

@@ -6,6 +6,7 @@
 
 #include "codec/cbor.h"
 #include "query/functions.h"
+#include "query/resolve.h"
 
 void emit_blob(emit *e, tako_slice bytes)
 {
@@ -19,7 +20,7 @@ void emit_blob(emit *e, tako_slice bytes)
     tako_put_u8(&e->sql, '\'');
 }
 
-static void emit_text(emit *e, tako_slice s)
+void emit_string(emit *e, tako_slice s)
 {
     if (s.len > 0 && memchr(s.ptr, '\0', s.len) != NULL) {
         tako_put_str(&e->sql, "tql_text(");
@@ -52,7 +53,7 @@ void emit_const(emit *e, tako_slice cbor)
         return;
     }
     if (item.kind == CBOR_TEXT) {
-        emit_text(e, item.str);
+        emit_string(e, item.str);
     } else if (item.kind == CBOR_INT) {
         tako_put_fmt(&e->sql, "(%lld)", (long long)item.integer);
     } else {
@@ -60,152 +61,6 @@ void emit_const(emit *e, tako_slice cbor)
         tako_put_fmt(&e->sql, "(%s%s)", text,
                      strpbrk(text, ".e") == NULL ? ".0" : "");
     }
-}
-
-/* ---- paths -------------------------------------------------------------------- */
-
-/* One step of a path: a key or a constant index. False for anything else. */
-static bool put_step(tako_buf *b, const node *n)
-{
-    int64_t i;
-
-    if (n->kind == AST_NAME || n->kind == AST_FIELD) {
-        cbor_put_text(b, n->text);
-        return true;
-    }
-    if (n->kind == AST_INDEX && ast_is_int(ast_kid(n, 1), &i)) {
-        cbor_put_int(b, i);
-        return true;
-    }
-    if (n->kind == AST_INDEX && ast_kid(n, 1)->kind == AST_CONST &&
-        value_rank_cbor(ast_kid(n, 1)->text) == RANK_TEXT) {
-        tako_put_bytes(b, ast_kid(n, 1)->text);
-        return true;
-    }
-    return false;
-}
-
-/* Whether n is a step from its first kid that a path literal can hold. */
-static bool is_step(const node *n)
-{
-    int64_t i;
-    const node *by = n->kind == AST_INDEX ? ast_kid(n, 1) : NULL;
-
-    if (by == NULL)
-        return n->kind == AST_FIELD;
-    return ast_is_int(by, &i) ||
-           (by->kind == AST_CONST && value_rank_cbor(by->text) == RANK_TEXT);
-}
-
-/* Splits a chain of steps: *base is what the steps start from (NULL: the
- * document), *first the innermost step (NULL: none). Steps are walked from n
- * inwards, so they are collected in an array by put_steps. */
-typedef struct chain {
-    const node *steps[TAKO_EXPR_DEPTH_MAX + 1]; /* outermost first */
-    size_t count;
-    const node *base;
-    bool id; /* starts from the _id */
-} chain;
-
-static void split_chain(const emit *e, const node *n, chain *c)
-{
-    tako_slice alias = e->p->stmt.alias;
-
-    c->count = 0;
-    c->base = NULL;
-    c->id = false;
-    for (;;) {
-        if (!is_step(n) || c->count == TAKO_EXPR_DEPTH_MAX)
-            break;
-        c->steps[c->count++] = n;
-        n = n->first;
-    }
-    if (n->kind != AST_NAME) {
-        c->base = n;
-        return;
-    }
-    if (tako_slice_eq(n->text, alias)) {
-        if (c->count > 0 && c->steps[c->count - 1]->kind == AST_FIELD &&
-            tako_slice_eq(c->steps[c->count - 1]->text,
-                          tako_slice_str("_id"))) {
-            c->count--;
-            c->id = true;
-        }
-        return;
-    }
-    if (tako_slice_eq(n->text, tako_slice_str("_id")))
-        c->id = true;
-    else
-        c->steps[c->count++] = n;
-}
-
-static void emit_path(emit *e, const node *n)
-{
-    chain c;
-    tako_buf path;
-
-    split_chain(e, n, &c);
-    if (c.count == 0 && c.base == NULL) {
-        if (c.id)
-            tako_put_str(&e->sql, e->id);
-        else
-            tako_put_fmt(&e->sql, "tql_doc(%s,%s)", e->id, e->body);
-        return;
-    }
-    path = tako_buf_on(e->p->env);
-    for (size_t i = c.count; i-- > 0;)
-        (void)put_step(&path, c.steps[i]);
-    tako_put_str(&e->sql, "tql_get(");
-    if (c.base != NULL)
-        emit_value(e, c.base);
-    else
-        tako_put_str(&e->sql, c.id ? e->id : e->body);
-    tako_put_u8(&e->sql, ',');
-    emit_blob(e, tako_buf_slice(&path));
-    tako_put_u8(&e->sql, ')');
-    e->sql.failed = e->sql.failed || path.failed;
-    tako_buf_fini(&path);
-}
-
-bool emit_is_id(const emit *e, const node *n)
-{
-    chain c;
-
-    if (n->kind != AST_NAME && n->kind != AST_FIELD)
-        return false;
-    split_chain(e, n, &c);
-    return c.id && c.count == 0 && c.base == NULL;
-}
-
-bool emit_is_path(const emit *e, const node *n)
-{
-    chain c;
-
-    if (n->kind != AST_NAME && n->kind != AST_FIELD && n->kind != AST_INDEX)
-        return false;
-    split_chain(e, n, &c);
-    return c.base == NULL && (c.count > 0 || c.id);
-}
-
-bool emit_is_indexed(emit *e, const node *n)
-{
-    emit plain = *e;
-    bool found;
-
-    if (e->indexes == NULL || e->indexes[0] == '\0')
-        return false;
-    plain.sql = tako_buf_on(e->p->env);
-    plain.body = "body";
-    plain.id = "tql_id(row,id)";
-    plain.table = NULL;
-    plain.indexes = NULL;
-    tako_put_str(&plain.sql, "tql_rank(");
-    emit_value(&plain, n);
-    tako_put_u8(&plain.sql, ')');
-    found = strstr(e->indexes, tako_buf_cstr(&plain.sql)) != NULL;
-    e->sql.failed = e->sql.failed || plain.sql.failed;
-    tako_buf_fini(&plain.sql);
-    return found;
 }
 
 /* ---- operators and calls ---------------------------------------------------------- */
@@ -226,6 +81,16 @@ static void emit_args(emit *e, const char *name, const node *kids)
         emit_value(e, k);
     }
     tako_put_u8(&e->sql, ')');
+}
+
+static void put_key(emit *e, tako_slice name)
+{
+    tako_buf key = tako_buf_on(e->p->env);
+
+    cbor_put_text(&key, name);
+    emit_blob(e, tako_buf_slice(&key));
+    e->sql.failed = e->sql.failed || key.failed;
+    tako_buf_fini(&key);
 }
 
 /* Writes kids in calls of at most `most` each, joined by `outer` when there
@@ -250,12 +115,7 @@ static void emit_chunks(emit *e, const node *n, unsigned most,
             if (i > 0)
                 tako_put_u8(&e->sql, ',');
             if (pairs) {
-                tako_buf key = tako_buf_on(e->p->env);
-
-                cbor_put_text(&key, k->text);
-                emit_blob(e, tako_buf_slice(&key));
-                e->sql.failed = e->sql.failed || key.failed;
-                tako_buf_fini(&key);
+                put_key(e, k->text);
                 tako_put_u8(&e->sql, ',');
                 emit_value(e, k->first);
             } else {
@@ -299,25 +159,157 @@ static void emit_case(emit *e, const node *n)
     tako_put_str(&e->sql, " END)");
 }
 
+static bool reads_something(const node *n)
+{
+    if (n->kind == AST_NAME || n->select != NULL)
+        return true;
+    for (const node *k = n->first; k != NULL; k = k->next) {
+        if (reads_something(k))
+            return true;
+    }
+    return false;
+}
+
+/* SQLite gives an aggregate that reads only outer sources to the outer SELECT;
+ * ours belongs where it stands, so a column of an inner source is named too. */
+static void put_aggregated(emit *e, const node *arg)
+{
+    const query_source *f = e->core == NULL ? NULL : e->core->from;
+    bool outer = f != NULL && reads_something(arg);
+
+    for (; f != NULL && outer; f = f->next)
+        outer = !emit_reads(arg, f);
+    if (!outer) {
+        emit_value(e, arg);
+        return;
+    }
+    f = e->core->from;
+    tako_put_str(&e->sql, "tql_first(");
+    emit_value(e, arg);
+    tako_put_fmt(&e->sql, ",t%u.%s)", f->number, emit_some_column(f));
+}
+
+static void emit_aggregate(emit *e, const node *n)
+{
+    if (n->star || n->count == 0) {
+        tako_put_str(&e->sql, "count(*)");
+        return;
+    }
+    tako_put_fmt(&e->sql, "tql_%.*s(%s", (int)n->text.len,
+                 (const char *)n->text.ptr, n->distinct ? "DISTINCT " : "");
+    put_aggregated(e, n->first);
+    tako_put_u8(&e->sql, ')');
+}
+
 static void emit_call(emit *e, const node *n)
 {
     char name[64];
     const fn_entry *f = fn_find(n->text);
 
+    if (f != NULL && fn_is_aggregate(f)) {
+        emit_aggregate(e, n);
+        return;
+    }
     (void)snprintf(name, sizeof name, "%.*s", (int)n->text.len,
                    (const char *)n->text.ptr);
-    if (n->star || (n->count == 0 && f != NULL && fn_is_aggregate(f))) {
-        tako_put_str(&e->sql, "count(*)");
-        return;
-    }
-    if (n->distinct) {
-        tako_put_fmt(&e->sql, "tql_%s(DISTINCT ", name);
-        emit_value(e, n->first);
-        tako_put_u8(&e->sql, ')');
-        return;
-    }
     emit_args(e, name, n->first);
 }
+
+/* a + b + c is one call: SQLite's parser has a stack of a hundred. */
+static void emit_arith(emit *e, const node *n)
+{
+    static const char *const names[] = { "add", "sub", "mul",
+                                         "div", "rem", "concat" };
+    const node *parts[TAKO_CALL_ARGS_MAX];
+    size_t count = 0;
+
+    for (; count < TAKO_CALL_ARGS_MAX - 1; n = n->first) {
+        parts[count++] = n->first->next;
+        if (n->first->kind != AST_ARITH || n->first->op != n->op)
+            break;
+    }
+    tako_put_fmt(&e->sql, "tql_%s(", names[n->op]);
+    emit_value(e, n->first);
+    while (count > 0) {
+        tako_put_u8(&e->sql, ',');
+        emit_value(e, parts[--count]);
+    }
+    tako_put_u8(&e->sql, ')');
+}
+
+/* ---- rows as objects ------------------------------------------------------------- */
+
+/* The columns of a SELECT in FROM, which are in the order of keys. */
+void emit_names(emit *e, const query_source *s)
+{
+    const query_select *q = s->select;
+    const uint32_t most = TAKO_CALL_ARGS_MAX / 2;
+    bool many = q->name_count > most;
+
+    if (many)
+        tako_put_str(&e->sql, "tql_joined(");
+    tako_put_str(&e->sql, "tql_object(");
+    for (uint32_t i = 0; i < q->name_count; i++) {
+        if (i > 0)
+            tako_put_str(&e->sql, i % most == 0 ? "),tql_object(" : ",");
+        put_key(e, q->names[i]);
+        tako_put_fmt(&e->sql, ",t%u.f%u", s->number, i);
+    }
+    tako_put_str(&e->sql, many ? "))" : ")");
+}
+
+/* The named fields as an object; NULL when there are none. */
+static node *named_fields(emit *e, const query_core *c)
+{
+    node *o = ast_new(e->p, AST_OBJECT, c->outs->pos, c->outs->end);
+
+    for (const node *k = c->outs->first; k != NULL && o != NULL; k = k->next) {
+        node *pair;
+
+        if (k->op == OUT_STAR || k->op == OUT_WITHOUT)
+            continue;
+        pair = ast_one(e->p, AST_PAIR, k->first);
+        if (pair == NULL)
+            return NULL;
+        pair->text = query_out_name(e->p, k);
+        o = ast_add(e->p, o, pair);
+    }
+    return o == NULL || o->count == 0 ? NULL : ast_sort(e->p, o);
+}
+
+void emit_row(emit *e, const query_core *c)
+{
+    const node *fields = named_fields(e, c);
+    bool first = true;
+
+    for (const node *k = c->outs->first; k != NULL; k = k->next)
+        if (k->op == OUT_WITHOUT)
+            tako_put_str(&e->sql, "tql_object_unset(");
+    tako_put_str(&e->sql, "tql_merge(");
+    for (const node *k = c->outs->first; k != NULL; k = k->next) {
+        if (k->op != OUT_STAR)
+            continue;
+        if (!first)
+            tako_put_u8(&e->sql, ',');
+        first = false;
+        emit_value(e, k->first);
+    }
+    if (fields != NULL) {
+        if (!first)
+            tako_put_u8(&e->sql, ',');
+        emit_value(e, fields);
+    }
+    tako_put_u8(&e->sql, ')');
+    for (const node *k = c->outs->first; k != NULL; k = k->next) {
+        if (k->op != OUT_WITHOUT)
+            continue;
+        tako_put_u8(&e->sql, ',');
+        emit_string(e, k->text);
+        tako_put_u8(&e->sql, ')');
+    }
+}
+
+/* ---- all of them ------------------------------------------------------------------- */
 
 static void emit_negated(emit *e, const node *n, const char *name,
                          const node *kids)
@@ -334,8 +326,7 @@ void emit_value(emit *e, const node *n)
     static const char *const compares[] = {
         "eq", "ne", "lt", "le", "gt", "ge"
     };
-    static const char *const ariths[] = { "add", "sub", "mul",
-                                          "div", "rem", "concat" };
+    static const char *const likes[] = { "like", "ilike", "similar" };
 
     switch (n->kind) {
     case AST_CONST:
@@ -349,7 +340,7 @@ void emit_value(emit *e, const node *n)
         emit_path(e, n);
         return;
     case AST_INDEX:
-        if (is_step(n))
+        if (emit_is_step(n))
             emit_path(e, n);
         else
             emit_args(e, "at", n->first);
@@ -373,20 +364,20 @@ void emit_value(emit *e, const node *n)
         emit_args(e, compares[n->op], n->first);
         return;
     case AST_ARITH:
-        emit_args(e, ariths[n->op], n->first);
+        emit_arith(e, n);
         return;
     case AST_IS:
         emit_negated(e, n, n->op == IS_NULL ? "is_null" : "is_missing",
                      n->first);
         return;
     case AST_IN:
-        emit_negated(e, n, "in", n->first);
+        emit_in_value(e, n);
         return;
     case AST_BETWEEN:
         emit_negated(e, n, "between", n->first);
         return;
     case AST_LIKE:
-        emit_negated(e, n, n->op ? "ilike" : "like", n->first);
+        emit_negated(e, n, likes[n->op], n->first);
         return;
     case AST_CASE:
         emit_case(e, n);
@@ -399,6 +390,23 @@ void emit_value(emit *e, const node *n)
         return;
     case AST_OBJECT:
         emit_chunks(e, n, TAKO_CALL_ARGS_MAX / 2, "object", "joined", true);
+        return;
+    case AST_ANY:
+        emit_any_value(e, n);
+        return;
+    case AST_ARRAY_FOR:
+    case AST_OBJECT_FOR:
+        emit_for(e, n);
+        return;
+    case AST_SELECT:
+        tako_put_u8(&e->sql, '(');
+        emit_select(e, n->select, FORM_SINGLE);
+        tako_put_u8(&e->sql, ')');
+        return;
+    case AST_EXISTS:
+        tako_put_str(&e->sql, "CASE WHEN EXISTS(");
+        emit_select(e, n->select, FORM_EXISTS);
+        tako_put_str(&e->sql, ") THEN x'f5' ELSE x'f4' END");
         return;
     case AST_PAIR:
     case AST_OUT:

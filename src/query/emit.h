@@ -6,9 +6,13 @@
  * expression is TQL's true, or exactly where it is TQL's false. Where a
  * condition is wanted, comparisons become SQLite's own operators with bounds
  * of kind, so that they can be searched in an index; values use functions.
- * Each kid is written at most twice per level in conditions and once in
- * values, and conditions below values write their kids once, so the SQL grows
- * in proportion to the text.
+ * Only what is cheap (a path) is ever written more than once, so the SQL grows
+ * in proportion to the text; it is at most TAKO_SQL_BYTES_MAX all the same.
+ *
+ * NAMES IN SQL  A source is t<number>, a WITH is w<number>. A collection has
+ * the columns row, id and body; a SELECT in a FROM has the same (SHAPE_DOC),
+ * f0, f1 ... (SHAPE_COLUMNS, and `here`, which tells an absent row of an outer
+ * join) or value (SHAPE_VALUE); lists and system collections have value.
  *
  * An index on e has the columns (rank of e, e), which is the order of ORDER
  * BY; where an expression is indexed, comparisons name its rank too. */
@@ -20,11 +24,13 @@
 typedef struct emit {
     query_parse *p;
     tako_buf sql;
-    const char *body;    /* SQL for the document's body */
-    const char *id;      /* SQL for its _id as a value */
-    const char *table;   /* "c5" where rows can be looked up by _id, or NULL */
-    const char *indexes; /* SQL of the table's indexes, or NULL */
+    /* Not NULL: SQL for body and _id of the one document there is (of an
+     * index, of a predicate), whatever its source. */
+    const char *body, *id;
+    const query_core *core; /* the innermost that is being written */
 } emit;
+
+/* ---- expressions (emit.c, emit_list.c, emit_cond.c, emit_in.c) ------------- */
 
 void emit_value(emit *e, const node *n);
 void emit_true(emit *e, const node *n);
@@ -32,23 +38,68 @@ void emit_false(emit *e, const node *n);
 /* A literal of SQL. */
 void emit_const(emit *e, tako_slice cbor);
 void emit_blob(emit *e, tako_slice bytes);
+/* A name, or steps from one or from a value. */
+void emit_path(emit *e, const node *n);
+/* The object that a core's rows are. */
+void emit_row(emit *e, const query_core *c);
 
-/* The statement that finds (SELECT: the whole query; UPDATE, DELETE: row, id
- * and for UPDATE the new values and which UNSET paths exist). coll: 0 when
- * the collection does not exist. */
-void emit_select(emit *e, uint32_t coll);
-void emit_collect(emit *e, uint32_t coll);
+/* ---- statements (emit_stmt.c, emit_from.c) ----------------------------------- */
+
+typedef enum emit_form {
+    FORM_ROWS,   /* the columns that row.c reads */
+    FORM_FROM,   /* those of a source */
+    FORM_SINGLE, /* the one result field, or the row as an object */
+    FORM_KNOWN,  /* the same, but SQL's NULL for null; for IN */
+    FORM_EXISTS,
+} emit_form;
+
+void emit_select(emit *e, const query_select *s, emit_form form);
+/* " FROM ... WHERE ..." of a core; more: another condition, or NULL. */
+void emit_from(emit *e, const query_core *c, const char *more);
+/* What finds the documents of an UPDATE, DELETE or EVICT: row, id, and for
+ * UPDATE the new values and which UNSET paths exist. */
+void emit_collect(emit *e);
+/* RETURNING, of the document whose row is the parameter after the last. */
+void emit_returning(emit *e);
 /* CREATE INDEX. */
 void emit_index(emit *e, uint32_t coll, tako_slice sql_name);
 
-/* Used between emit*.c. */
-bool emit_is_id(const emit *e, const node *n);   /* n is _id itself */
+/* ---- used between emit*.c -------------------------------------------------------- */
+
+void emit_string(emit *e, tako_slice s); /* the text, as a literal */
+/* The columns of a SELECT in FROM as an object; one that is never absent. */
+void emit_names(emit *e, const query_source *s);
+const char *emit_some_column(const query_source *s);
+/* Whether n is a step from its kid that a path literal can hold. */
+bool emit_is_step(const node *n);
+/* The collection whose _id n is, when its rows can be looked up by it. */
+const query_source *emit_id_source(const emit *e, const node *n);
 bool emit_is_path(const emit *e, const node *n); /* cheap to write twice */
+/* Whether an index of its collection has this expression. */
 bool emit_is_indexed(emit *e, const node *n);
+/* Whether n says anything of the source. */
+bool emit_reads(const node *n, const query_source *s);
 void emit_joined(emit *e, const node *const *kids, size_t n, const char *op,
                  void (*one)(emit *e, const node *n));
-/* "t0.row = (row of this id)", "t0.row IN (rows of these ids)". */
-void emit_row_of(emit *e, const node *id);
-void emit_rows_of(emit *e, const node *list);
+/* The condition that a value is TQL's true (or false). */
+void emit_is(emit *e, const node *n, bool want);
+void emit_never(emit *e);
+/* "tql_rank(x)=K AND " when x is indexed; c: what it is compared with. */
+bool emit_rank(emit *e, const node *x, const node *c);
+void emit_in(emit *e, const node *n);     /* where it is true */
+void emit_not_in(emit *e, const node *n); /* where it is false */
+void emit_in_value(emit *e, const node *n);
+/* ANY, EVERY: where they are true or false; as values, with FOR. */
+void emit_any(emit *e, const node *n, bool want);
+void emit_any_value(emit *e, const node *n);
+void emit_for(emit *e, const node *n);
+/* "tN.row = (row of this id)", "<row> IN (rows of these ids)". */
+void emit_row_of(emit *e, const query_source *s, const node *id);
+void emit_rows_of(emit *e, const query_source *s, const char *row,
+                  const node *list);
+static inline bool emit_is_fixed(const node *n)
+{
+    return n->kind == AST_CONST || n->kind == AST_PARAM;
+}
 
 #endif /* TAKO_QUERY_EMIT_H */

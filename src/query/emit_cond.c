@@ -7,8 +7,6 @@
 #include "codec/cbor.h"
 #include "query/value.h"
 
-#define ROW_COLUMN "t0.row"
-
 /* Balanced, because SQLite bounds the depth of its own tree. */
 void emit_joined(emit *e, const node *const *kids, size_t n, const char *op,
                  void (*one)(emit *e, const node *n))
@@ -39,26 +37,19 @@ static void emit_list(emit *e, const node *n, const char *op,
     emit_joined(e, kids, i, op, one);
 }
 
-/* The condition that a value is TQL's true (or false). */
-static void emit_is(emit *e, const node *n, bool want)
+void emit_is(emit *e, const node *n, bool want)
 {
     tako_put_u8(&e->sql, '(');
     emit_value(e, n);
     tako_put_str(&e->sql, want ? "=x'f5')" : "=x'f4')");
 }
 
-static void emit_never(emit *e)
+void emit_never(emit *e)
 {
     tako_put_u8(&e->sql, '0');
 }
 
-static bool is_fixed(const node *n)
-{
-    return n->kind == AST_CONST || n->kind == AST_PARAM;
-}
-
-/* "tql_rank(L)=K AND " with the rank of c, when L is indexed. */
-static bool emit_rank(emit *e, const node *l, const node *c)
+bool emit_rank(emit *e, const node *l, const node *c)
 {
     if (!emit_is_indexed(e, l))
         return false;
@@ -75,21 +66,65 @@ static bool emit_rank(emit *e, const node *l, const node *c)
     return true;
 }
 
-/* L = c, c a constant or parameter. */
-static void emit_equal(emit *e, const node *l, const node *c)
+/* L = R, both written once: R as what SQL's = never takes for null. */
+static void put_equal(emit *e, const node *l, const node *r)
 {
-    if (e->table != NULL && emit_is_id(e, l)) {
-        emit_row_of(e, c);
+    bool known = r->kind == AST_CONST;
+
+    tako_put_u8(&e->sql, '(');
+    (void)emit_rank(e, l, r);
+    emit_value(e, l);
+    tako_put_str(&e->sql, known ? "=" : "=tql_known(");
+    emit_value(e, r);
+    tako_put_str(&e->sql, known ? ")" : "))");
+}
+
+/* l = r where both change with the row. A document is looked up by its _id,
+ * unless the other side is of the same row; an index can serve either side, so
+ * what has one stands on the left, and both do when both have. */
+static void emit_equal(emit *e, const node *l, const node *r)
+{
+    const query_source *s = emit_id_source(e, l);
+    const query_source *t = emit_id_source(e, r);
+    bool first = emit_is_indexed(e, l), second = emit_is_indexed(e, r);
+
+    if (s == NULL || emit_reads(r, s)) {
+        const node *x = l;
+        bool was = first;
+
+        s = t != NULL && !emit_reads(l, t) ? t : NULL;
+        if (s != NULL || (second && !first)) {
+            l = r;
+            r = x;
+            first = second;
+            second = was;
+        }
+    }
+    if (s == NULL && !(first && second)) {
+        put_equal(e, l, r);
         return;
     }
     tako_put_u8(&e->sql, '(');
-    (void)emit_rank(e, l, c);
-    emit_value(e, l);
-    tako_put_u8(&e->sql, '=');
-    if (c->kind == AST_PARAM)
-        tako_put_str(&e->sql, "tql_known(");
-    emit_value(e, c);
-    tako_put_str(&e->sql, c->kind == AST_PARAM ? "))" : ")");
+    if (s != NULL)
+        emit_row_of(e, s, r);
+    else
+        put_equal(e, l, r);
+    if (second && emit_is_path(e, l) && emit_is_path(e, r)) {
+        tako_put_str(&e->sql, " AND ");
+        put_equal(e, r, l);
+    }
+    tako_put_u8(&e->sql, ')');
+}
+
+/* L = c, c a constant or parameter. */
+static void emit_equal_fixed(emit *e, const node *l, const node *c)
+{
+    const query_source *s = emit_id_source(e, l);
+
+    if (s != NULL)
+        emit_row_of(e, s, c);
+    else
+        put_equal(e, l, c);
 }
 
 static void emit_plain_compare(emit *e, const node *l, compare_op op,
@@ -130,21 +165,21 @@ static void emit_compare(emit *e, const node *n, compare_op op)
     const node *l = n->first, *c = n->first->next;
     value_rank r;
 
-    if (is_fixed(l) && !is_fixed(c)) {
+    if (emit_is_fixed(l) && !emit_is_fixed(c)) {
         const node *t = l;
 
         l = c;
         c = t;
         op = (compare_op)turn[op];
     }
-    if (is_fixed(c)) {
+    if (emit_is_fixed(c)) {
         r = c->kind == AST_CONST ? value_rank_cbor(c->text) : RANK_NUMBER;
         if (r >= RANK_NULL) {
             emit_never(e);
             return;
         }
         if (op == COMPARE_EQ) {
-            emit_equal(e, l, c);
+            emit_equal_fixed(e, l, c);
             return;
         }
         if (op != COMPARE_NE && emit_is_path(e, l) &&
@@ -153,6 +188,10 @@ static void emit_compare(emit *e, const node *n, compare_op op)
             emit_range(e, l, op, c);
             return;
         }
+    }
+    if (op == COMPARE_EQ && !emit_is_fixed(l)) {
+        emit_equal(e, l, c);
+        return;
     }
     tako_put_fmt(&e->sql, "(tql_%s(", names[op]);
     emit_value(e, l);
@@ -182,7 +221,7 @@ static void emit_between(emit *e, const node *n)
             return;
         }
     }
-    if (is_fixed(a) && is_fixed(b) && emit_is_path(e, x) &&
+    if (emit_is_fixed(a) && emit_is_fixed(b) && emit_is_path(e, x) &&
         emit_is_indexed(e, x) &&
         (a->kind == AST_PARAM || value_rank_cbor(a->text) < RANK_NULL) &&
         (b->kind == AST_PARAM || value_rank_cbor(b->text) < RANK_NULL)) {
@@ -194,149 +233,6 @@ static void emit_between(emit *e, const node *n)
         return;
     }
     emit_is(e, n, true);
-}
-
-/* ---- IN -------------------------------------------------------------------------- */
-
-/* x IN (constants): *same is the one rank of all, or -1. NULLs are left out,
- * nothing equals them. False when nothing is left. */
-static bool const_list_kind(tako_slice list, int *same)
-{
-    value_iter it;
-    uint64_t n;
-    bool any = false;
-
-    *same = -1;
-    if (value_rank_cbor(list) != RANK_ARRAY || !value_iter_init(&it, list, &n))
-        return false;
-    while (value_iter_next(&it)) {
-        value_rank r = value_rank_cbor(it.value);
-
-        if (r >= RANK_NULL)
-            continue;
-        if (!any)
-            *same = value_sql_rank(r);
-        else if (*same != value_sql_rank(r))
-            *same = -1;
-        any = true;
-    }
-    return any;
-}
-
-static void emit_in_const(emit *e, const node *x, tako_slice list)
-{
-    value_iter it;
-    uint64_t n;
-    int same;
-    bool first = true;
-
-    if (!const_list_kind(list, &same)) {
-        emit_never(e);
-        return;
-    }
-    tako_put_u8(&e->sql, '(');
-    if (same >= 0 && emit_is_indexed(e, x)) {
-        tako_put_str(&e->sql, "tql_rank(");
-        emit_value(e, x);
-        tako_put_fmt(&e->sql, ")=%d AND ", same);
-    }
-    emit_value(e, x);
-    tako_put_str(&e->sql, " IN (");
-    (void)value_iter_init(&it, list, &n);
-    while (value_iter_next(&it)) {
-        if (value_rank_cbor(it.value) >= RANK_NULL)
-            continue;
-        if (!first)
-            tako_put_u8(&e->sql, ',');
-        first = false;
-        emit_const(e, it.value);
-    }
-    tako_put_str(&e->sql, "))");
-}
-
-static void emit_in_param(emit *e, const node *x, const node *list)
-{
-    bool indexed = emit_is_indexed(e, x);
-
-    tako_put_str(&e->sql, indexed ? "((tql_rank(" : "(");
-    emit_value(e, x);
-    if (indexed) {
-        tako_put_str(&e->sql, "),");
-        emit_value(e, x);
-        tako_put_u8(&e->sql, ')');
-    }
-    tako_put_fmt(&e->sql,
-                 " IN (SELECT %svalue FROM tql_each(?%u) WHERE "
-                 "tql_rank(value)<%d))",
-                 indexed ? "tql_rank(value)," : "", list->count,
-                 (int)RANK_NULL);
-}
-
-static void emit_in(emit *e, const node *n)
-{
-    const node *x = n->first, *list = x->next;
-    bool fixed = list->kind == AST_ARRAY;
-
-    if (is_fixed(list) && e->table != NULL && emit_is_id(e, x)) {
-        emit_rows_of(e, list);
-        return;
-    }
-    if (list->kind == AST_CONST) {
-        emit_in_const(e, x, list->text);
-        return;
-    }
-    if (list->kind == AST_PARAM) {
-        emit_in_param(e, x, list);
-        return;
-    }
-    for (const node *k = list->first; fixed && k != NULL; k = k->next)
-        fixed = is_fixed(k);
-    if (!fixed) {
-        emit_is(e, n, true);
-        return;
-    }
-    tako_put_u8(&e->sql, '(');
-    emit_value(e, x);
-    tako_put_str(&e->sql, " IN (");
-    for (const node *k = list->first; k != NULL; k = k->next) {
-        if (k != list->first)
-            tako_put_u8(&e->sql, ',');
-        tako_put_str(&e->sql, "tql_known(");
-        emit_value(e, k);
-        tako_put_u8(&e->sql, ')');
-    }
-    tako_put_str(&e->sql, "))");
-}
-
-/* Scalar, so that SQLite goes to the row and makes no table of one. */
-void emit_row_of(emit *e, const node *id)
-{
-    tako_put_fmt(&e->sql,
-                 "(" ROW_COLUMN "=coalesce((SELECT k.row FROM %s AS k WHERE "
-                 "k.row=tql_idrow(",
-                 e->table);
-    emit_value(e, id);
-    tako_put_str(&e->sql, ") AND k.id=tql_idrest(");
-    emit_value(e, id);
-    tako_put_fmt(&e->sql,
-                 ")),(SELECT k.row FROM %s AS k WHERE k.row<0 AND "
-                 "k.id=tql_idkey(",
-                 e->table);
-    emit_value(e, id);
-    tako_put_str(&e->sql, "))))");
-}
-
-void emit_rows_of(emit *e, const node *list)
-{
-    tako_put_fmt(&e->sql,
-                 "(" ROW_COLUMN
-                 " IN (SELECT coalesce((SELECT k.row FROM %s AS k WHERE "
-                 "k.row=tql_idrow(value) AND k.id=tql_idrest(value)),"
-                 "(SELECT k.row FROM %s AS k WHERE k.row<0 AND "
-                 "k.id=tql_idkey(value))) FROM tql_each(",
-                 e->table, e->table);
-    emit_value(e, list);
-    tako_put_str(&e->sql, ")))");
 }
 
 /* ---- LIKE ------------------------------------------------------------------------- */
@@ -353,8 +249,8 @@ static void emit_like(emit *e, const node *n)
     uint8_t *bytes;
     tako_buf b;
 
-    if (n->op == 0 && pattern->kind == AST_CONST && emit_is_path(e, x) &&
-        value_rank_cbor(pattern->text) == RANK_TEXT) {
+    if (n->op == LIKE_EXACT && pattern->kind == AST_CONST &&
+        emit_is_path(e, x) && value_rank_cbor(pattern->text) == RANK_TEXT) {
         while (len < s.len && s.ptr[len] != '%' && s.ptr[len] != '_' &&
                s.ptr[len] != '\\')
             len++;
@@ -415,6 +311,13 @@ static void emit_const_truth(emit *e, const node *n, value_rank want)
     tako_put_u8(&e->sql, value_rank_cbor(n->text) == want ? '1' : '0');
 }
 
+static void emit_exists(emit *e, const node *n, const char *how)
+{
+    tako_put_str(&e->sql, how);
+    emit_select(e, n->select, FORM_EXISTS);
+    tako_put_u8(&e->sql, ')');
+}
+
 static bool emit_leaf_true(emit *e, const node *n)
 {
     if (n->kind == AST_IN) {
@@ -443,6 +346,12 @@ void emit_true(emit *e, const node *n)
         emit_compare(e, n, (compare_op)n->op);
     } else if (n->kind == AST_IS) {
         emit_test(e, n, !n->negated);
+    } else if (n->kind == AST_ANY) {
+        emit_any(e, n, true);
+    } else if (n->kind == AST_EXISTS) {
+        emit_exists(e, n, "EXISTS(");
+    } else if (n->kind == AST_IN && n->negated) {
+        emit_not_in(e, n);
     } else if (n->negated || !emit_leaf_true(e, n)) {
         emit_is(e, n, true);
     }
@@ -465,6 +374,14 @@ void emit_false(emit *e, const node *n)
         emit_compare(e, n, (compare_op)other[n->op]);
     } else if (n->kind == AST_IS) {
         emit_test(e, n, n->negated);
+    } else if (n->kind == AST_ANY) {
+        emit_any(e, n, false);
+    } else if (n->kind == AST_EXISTS) {
+        emit_exists(e, n, "NOT EXISTS(");
+    } else if (n->kind == AST_IN && !n->negated) {
+        emit_not_in(e, n);
+    } else if (n->kind == AST_IN) {
+        emit_in(e, n);
     } else {
         emit_is(e, n, false);
     }

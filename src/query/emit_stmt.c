@@ -2,42 +2,158 @@
 /* Whole statements: see emit.h. */
 #include "query/emit.h"
 
+#include <stdio.h>
+
 #include "codec/cbor.h"
+#include "query/resolve.h"
 
-/* FROM and WHERE. A collection that does not exist reads as an empty table. */
-static void emit_from(emit *e, uint32_t coll)
+/* ---- the columns of a SELECT --------------------------------------------------- */
+
+/* The only result field of a core, or NULL. */
+static const node *single_out(const query_select *s, const query_core *c)
 {
-    const query_stmt *st = &e->p->stmt;
+    const node *o = c->outs->first;
 
-    if (coll == 0)
-        tako_put_str(&e->sql, " FROM (SELECT 0 AS row, x'' AS id, x'a0' AS "
-                              "body WHERE 0) AS t0");
+    return s->shape == SHAPE_COLUMNS && s->name_count == 1 && o != NULL &&
+                   o->op != OUT_WITHOUT
+               ? o->first
+               : NULL;
+}
+
+static void put_single(emit *e, const query_select *s, const query_core *c)
+{
+    const node *one = single_out(s, c);
+
+    if (one != NULL)
+        emit_value(e, one);
     else
-        tako_put_fmt(&e->sql, " FROM c%u AS t0", coll);
-    if (coll != 0 && st->use_index.len > 0) {
-        tako_buf name = tako_buf_on(e->p->env);
+        emit_row(e, c);
+}
 
-        store_index_sql_name(coll, st->use_index, &name);
-        tako_put_fmt(&e->sql, " INDEXED BY %s", tako_buf_cstr(&name));
-        tako_buf_fini(&name);
+static void put_comma(emit *e, bool *first)
+{
+    if (!*first)
+        tako_put_u8(&e->sql, ',');
+    *first = false;
+}
+
+/* What row.c puts together. */
+static void put_rows(emit *e, const query_select *s, const query_core *c)
+{
+    const node *star = query_doc_star(c);
+    bool first = true;
+
+    if (star == NULL && s->shape != SHAPE_COLUMNS) {
+        emit_row(e, c);
+        return;
     }
-    tako_put_str(&e->sql, " WHERE t0.body IS NOT NULL");
-    if (coll != 0 && st->ids != NULL) {
-        tako_put_str(&e->sql, " AND ");
-        emit_rows_of(e, st->ids);
+    if (star != NULL) {
+        unsigned t = star->first->source->number;
+
+        tako_put_fmt(&e->sql, "t%u.body,t%u.row,t%u.id", t, t, t);
+        first = false;
     }
-    if (st->where != NULL) {
-        tako_put_str(&e->sql, " AND ");
-        emit_true(e, st->where);
+    for (const node *o = c->outs->first; o != NULL; o = o->next) {
+        if (o->op == OUT_STAR)
+            continue;
+        put_comma(e, &first);
+        emit_value(e, o->first);
     }
 }
 
-static void emit_order(emit *e)
+static const node *find_out(const emit *e, const query_core *c, tako_slice name)
 {
-    const query_stmt *st = &e->p->stmt;
+    for (const node *o = c->outs->first; o != NULL; o = o->next) {
+        if (o->op != OUT_WITHOUT &&
+            tako_slice_eq(query_out_name(e->p, o), name))
+            return o->first;
+    }
+    return NULL;
+}
+
+static void put_as_source(emit *e, const query_select *s, const query_core *c)
+{
+    unsigned t;
+
+    switch (s->shape) {
+    case SHAPE_DOC:
+        t = c->outs->first->first->source->number;
+        tako_put_fmt(&e->sql, "t%u.row AS row,t%u.id AS id,t%u.body AS body", t,
+                     t, t);
+        return;
+    case SHAPE_COLUMNS:
+        for (uint32_t i = 0; i < s->name_count; i++) {
+            const node *value = find_out(e, c, s->names[i]);
+
+            if (value != NULL)
+                emit_value(e, value);
+            else
+                tako_put_str(&e->sql, "NULL");
+            tako_put_fmt(&e->sql, " AS f%u,", i);
+        }
+        tako_put_str(&e->sql, "1 AS here");
+        return;
+    case SHAPE_VALUE:
+        emit_row(e, c);
+        tako_put_str(&e->sql, " AS value");
+        return;
+    }
+}
+
+static void put_columns(emit *e, const query_select *s, const query_core *c,
+                        emit_form form)
+{
+    switch (form) {
+    case FORM_ROWS:
+        put_rows(e, s, c);
+        return;
+    case FORM_FROM:
+        put_as_source(e, s, c);
+        return;
+    case FORM_SINGLE:
+        put_single(e, s, c);
+        tako_put_str(&e->sql, " AS v");
+        return;
+    case FORM_KNOWN:
+        tako_put_str(&e->sql, "tql_known(");
+        put_single(e, s, c);
+        tako_put_str(&e->sql, ") AS k");
+        return;
+    case FORM_EXISTS:
+        tako_put_u8(&e->sql, '1');
+        return;
+    }
+}
+
+/* ---- clauses --------------------------------------------------------------------- */
+
+static void put_group(emit *e, const query_core *c)
+{
     bool first = true;
 
-    for (const node *o = st->order == NULL ? NULL : st->order->first; o != NULL;
+    for (const node *g = c->group == NULL ? NULL : c->group->first; g != NULL;
+         g = g->next) {
+        bool fixed = g->kind == AST_CONST;
+
+        tako_put_str(&e->sql, first ? " GROUP BY " : ",");
+        first = false;
+        if (fixed) /* else SQLite takes a number for a column */
+            tako_put_str(&e->sql, "tql_known(");
+        emit_value(e, g);
+        if (fixed)
+            tako_put_u8(&e->sql, ')');
+    }
+    if (c->having != NULL) {
+        tako_put_str(&e->sql, " HAVING ");
+        emit_true(e, c->having);
+    }
+}
+
+static void put_order(emit *e, const node *order)
+{
+    bool first = true;
+
+    for (const node *o = order == NULL ? NULL : order->first; o != NULL;
          o = o->next) {
         const char *way = o->negated ? " DESC" : "";
 
@@ -52,77 +168,75 @@ static void emit_order(emit *e)
     }
 }
 
-static void emit_limit(emit *e)
+static void put_limit(emit *e, const query_select *s)
 {
-    const query_stmt *st = &e->p->stmt;
-
-    if (st->limit == NULL && st->offset == NULL)
+    if (s->limit == NULL && s->offset == NULL)
         return;
     tako_put_str(&e->sql, " LIMIT ");
-    if (st->limit != NULL)
-        emit_value(e, st->limit);
+    if (s->limit != NULL)
+        emit_value(e, s->limit);
     else
         tako_put_str(&e->sql, "-1");
-    if (st->offset != NULL) {
+    if (s->offset != NULL) {
         tako_put_str(&e->sql, " OFFSET ");
-        emit_value(e, st->offset);
+        emit_value(e, s->offset);
     }
 }
 
-void emit_select(emit *e, uint32_t coll)
+/* With one document of one collection every row is distinct by its _id. */
+static bool is_distinct(const query_core *c)
 {
-    const query_stmt *st = &e->p->stmt;
-    bool star = false, first = true;
-
-    for (const node *o = st->outs->first; o != NULL; o = o->next)
-        star = star || o->op == OUT_STAR;
-    /* With * every row is distinct by its _id. */
-    tako_put_str(&e->sql,
-                 st->distinct && !star ? "SELECT DISTINCT " : "SELECT ");
-    if (star) {
-        tako_put_str(&e->sql, "t0.body,t0.row,t0.id");
-        first = false;
-    }
-    for (const node *o = st->outs->first; o != NULL; o = o->next) {
-        if (o->op == OUT_STAR)
-            continue;
-        if (!first)
-            tako_put_u8(&e->sql, ',');
-        first = false;
-        emit_value(e, o->first);
-    }
-    if (st->collection.len > 0) {
-        emit_from(e, coll);
-    } else if (st->where != NULL) {
-        tako_put_str(&e->sql, " WHERE ");
-        emit_true(e, st->where);
-    }
-    first = true;
-    for (const node *g = st->group == NULL ? NULL : st->group->first; g != NULL;
-         g = g->next) {
-        bool fixed = g->kind == AST_CONST;
-
-        tako_put_str(&e->sql, first ? " GROUP BY " : ",");
-        first = false;
-        if (fixed) /* else SQLite takes a number for a column */
-            tako_put_str(&e->sql, "tql_known(");
-        emit_value(e, g);
-        if (fixed)
-            tako_put_u8(&e->sql, ')');
-    }
-    if (st->having != NULL) {
-        tako_put_str(&e->sql, " HAVING ");
-        emit_true(e, st->having);
-    }
-    emit_order(e);
-    emit_limit(e);
+    return c->distinct && query_doc_star(c) == NULL;
 }
 
-void emit_collect(emit *e, uint32_t coll)
+static void put_core(emit *e, const query_select *s, const query_core *c,
+                     emit_form form, const char *more)
+{
+    const query_core *outer = e->core;
+
+    e->core = c;
+    tako_put_str(&e->sql, is_distinct(c) ? "SELECT DISTINCT " : "SELECT ");
+    put_columns(e, s, c, form);
+    emit_from(e, c, more);
+    put_group(e, c);
+    e->core = outer;
+}
+
+static void put_with(emit *e, const query_select *s)
+{
+    for (const query_with *w = s->with; w != NULL; w = w->next) {
+        tako_put_fmt(&e->sql, "%sw%u AS (", w == s->with ? "WITH " : ",",
+                     w->number);
+        emit_select(e, w->select, FORM_FROM);
+        tako_put_str(&e->sql, w->next == NULL ? ") " : ")");
+    }
+}
+
+void emit_select(emit *e, const query_select *s, emit_form form)
+{
+    static const char *const ops[] = { "", " UNION ", " UNION ALL ",
+                                       " INTERSECT ", " EXCEPT " };
+    const query_core *outer = e->core;
+
+    put_with(e, s);
+    for (const query_core *c = s->first; c != NULL; c = c->next) {
+        tako_put_str(&e->sql, ops[c->op]);
+        put_core(e, s, c, form, NULL);
+    }
+    e->core = s->first; /* for aggregates in ORDER BY */
+    put_order(e, s->order);
+    e->core = outer;
+    put_limit(e, s);
+}
+
+/* ---- statements that write ---------------------------------------------------------- */
+
+void emit_collect(emit *e)
 {
     const query_stmt *st = &e->p->stmt;
+    unsigned t = st->target->number;
 
-    tako_put_str(&e->sql, "SELECT t0.row,t0.id");
+    tako_put_fmt(&e->sql, "SELECT t%u.row,t%u.id", t, t);
     for (const node *s = st->sets == NULL ? NULL : st->sets->first; s != NULL;
          s = s->next) {
         tako_put_u8(&e->sql, ',');
@@ -133,13 +247,24 @@ void emit_collect(emit *e, uint32_t coll)
         tako_put_u8(&e->sql, ',');
         emit_value(e, u->first);
     }
-    emit_from(e, coll);
-    emit_limit(e);
+    emit_from(e, st->select->first, NULL);
+    put_limit(e, st->select);
+}
+
+void emit_returning(emit *e)
+{
+    const query_stmt *st = &e->p->stmt;
+    char more[48];
+
+    (void)snprintf(more, sizeof more, "t%u.row=?%u", st->target->number,
+                   e->p->param_count + 1);
+    put_core(e, st->returning, st->returning->first, FORM_ROWS, more);
 }
 
 void emit_index(emit *e, uint32_t coll, tako_slice sql_name)
 {
     const query_stmt *st = &e->p->stmt;
+    const node *where = st->select->first->where;
 
     tako_put_fmt(&e->sql, "CREATE INDEX %.*s ON c%u(", (int)sql_name.len,
                  (const char *)sql_name.ptr, coll);
@@ -155,8 +280,8 @@ void emit_index(emit *e, uint32_t coll, tako_slice sql_name)
         tako_put_str(&e->sql, way);
     }
     tako_put_str(&e->sql, ") WHERE body IS NOT NULL");
-    if (st->where != NULL) {
+    if (where != NULL) {
         tako_put_str(&e->sql, " AND ");
-        emit_true(e, st->where);
+        emit_true(e, where);
     }
 }

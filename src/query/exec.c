@@ -234,7 +234,7 @@ static tako_err run_create_index(query_run_state *r)
                .body = "body",
                .id = "tql_id(row,id)" };
     const char *sql;
-    tako_err err = store_coll_create(r->s, st->collection, &q->coll, r->e);
+    tako_err err = store_coll_create(r->s, st->target->name, &q->coll, r->e);
 
     if (err == TAKO_OK) {
         q->parse.e = r->e;
@@ -270,7 +270,7 @@ static tako_err run_drop_index(query_run_state *r)
         return tako_fail(
             r->e, err, "there is no index %.*s on %.*s",
             (int)st->index_name.len, (const char *)st->index_name.ptr,
-            (int)st->collection.len, (const char *)st->collection.ptr);
+            (int)st->target->name.len, (const char *)st->target->name.ptr);
     return err;
 }
 
@@ -284,6 +284,8 @@ static tako_err run_kind(query_run_state *r)
     case QUERY_UPDATE:
     case QUERY_DELETE:
         return query_run_change(r);
+    case QUERY_EVICT:
+        return TAKO_UNSUPPORTED;
     case QUERY_CREATE_INDEX:
         return run_create_index(r);
     case QUERY_DROP_INDEX:
@@ -293,6 +295,11 @@ static tako_err run_kind(query_run_state *r)
     case QUERY_BEGIN_READ_ONLY:
     case QUERY_COMMIT:
     case QUERY_ROLLBACK:
+    case QUERY_SET:
+    case QUERY_RESET:
+    case QUERY_SHOW:
+    case QUERY_EXPLAIN:
+    case QUERY_PROVISION:
         break;
     }
     return TAKO_MISUSE;
@@ -305,12 +312,14 @@ static bool writes_one(const query_run_state *r)
     const query_stmt *st = &q->parse.stmt;
     uint32_t coll;
 
+    if (st->returning != NULL)
+        return false;
     if (st->kind == QUERY_UPDATE || st->kind == QUERY_DELETE)
         return direct_id(q).len > 0;
     return st->kind == QUERY_INSERT && !st->initial && q->doc_count == 1 &&
            q->docs[0] == NULL &&
            value_rank_cbor(query_fixed(q, st->docs->first)) == RANK_OBJECT &&
-           store_coll_find(q->conn, st->collection, &coll) == TAKO_OK;
+           store_coll_find(q->conn, st->target->name, &coll) == TAKO_OK;
 }
 
 /* Runs it inside a savepoint. */

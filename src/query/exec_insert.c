@@ -315,7 +315,8 @@ tako_err query_run_insert(query_run_state *r)
     query *q = r->q;
     const node *d = q->parse.stmt.docs->first;
 
-    TAKO_TRY(store_coll_create(r->s, q->parse.stmt.collection, &q->coll, r->e));
+    TAKO_TRY(
+        store_coll_create(r->s, q->parse.stmt.target->name, &q->coll, r->e));
     for (size_t i = 0; i < q->doc_count; i++, d = d->next) {
         if (q->docs[i] != NULL)
             TAKO_TRY(insert_computed(r, q->docs[i]));

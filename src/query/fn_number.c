@@ -46,50 +46,77 @@ static bool integer(arith_op op, int64_t a, int64_t b, int64_t *r)
     return false;
 }
 
-static void arith(sqlite3_context *ctx, sqlite3_value **argv, arith_op op)
-{
-    double x, y;
-    int64_t r;
+typedef struct number {
+    bool whole;
+    int64_t i;
+    double d;
+} number;
 
-    if (!is_number(argv[0]) || !is_number(argv[1]))
-        return;
-    x = sqlite3_value_double(argv[0]);
-    y = sqlite3_value_double(argv[1]);
-    if (y == 0 && (op == ARITH_DIV || op == ARITH_REM))
-        return;
-    if (sqlite3_value_type(argv[0]) == SQLITE_INTEGER &&
-        sqlite3_value_type(argv[1]) == SQLITE_INTEGER &&
-        integer(op, sqlite3_value_int64(argv[0]), sqlite3_value_int64(argv[1]),
-                &r)) {
-        sqlite3_result_int64(ctx, r);
-        return;
+static number number_of(sqlite3_value *v)
+{
+    if (sqlite3_value_type(v) == SQLITE_INTEGER)
+        return (number){ true, sqlite3_value_int64(v),
+                         sqlite3_value_double(v) };
+    return (number){ false, 0, sqlite3_value_double(v) };
+}
+
+/* *a becomes a op b; false when that is no number. */
+static bool step(arith_op op, number *a, number b)
+{
+    if (b.d == 0 && (op == ARITH_DIV || op == ARITH_REM))
+        return false;
+    if (a->whole && b.whole && integer(op, a->i, b.i, &a->i)) {
+        a->d = (double)a->i;
+        return true;
     }
+    a->whole = false;
     switch (op) {
     case ARITH_ADD:
-        result_real(ctx, x + y);
+        a->d += b.d;
         break;
     case ARITH_SUB:
-        result_real(ctx, x - y);
+        a->d -= b.d;
         break;
     case ARITH_MUL:
-        result_real(ctx, x * y);
+        a->d *= b.d;
         break;
     case ARITH_DIV:
-        result_real(ctx, x / y);
+        a->d /= b.d;
         break;
     case ARITH_REM:
-        result_real(ctx, fmod(x, y));
+        a->d = fmod(a->d, b.d);
         break;
     case ARITH_CONCAT:
         break;
     }
+    return isfinite(a->d);
+}
+
+/* tql_add(a, b, c): from the left, as a + b + c. */
+static void arith(sqlite3_context *ctx, int argc, sqlite3_value **argv,
+                  arith_op op)
+{
+    number sum;
+
+    for (int i = 0; i < argc; i++) {
+        if (!is_number(argv[i]))
+            return;
+    }
+    sum = number_of(argv[0]);
+    for (int i = 1; i < argc; i++) {
+        if (!step(op, &sum, number_of(argv[i])))
+            return;
+    }
+    if (sum.whole)
+        sqlite3_result_int64(ctx, sum.i);
+    else
+        sqlite3_result_double(ctx, sum.d);
 }
 
 #define ARITHMETIC(name, op)                                                   \
     static void name(sqlite3_context *ctx, int argc, sqlite3_value **argv)     \
     {                                                                          \
-        (void)argc;                                                            \
-        arith(ctx, argv, op);                                                  \
+        arith(ctx, argc, argv, op);                                            \
     }
 ARITHMETIC(run_add, ARITH_ADD)
 ARITHMETIC(run_sub, ARITH_SUB)
@@ -179,8 +206,11 @@ const fn_entry fn_number[] = {
 };
 
 const fn_entry fn_arith[] = {
-    { "add", 2, 2, run_add, NULL, NULL }, { "sub", 2, 2, run_sub, NULL, NULL },
-    { "mul", 2, 2, run_mul, NULL, NULL }, { "div", 2, 2, run_div, NULL, NULL },
-    { "rem", 2, 2, run_rem, NULL, NULL }, { "neg", 1, 1, run_neg, NULL, NULL },
+    { "add", 2, 100, run_add, NULL, NULL },
+    { "sub", 2, 100, run_sub, NULL, NULL },
+    { "mul", 2, 100, run_mul, NULL, NULL },
+    { "div", 2, 100, run_div, NULL, NULL },
+    { "rem", 2, 100, run_rem, NULL, NULL },
+    { "neg", 1, 1, run_neg, NULL, NULL },
     { NULL, 0, 0, NULL, NULL, NULL },
 };

@@ -15,7 +15,7 @@ static const fn_entry *const public_tables[] = {
     fn_cond, fn_text, fn_object, fn_number, fn_aggregate,
 };
 static const fn_entry *const all_tables[] = {
-    fn_core, fn_compare, fn_arith,  fn_cond,
+    fn_core, fn_compare, fn_arith,  fn_cond,      fn_list,
     fn_text, fn_object,  fn_number, fn_aggregate,
 };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -345,6 +345,22 @@ static void run_joined(sqlite3_context *ctx, int argc, sqlite3_value **argv)
     value_result_buf(ctx, out);
 }
 
+/* ---- lists -------------------------------------------------------------------- */
+
+static void run_is_list(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+    value_rank r = value_rank_of(argv[0]);
+
+    (void)argc;
+    sqlite3_result_int(ctx, r == RANK_ARRAY || r == RANK_OBJECT);
+}
+
+static void run_first(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+    (void)argc;
+    sqlite3_result_value(ctx, argv[0]);
+}
+
 const fn_entry fn_core[] = {
     { "get", 2, 2, run_get, NULL, NULL },
     { "at", 2, 2, run_at, NULL, NULL },
@@ -362,5 +378,7 @@ const fn_entry fn_core[] = {
     { "array", 0, 100, run_array, NULL, NULL },
     { "object", 0, 100, run_object, NULL, NULL },
     { "joined", 1, 100, run_joined, NULL, NULL },
+    { "is_list", 1, 1, run_is_list, NULL, NULL },
+    { "first", 2, 2, run_first, NULL, NULL },
     { NULL, 0, 0, NULL, NULL, NULL },
 };

@@ -28,6 +28,7 @@ typedef struct fn_entry {
 extern const fn_entry fn_core[];    /* for the emitter alone */
 extern const fn_entry fn_compare[]; /* likewise */
 extern const fn_entry fn_arith[];   /* likewise */
+extern const fn_entry fn_list[];    /* likewise */
 extern const fn_entry fn_cond[];
 extern const fn_entry fn_text[];
 extern const fn_entry fn_object[];
@@ -52,7 +53,8 @@ static inline tako_buf *fn_buf(sqlite3_context *ctx)
     return &s->out;
 }
 
-/* Registers the table-valued function tql_each(list) -> value. */
+/* Registers the table-valued functions tql_each(list) and tql_within(list) ->
+ * value, key. */
 int query_each_register(sqlite3 *db);
 
 #endif /* TAKO_QUERY_FUNCTIONS_H */

@@ -44,7 +44,8 @@ struct query {
     tako_buf params;  /* the bound map */
     bool params_flat; /* no value in it is too deep for a document */
 
-    bool star;
+    bool star;  /* a document and columns beside it */
+    bool whole; /* one column is the row */
     query_out *outs;
     size_t out_count;
 
@@ -62,7 +63,7 @@ tako_err query_bind_stmt(const query *q, sqlite3_stmt *stmt, tako_errbuf *e);
 tako_slice query_fixed(const query *q, const node *n);
 
 /* row.c: plans the fields of the result; appends one row. */
-tako_err query_plan_outs(query *q);
+tako_err query_plan_outs(query *q, const query_select *s);
 tako_err query_put_row(const query *q, tako_buf *row);
 
 /* ops.c: the paths of types, sets, unsets and applies. */

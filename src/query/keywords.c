@@ -9,10 +9,16 @@ static const struct {
     const char *word;
     int code;
 } words[] = {
+    { "ADVISE", TK_ADVISE },
+    { "ALL", TK_ALL },
+    { "ALTER", TK_ALTER },
     { "AND", TK_AND },
+    { "ANY", TK_ANY },
     { "APPLY", TK_APPLY },
+    { "ARRAY", TK_ARRAY },
     { "AS", TK_AS },
     { "ASC", TK_ASC },
+    { "AT", TK_AT },
     { "ATTACHMENT", TK_ATTACHMENT },
     { "BEGIN", TK_BEGIN },
     { "BETWEEN", TK_BETWEEN },
@@ -23,6 +29,8 @@ static const struct {
     { "CONFLICT", TK_CONFLICT },
     { "COUNTER", TK_COUNTER },
     { "CREATE", TK_CREATE },
+    { "CROSS", TK_CROSS },
+    { "DEFAULT", TK_DEFAULT },
     { "DELETE", TK_DELETE },
     { "DESC", TK_DESC },
     { "DISTINCT", TK_DISTINCT },
@@ -31,9 +39,15 @@ static const struct {
     { "DROP", TK_DROP },
     { "ELSE", TK_ELSE },
     { "END", TK_END },
+    { "EVERY", TK_EVERY },
+    { "EVICT", TK_EVICT },
+    { "EXCEPT", TK_EXCEPT },
     { "EXISTS", TK_EXISTS },
+    { "EXPLAIN", TK_EXPLAIN },
     { "FAIL", TK_FAIL },
     { "FALSE", TK_FALSE },
+    { "FOR", TK_FOR },
+    { "FORCE", TK_FORCE },
     { "FROM", TK_FROM },
     { "GROUP", TK_GROUP },
     { "HAVING", TK_HAVING },
@@ -45,9 +59,13 @@ static const struct {
     { "INCREMENT", TK_INCREMENT },
     { "INDEX", TK_INDEX },
     { "INITIAL", TK_INITIAL },
+    { "INNER", TK_INNER },
     { "INSERT", TK_INSERT },
+    { "INTERSECT", TK_INTERSECT },
     { "INTO", TK_INTO },
     { "IS", TK_IS },
+    { "JOIN", TK_JOIN },
+    { "LEFT", TK_LEFT },
     { "LIKE", TK_LIKE },
     { "LIMIT", TK_LIMIT },
     { "LIST", TK_LIST },
@@ -56,22 +74,36 @@ static const struct {
     { "NOT", TK_NOT },
     { "NOTHING", TK_NOTHING },
     { "NULL", TK_NULL },
+    { "OBJECT", TK_OBJECT },
     { "OFFSET", TK_OFFSET },
     { "ON", TK_ON },
     { "ONLY", TK_ONLY },
     { "OR", TK_OR },
     { "ORDER", TK_ORDER },
+    { "OUTER", TK_OUTER },
     { "PN_INCREMENT", TK_PNINCREMENT },
+    { "PROFILE", TK_PROFILE },
+    { "PROVISION", TK_PROVISION },
     { "READ", TK_READ },
     { "REGISTER", TK_REGISTER },
+    { "RESET", TK_RESET },
     { "RESTART", TK_RESTART },
+    { "RETURNING", TK_RETURNING },
+    { "RIGHT", TK_RIGHT },
     { "ROLLBACK", TK_ROLLBACK },
+    { "SATISFIES", TK_SATISFIES },
     { "SELECT", TK_SELECT },
     { "SET", TK_SET },
+    { "SHOW", TK_SHOW },
+    { "SIMILAR", TK_SIMILAR },
+    { "SYSTEM", TK_SYSTEM },
     { "THEN", TK_THEN },
+    { "TO", TK_TO },
     { "TRANSACTION", TK_TRANSACTION },
     { "TRUE", TK_TRUE },
+    { "UNION", TK_UNION },
     { "UNIQUE", TK_UNIQUE },
+    { "UNNEST", TK_UNNEST },
     { "UNSET", TK_UNSET },
     { "UPDATE", TK_UPDATE },
     { "UPDATE_LOCAL_DIFF", TK_LOCALDIFF },
@@ -80,6 +112,7 @@ static const struct {
     { "WHEN", TK_WHEN },
     { "WHERE", TK_WHERE },
     { "WITH", TK_WITH },
+    { "WITHIN", TK_WITHIN },
 };
 
 static const struct {
@@ -113,14 +146,6 @@ static const struct {
     { TK_NUMBER, "a number" },
     { TK_PARAM, "a parameter" },
     { 0, "the end of the statement" },
-};
-
-/* Of QUERY's words that this version answers with "not supported". */
-static const char *const later[] = {
-    "ADVISE",  "ALTER",   "ANY",       "CROSS", "EVERY",     "EVICT",
-    "EXCEPT",  "EXPLAIN", "INNER",     "JOIN",  "INTERSECT", "LEFT",
-    "PROFILE", "RESET",   "RETURNING", "RIGHT", "SATISFIES", "SHOW",
-    "SIMILAR", "UNION",   "UNNEST",    "WITH",  "WITHIN",
 };
 
 static uint8_t upper(uint8_t c)
@@ -168,15 +193,6 @@ const char *query_token_name(int code)
             return words[i].word;
     }
     return "?";
-}
-
-bool query_word_unsupported(tako_slice word)
-{
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-        if (word_cmp(word, later[i]) == 0)
-            return true;
-    }
-    return false;
 }
 
 /* Optimal string alignment distance (Damerau 1964) by rows; words of more

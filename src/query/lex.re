@@ -216,9 +216,12 @@ again:
 
 param:
     code = TK_PARAM;
-    /* {'k':v} and a[1:n]: after a value or a name there is no parameter. */
+    /* {'k':v}, a[1:n], system:info: after what ends a value or a name there
+     * is no parameter. */
     if (p->now.code == TK_STRING || p->now.code == TK_ID ||
-        p->now.code == TK_NUMBER) {
+        p->now.code == TK_NUMBER || p->now.code == TK_RP ||
+        p->now.code == TK_RB || p->now.code == TK_RC ||
+        p->now.code == TK_END || p->now.code == TK_SYSTEM) {
         code = TK_COLON;
         YYCURSOR = start + 1;
     }

@@ -70,28 +70,23 @@ tako_err query_plan_ops(query *q)
     return plan_list(q, st->applies, &q->applies);
 }
 
-static bool is_fixed(const node *n)
-{
-    return n->kind == AST_CONST || n->kind == AST_PARAM;
-}
-
 void query_plan_by_id(query *q)
 {
     const query_stmt *st = &q->parse.stmt;
     const emit m = { .p = &q->parse };
-    const node *w = st->where, *a, *b;
+    const node *w = st->select->first->where, *a, *b;
 
     if (w == NULL || w->kind != AST_COMPARE || w->op != COMPARE_EQ ||
-        st->ids != NULL || st->limit != NULL || st->offset != NULL ||
-        q->unsets.count > 0)
+        st->target->ids != NULL || st->select->limit != NULL ||
+        q->unsets.count > 0 || st->explain != EXPLAIN_NONE)
         return;
     for (size_t i = 0; i < q->sets.count; i++)
-        if (!is_fixed(q->sets.ops[i].value))
+        if (!emit_is_fixed(q->sets.ops[i].value))
             return;
     a = w->first;
     b = a->next;
-    if (emit_is_id(&m, a) && is_fixed(b))
+    if (emit_id_source(&m, a) != NULL && emit_is_fixed(b))
         q->by_id = b;
-    else if (emit_is_id(&m, b) && is_fixed(a))
+    else if (emit_id_source(&m, b) != NULL && emit_is_fixed(a))
         q->by_id = a;
 }

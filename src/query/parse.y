@@ -18,12 +18,26 @@
 #include "crdt/doc.h"
 #define NDEBUG 1
 #define ST (&p->stmt)
+
+typedef struct query_uses {
+    node *ids;
+    tako_slice index;
+    uint32_t pos;
+} query_uses;
+
+typedef struct query_any {
+    uint8_t op;
+    uint32_t pos;
+} query_any;
+
 #define UNUSED(x) ((void)(x))
 
 static void syntax_error(query_parse *p, const bool *expected, int count,
                          query_token found);
 static void start(query_parse *p, query_kind kind);
-static void set_collection(query_parse *p, query_token t);
+static void aim(query_parse *p, query_source *target, node *ids, node *where,
+                node *limit);
+static void returning(query_parse *p, node *outs);
 static node *type_node(query_parse *p, node *path, int type);
 }
 
@@ -32,10 +46,13 @@ static node *type_node(query_parse *p, node *path, int type);
                         "the statement nests too deep");
 }
 
+/* A comma and an ON go on with what they can go on with. */
+%nonassoc ENOUGH.
+%nonassoc ON COMMA.
 %left OR.
 %left AND.
 %right NOT.
-%left IS IN LIKE ILIKE BETWEEN EQ NE.
+%left IS IN LIKE ILIKE SIMILAR BETWEEN EQ NE.
 %left LT LE GT GE.
 %left PLUS MINUS.
 %left STAR SLASH REM.
@@ -43,11 +60,16 @@ static node *type_node(query_parse *p, node *path, int type);
 %right NEG.
 %left DOT LB.
 
+/* Words that are names too where nothing else is meant. The ones that can
+ * follow a name in FROM are not among them, or they would be taken for an
+ * alias: rule `name` lets them stand where a field may. */
 %fallback ID
-  APPLY ASC ATTACHMENT BEGIN COLLECTION COMMIT CONFLICT COUNTER CREATE
-  DESC DO DOCUMENTS DROP EXISTS FAIL IDWORD IDS IF INCREMENT INDEX INITIAL
-  INSERT LIST MAP NOTHING ONLY PNINCREMENT READ REGISTER RESTART
-  ROLLBACK TRANSACTION UNIQUE LOCALDIFF VERSION WITH UPDATE DELETE.
+  ADVISE ALL ALTER APPLY ASC ATTACHMENT BEGIN COLLECTION COMMIT CONFLICT
+  COUNTER CREATE DEFAULT DESC DO DOCUMENTS DROP EVICT EXPLAIN FAIL FOR FORCE
+  IDWORD IDS IF INCREMENT INDEX INITIAL INSERT LIST MAP NOTHING ONLY
+  PNINCREMENT PROFILE PROVISION READ REGISTER RESET RESTART ROLLBACK SATISFIES
+  SHOW SIMILAR SYSTEM TO TRANSACTION UNIQUE LOCALDIFF VERSION WITH WITHIN
+  UPDATE DELETE.
 
 %syntax_error {
     /* Would token t have been taken here? Replays the reductions it would have
@@ -88,10 +110,15 @@ input ::= statement semis.
 semis ::= .
 semis ::= semis SEMI.
 
-statement ::= select.
-statement ::= insert.
-statement ::= update.
-statement ::= delete.
+statement ::= runnable.
+statement ::= EXPLAIN runnable.        { ST->explain = EXPLAIN_PLAN; }
+statement ::= PROFILE runnable.        { ST->explain = EXPLAIN_PROFILE; }
+statement ::= ADVISE runnable.         { ST->explain = EXPLAIN_ADVISE; }
+statement ::= ADVISE AND PROVISION runnable. { ST->explain = EXPLAIN_PROVISION; }
+runnable ::= select(S). { start(p, QUERY_SELECT); ST->select = S; }
+runnable ::= insert.
+runnable ::= update.
+runnable ::= delete.
 statement ::= create_index.
 statement ::= drop_index.
 statement ::= BEGIN transaction.            { start(p, QUERY_BEGIN); }
@@ -100,17 +127,61 @@ statement ::= COMMIT transaction.           { start(p, QUERY_COMMIT); }
 statement ::= ROLLBACK transaction.         { start(p, QUERY_ROLLBACK); }
 transaction ::= .
 transaction ::= TRANSACTION.
+%type name { query_token }
+name(A) ::= ID(T).                  { A = T; }
+name(A) ::= AT|CROSS|INNER|JOIN|LEFT|OUTER|RETURNING|RIGHT(T). { A = T; }
+
+
+/* ---- settings ------------------------------------------------------------ */
+
+statement ::= ALTER SYSTEM SET setting EQ expr(V). {
+    start(p, QUERY_SET);
+    ST->setting_value = V;
+}
+statement ::= ALTER SYSTEM SET setting EQ DEFAULT. { start(p, QUERY_RESET); }
+statement ::= ALTER SYSTEM RESET setting.   { start(p, QUERY_RESET); }
+statement ::= ALTER SYSTEM RESET ALL.       { start(p, QUERY_RESET); }
+statement ::= RESET setting.                { start(p, QUERY_RESET); }
+statement ::= RESET ALL.                    { start(p, QUERY_RESET); }
+statement ::= SHOW setting.                 { start(p, QUERY_SHOW); }
+statement ::= SHOW ALL.                     { start(p, QUERY_SHOW); }
+statement ::= SHOW ALL LIKE expr(L). {
+    start(p, QUERY_SHOW);
+    ST->setting_like = L;
+}
+setting ::= ID(T). { ST->setting = T.text; ST->setting_pos = T.pos; }
 
 /* ---- SELECT ------------------------------------------------------------- */
 
-select ::= SELECT distinct outs(O) from where(W) group having(H) order(R)
-           limit(L) offset(F). {
-    start(p, QUERY_SELECT);
-    ST->outs = O; ST->where = W; ST->having = H; ST->order = R;
-    ST->limit = L; ST->offset = F;
+%type select { query_select * }
+select(A) ::= compound(C) order(R) limit(L) offset(F).
+        { A = ast_select(p, NULL, C, R, L, F); }
+select(A) ::= WITH withs(W) compound(C) order(R) limit(L) offset(F).
+        { A = ast_select(p, W, C, R, L, F); }
+%type withs { query_with * }
+withs(A) ::= ID(N) AS LP select(S) RP.  { A = ast_with(p, NULL, N, S); }
+withs(A) ::= withs(B) COMMA ID(N) AS LP select(S) RP.
+        { A = ast_with(p, B, N, S); }
+%type compound { query_core * }
+compound(A) ::= core(B).                { A = B; }
+compound(A) ::= compound(B) set_op(O) core(C). { A = ast_set_op(p, B, O, C); }
+%type set_op { set_op }
+set_op(A) ::= UNION.                    { A = SET_UNION; }
+set_op(A) ::= UNION ALL.                { A = SET_UNION_ALL; }
+set_op(A) ::= INTERSECT.                { A = SET_INTERSECT; }
+set_op(A) ::= EXCEPT.                   { A = SET_EXCEPT; }
+%type core { query_core * }
+core(A) ::= SELECT(T) distinct(D) outs(O) from(F) where(W) group(G) having(H). {
+    A = ast_core(p, T.pos);
+    if (A != NULL) {
+        A->distinct = D; A->outs = O; A->from = F; A->where = W;
+        A->group = G; A->having = H;
+    }
 }
-distinct ::= .
-distinct ::= DISTINCT.                      { ST->distinct = true; }
+%type distinct { bool }
+distinct(A) ::= .                           { A = false; }
+distinct(A) ::= ALL.                        { A = false; }
+distinct(A) ::= DISTINCT.                   { A = true; }
 
 outs(A) ::= out(B).             { A = ast_one(p, AST_LIST, B); }
 outs(A) ::= outs(B) COMMA out(C). { A = ast_add(p, B, C); }
@@ -126,7 +197,7 @@ out(A) ::= expr(B). {
     A = ast_one(p, AST_OUT, B);
     if (A != NULL) { A->op = OUT_UNNAMED; }
 }
-out(A) ::= expr(B) as ID(N). {
+out(A) ::= expr(B) alias_name(N). {
     A = ast_one(p, AST_OUT, B);
     if (A != NULL) {
         A->op = B->kind == AST_CONST && B->text.len == 0 ? OUT_WITHOUT
@@ -134,44 +205,106 @@ out(A) ::= expr(B) as ID(N). {
         A->text = N.text; A->end = N.end;
     }
 }
+%type alias_name { query_token }
+alias_name(A) ::= ID(T).            { A = T; }
+alias_name(A) ::= AS name(T).       { A = T; }
 out(A) ::= expr(B) AS STRING(N). {
     A = ast_one(p, AST_OUT, B);
     if (A != NULL) { A->op = OUT_NAMED; A->text = N.text; A->end = N.end; }
 }
-as ::= .
-as ::= AS.
 
-from ::= .
-from ::= FROM collection alias uses.
-collection ::= ID(T).               { set_collection(p, T); }
-collection ::= COLLECTION ID(T).    { set_collection(p, T); }
-collection ::= ID(T) COLON ID(N). {
-    UNUSED(N);
-    (void)query_fail_at(p, T.pos, TAKO_UNSUPPORTED,
-                        "system collections are not supported here");
+%type from { query_source * }
+from(A) ::= .                       { A = NULL; }
+from(A) ::= FROM sources(B).        { A = B; }
+%type sources { query_source * }
+sources(A) ::= source(B).           { A = B; }
+sources(A) ::= sources(B) COMMA source(C).
+        { A = ast_join(p, B, JOIN_INNER, C, NULL); }
+sources(A) ::= sources(B) join_op(O) JOIN source(C) on(E).
+        { A = ast_join(p, B, O, C, E); }
+sources(A) ::= sources(B) CROSS JOIN source(C).
+        { A = ast_join(p, B, JOIN_INNER, C, NULL); }
+sources(A) ::= sources(B) unnest(C).
+        { A = ast_join(p, B, JOIN_INNER, C, NULL); }
+sources(A) ::= sources(B) INNER unnest(C).
+        { A = ast_join(p, B, JOIN_INNER, C, NULL); }
+sources(A) ::= sources(B) LEFT outer unnest(C).
+        { A = ast_join(p, B, JOIN_LEFT, C, NULL); }
+%type join_op { join_op }
+join_op(A) ::= .                    { A = JOIN_INNER; }
+join_op(A) ::= INNER.               { A = JOIN_INNER; }
+join_op(A) ::= LEFT outer.          { A = JOIN_LEFT; }
+join_op(A) ::= RIGHT outer.         { A = JOIN_RIGHT; }
+outer ::= .
+outer ::= OUTER.
+on(A) ::= . [ENOUGH]                { A = NULL; }
+on(A) ::= ON expr(B).               { A = B; }
+
+%type source { query_source * }
+source(A) ::= collection(B) alias(N) uses(U). {
+    A = B;
+    if (A != NULL) {
+        if (N.text.len > 0) { A->alias = N.text; }
+        A->ids = U.ids; A->use_index = U.index; A->use_index_pos = U.pos;
+    }
 }
-alias ::= .
-alias ::= as ID(T).                 { ST->alias = T.text; }
-uses ::= .
-uses ::= uses use_id.
-uses ::= uses use_index.
-use_ids ::= .
-use_ids ::= use_id.
-use_id ::= USE IDS exprs(L). {
+source(A) ::= system(B) alias(N). {
+    A = B;
+    if (A != NULL && N.text.len > 0) { A->alias = N.text; }
+}
+source(A) ::= LP(T) select(S) RP alias(N). {
+    A = ast_source(p, SOURCE_SELECT, N.text, T.pos);
+    if (A != NULL) { A->select = S; }
+}
+source(A) ::= unnest(B).            { A = B; }
+%type unnest { query_source * }
+unnest(A) ::= UNNEST(T) unit(E) alias(N) at(K). {
+    A = ast_source(p, SOURCE_UNNEST, N.text, T.pos);
+    if (A != NULL) { A->expr = E; A->at = K.text; }
+}
+%type at { query_token }
+at(A) ::= .                         { A = (query_token){ 0 }; }
+at(A) ::= AT name(T).                 { A = T; }
+
+/* The name of a collection, as a source. */
+%type collection { query_source * }
+collection(A) ::= name(T).
+        { A = ast_source(p, SOURCE_COLLECTION, T.text, T.pos); }
+collection(A) ::= COLLECTION name(T).
+        { A = ast_source(p, SOURCE_COLLECTION, T.text, T.pos); }
+%type system { query_source * }
+system(A) ::= SYSTEM(T) COLON name(N). {
+    A = ast_source(p, SOURCE_SYSTEM, N.text, T.pos);
+}
+%type alias { query_token }
+alias(A) ::= .                      { A = (query_token){ 0 }; }
+alias(A) ::= alias_name(T).         { A = T; }
+%type uses { query_uses }
+uses(A) ::= .                       { A = (query_uses){ 0 }; }
+uses(A) ::= uses(B) USE INDEX STRING(T).
+        { A = B; A.index = T.text; A.pos = T.pos; }
+uses(A) ::= uses(B) USE INDEX ID(T).
+        { A = B; A.index = T.text; A.pos = T.pos; }
+uses(A) ::= uses(B) use_id(C).      { A = B; A.ids = C; }
+use_id(A) ::= USE IDS exprs(L). [ENOUGH] {
     if (L != NULL) { L->kind = AST_ARRAY; }
-    ST->ids = ast_fold(p, L);
+    A = ast_fold(p, L);
 }
-use_id ::= USE IDS LIST param(V).   { ST->ids = V; }
-use_index ::= USE INDEX STRING(T). {
-    ST->use_index = T.text; ST->use_index_pos = T.pos;
+use_id(A) ::= USE IDS LIST param(V).   { A = V; }
+/* What a statement writes to. */
+%type target { query_source * }
+target(A) ::= collection(B).        { A = B; }
+target(A) ::= SYSTEM(T) COLON name. {
+    A = NULL;
+    (void)query_fail_at(p, T.pos, TAKO_INVALID,
+                        "system collections can only be read");
 }
-use_index ::= USE INDEX ID(T). {
-    ST->use_index = T.text; ST->use_index_pos = T.pos;
-}
+use_ids(A) ::= .                    { A = NULL; }
+use_ids(A) ::= use_id(B).           { A = B; }
 where(A) ::= .                      { A = NULL; }
 where(A) ::= WHERE expr(B).         { A = B; }
-group ::= .
-group ::= GROUP BY exprs(L).        { ST->group = L; }
+group(A) ::= .                      { A = NULL; }
+group(A) ::= GROUP BY exprs(L).     { A = L; }
 having(A) ::= .                     { A = NULL; }
 having(A) ::= HAVING expr(B).       { A = B; }
 order(A) ::= .                      { A = NULL; }
@@ -191,10 +324,17 @@ offset(A) ::= OFFSET value(B).      { A = B; }
 
 /* ---- INSERT --------------------------------------------------------------- */
 
-insert ::= INSERT INTO collection types initial DOCUMENTS docs(D) policy. {
+insert ::= INSERT INTO target(C) types initial DOCUMENTS docs(D) policy
+           returning. {
     start(p, QUERY_INSERT);
-    ST->docs = D;
+    ST->target = C; ST->docs = D;
 }
+insert ::= INSERT INTO target(C) types select(S) policy returning. {
+    start(p, QUERY_INSERT);
+    ST->target = C; ST->select = S;
+}
+returning ::= .
+returning ::= RETURNING outs(O).            { returning(p, O); }
 types ::= .
 types ::= LP type_list(L) RP.               { ST->types = L; }
 type_list(A) ::= type(B).                   { A = ast_one(p, AST_LIST, B); }
@@ -203,7 +343,7 @@ type(A) ::= path(B) REGISTER.    { A = type_node(p, B, CRDT_REGISTER); }
 type(A) ::= path(B) MAP.         { A = type_node(p, B, CRDT_MAP); }
 type(A) ::= path(B) COUNTER.     { A = type_node(p, B, CRDT_COUNTER); }
 type(A) ::= path(B) ATTACHMENT.  { A = type_node(p, B, CRDT_ATTACHMENT); }
-path(A) ::= ID(T).               { A = ast_named(p, AST_NAME, T); }
+path(A) ::= name(T).             { A = ast_named(p, AST_NAME, T); }
 path(A) ::= path(B) DOT ID(T).   { A = ast_field(p, B, T); }
 path(A) ::= path(B) LB STRING(T) RB. { A = ast_field(p, B, T); }
 initial ::= .
@@ -221,16 +361,15 @@ policy ::= ON IDWORD CONFLICT DO LOCALDIFF.
 
 /* ---- UPDATE and DELETE ------------------------------------------------------ */
 
-update ::= UPDATE(T) collection types use_ids applies sets unsets where(W). {
+update ::= UPDATE target(C) types use_ids(I) applies sets unsets where(W)
+           returning. {
     start(p, QUERY_UPDATE);
-    ST->where = W;
+    aim(p, C, I, W, NULL);
     if (p->err == TAKO_OK && ST->applies == NULL && ST->sets == NULL &&
         ST->unsets == NULL)
         (void)query_fail_at(p, p->now.pos, TAKO_INVALID,
                             "expected APPLY, SET or UNSET after UPDATE %.*s",
-                            (int)ST->collection.len,
-                            (const char *)ST->collection.ptr);
-    UNUSED(T);
+                            (int)C->name.len, (const char *)C->name.ptr);
 }
 applies ::= .
 applies ::= APPLY apply_list(L).            { ST->applies = L; }
@@ -257,17 +396,24 @@ unset_list(A) ::= unset(B).                 { A = ast_one(p, AST_LIST, B); }
 unset_list(A) ::= unset_list(B) COMMA unset(C). { A = ast_add(p, B, C); }
 unset(A) ::= path(B).                       { A = ast_one(p, AST_UNSET, B); }
 
-delete ::= DELETE FROM collection use_ids where(W) limit(L). {
+delete ::= DELETE FROM target(C) use_ids(I) where(W) limit(L) returning. {
     start(p, QUERY_DELETE);
-    ST->where = W; ST->limit = L;
+    aim(p, C, I, W, L);
 }
+delete ::= EVICT FROM target(C) use_ids(I) where(W) limit(L) force returning. {
+    start(p, QUERY_EVICT);
+    aim(p, C, I, W, L);
+}
+force ::= .
+force ::= FORCE.                            { ST->force = true; }
 
 /* ---- indexes ------------------------------------------------------------------ */
 
-create_index ::= CREATE INDEX if_not_exists ID(N) ON collection LP keys(K) RP
+create_index ::= CREATE INDEX if_not_exists ID(N) ON target(C) LP keys(K) RP
                  where(W). {
     start(p, QUERY_CREATE_INDEX);
-    ST->index_name = N.text; ST->index_keys = K; ST->where = W;
+    aim(p, C, NULL, W, NULL);
+    ST->index_name = N.text; ST->index_keys = K;
 }
 create_index ::= CREATE UNIQUE(T) INDEX. {
     (void)query_fail_at(p, T.pos, TAKO_UNSUPPORTED,
@@ -277,9 +423,9 @@ create_index ::= CREATE UNIQUE(T) INDEX. {
 }
 if_not_exists ::= .
 if_not_exists ::= IF NOT EXISTS.            { ST->if_exists = true; }
-drop_index ::= DROP INDEX if_exists ID(N) ON collection. {
+drop_index ::= DROP INDEX if_exists ID(N) ON target(C). {
     start(p, QUERY_DROP_INDEX);
-    ST->index_name = N.text;
+    ST->target = C; ST->index_name = N.text;
 }
 if_exists ::= .
 if_exists ::= IF EXISTS.                    { ST->if_exists = true; }
@@ -304,7 +450,7 @@ value(A) ::= param(B).             { A = B; }
 
 unit(A) ::= literal(B).            { A = B; }
 unit(A) ::= param(B).              { A = B; }
-unit(A) ::= ID(T).                 { A = ast_named(p, AST_NAME, T); }
+unit(A) ::= name(T).               { A = ast_named(p, AST_NAME, T); }
 unit(A) ::= unit(B) DOT ID(T).     { A = ast_field(p, B, T); }
 unit(A) ::= unit(B) LB expr(C) RB(T). {
     A = ast_two(p, AST_INDEX, 0, B, C);
@@ -349,7 +495,7 @@ pair(A) ::= pair_key(K) COLON expr(B). {
 }
 %type pair_key { query_token }
 pair_key(A) ::= STRING(T).            { A = T; }
-pair_key(A) ::= ID(T).                { A = T; }
+pair_key(A) ::= name(T).                { A = T; }
 unit(A) ::= CASE(T) whens(L) else(F) END(E). {
     if (F != NULL) { ast_add(p, L, F); }
     A = ast_span(L, T.pos, E.end);
@@ -366,6 +512,30 @@ unit(A) ::= CASE(T) expr(X) whens(L) else(F) END(E). {
     A = ast_span(A, T.pos, E.end);
     if (A != NULL) { A->op2 = F != NULL; }
 }
+unit(A) ::= LP(T) select(S) RP(E).
+        { A = ast_subselect(p, AST_SELECT, S, T.pos, E.end); }
+unit(A) ::= EXISTS(T) LP select(S) RP(E).
+        { A = ast_subselect(p, AST_EXISTS, S, T.pos, E.end); }
+unit(A) ::= any(O) name(V) within(I) expr(L) SATISFIES expr(B) END(E). {
+    A = ast_for(p, AST_ANY, V, I, L, B, NULL, NULL);
+    if (A != NULL) { A->op = O.op; A->pos = O.pos; A->end = E.end; }
+}
+unit(A) ::= ARRAY(T) expr(B) FOR name(V) within(I) expr(L) when(W) END(E).
+        { A = ast_span(ast_for(p, AST_ARRAY_FOR, V, I, L, B, W, NULL),
+                       T.pos, E.end); }
+unit(A) ::= OBJECT(T) expr(K) COLON expr(B) FOR name(V) within(I) expr(L) when(W)
+            END(E).
+        { A = ast_span(ast_for(p, AST_OBJECT_FOR, V, I, L, K, B, W),
+                       T.pos, E.end); }
+%type any { query_any }
+any(A) ::= ANY(T).              { A = (query_any){ ANY_SOME, T.pos }; }
+any(A) ::= EVERY(T).            { A = (query_any){ ANY_EVERY, T.pos }; }
+any(A) ::= ANY(T) AND EVERY.    { A = (query_any){ ANY_AND_EVERY, T.pos }; }
+%type within { bool }
+within(A) ::= IN.               { A = false; }
+within(A) ::= WITHIN.           { A = true; }
+when(A) ::= .                   { A = NULL; }
+when(A) ::= WHEN expr(B).       { A = B; }
 whens(A) ::= WHEN expr(B) THEN expr(C).  { A = ast_two(p, AST_CASE, 0, B, C); }
 whens(A) ::= whens(L) WHEN expr(B) THEN expr(C).
         { A = ast_add(p, ast_add(p, L, B), C); }
@@ -430,14 +600,15 @@ expr(A) ::= expr(B) between_op(N) expr(C) AND expr(D). [BETWEEN] {
     A = ast_add(p, ast_two(p, AST_BETWEEN, 0, B, C), D);
     if (A != NULL) { A->negated = N; }
 }
-%type like_op { int }
-like_op(A) ::= LIKE.       { A = 0; }
-like_op(A) ::= NOT LIKE.   { A = 2; }
-like_op(A) ::= ILIKE.      { A = 1; }
-like_op(A) ::= NOT ILIKE.  { A = 3; }
-expr(A) ::= expr(B) like_op(N) expr(C). [LIKE] {
-    A = ast_two(p, AST_LIKE, (uint8_t)(N & 1), B, C);
-    if (A != NULL) { A->negated = N >= 2; }
+%type like { int }
+like(A) ::= LIKE.       { A = LIKE_EXACT; }
+like(A) ::= ILIKE.      { A = LIKE_ANY_CASE; }
+like(A) ::= SIMILAR TO. { A = LIKE_SIMILAR; }
+expr(A) ::= expr(B) like(N) expr(C). [LIKE]
+        { A = ast_two(p, AST_LIKE, (uint8_t)N, B, C); }
+expr(A) ::= expr(B) NOT like(N) expr(C). [LIKE] {
+    A = ast_two(p, AST_LIKE, (uint8_t)N, B, C);
+    if (A != NULL) { A->negated = true; }
 }
 
 %code {
@@ -446,14 +617,27 @@ static void start(query_parse *p, query_kind kind)
 {
     p->stmt.kind = kind;
     p->have_stmt = true;
-    if (p->stmt.alias.len == 0)
-        p->stmt.alias = p->stmt.collection;
 }
 
-static void set_collection(query_parse *p, query_token t)
+/* What an UPDATE, DELETE, EVICT or CREATE INDEX is about. */
+static void aim(query_parse *p, query_source *target, node *ids, node *where,
+                node *limit)
 {
-    p->stmt.collection = t.text;
-    p->stmt.collection_pos = t.pos;
+    if (target != NULL)
+        target->ids = ids;
+    p->stmt.target = target;
+    p->stmt.select = ast_select_from(p, target, where, limit);
+}
+
+/* FROM the target, which is known when the statement is whole. */
+static void returning(query_parse *p, node *outs)
+{
+    query_core *c = ast_core(p, outs == NULL ? 0 : outs->pos);
+
+    if (c == NULL || outs == NULL)
+        return;
+    c->outs = outs;
+    p->stmt.returning = ast_select(p, NULL, c, NULL, NULL, NULL);
 }
 
 static node *type_node(query_parse *p, node *path, int type)
@@ -474,6 +658,13 @@ static void append(char *out, size_t cap, const char *text)
         memcpy(out + n, text, m + 1);
 }
 
+/* Good as names by rule `name`. */
+static bool is_name_word(int t)
+{
+    return t == TK_AT || t == TK_CROSS || t == TK_INNER || t == TK_JOIN ||
+           t == TK_LEFT || t == TK_OUTER || t == TK_RETURNING || t == TK_RIGHT;
+}
+
 /* "A, B or C" of the expected tokens; where an expression may begin, that
  * stands for all that may begin one, and where any name may, for all words
  * that are good names. */
@@ -485,6 +676,7 @@ static void list_expected(const bool *expected, int count, char *out,
     bool        value = expected[TK_NUMBER] && expected[TK_LB];
     bool        word = expected[TK_ID];
     bool        sign = expected[TK_PLUS] && expected[TK_OR];
+    bool        joined = expected[TK_COMMA] && expected[TK_JOIN];
 
     out[0] = '\0';
     if (value)
@@ -496,6 +688,7 @@ static void list_expected(const bool *expected, int count, char *out,
             continue;
         if (sign && (t == TK_OR || t == TK_AND || t == TK_NOT || t == TK_IS ||
                      t == TK_IN || t == TK_LIKE || t == TK_ILIKE ||
+                     t == TK_SIMILAR ||
                      t == TK_BETWEEN || t == TK_EQ || t == TK_NE ||
                      t == TK_LT || t == TK_LE || t == TK_GT || t == TK_GE ||
                      t == TK_PLUS || t == TK_MINUS || t == TK_STAR ||
@@ -506,9 +699,11 @@ static void list_expected(const bool *expected, int count, char *out,
                       t == TK_PARAM || t == TK_LP || t == TK_LB ||
                       t == TK_LC || t == TK_NOT || t == TK_MINUS ||
                       t == TK_PLUS || t == TK_CASE || t == TK_NULL ||
+                      t == TK_ANY || t == TK_EVERY || t == TK_ARRAY ||
+                      t == TK_OBJECT || t == TK_EXISTS ||
                       t == TK_MISSING || t == TK_TRUE || t == TK_FALSE))
             continue;
-        if (word && yyFallback[t] != 0)
+        if (word && (yyFallback[t] != 0 || (is_name_word(t) && !joined)))
             continue;
         names[n++] = query_token_name(t);
     }
@@ -550,20 +745,6 @@ static void syntax_error(query_parse *p, const bool *expected, int count,
     query_token before = p->before;
     int         shown = found.text.len > 40 ? 40 : (int)found.text.len;
 
-    if (query_word_unsupported(found.text) ||
-        (query_word_unsupported(before.text) && before.code != TK_STRING)) {
-        query_token t = query_word_unsupported(found.text) ? found : before;
-
-        (void)query_fail_at(p, t.pos, TAKO_UNSUPPORTED,
-                            "%.*s is not supported", (int)t.text.len,
-                            (const char *)t.text.ptr);
-        return;
-    }
-    if (found.code == TK_SELECT && before.code != 0) {
-        (void)query_fail_at(p, found.pos, TAKO_UNSUPPORTED,
-                            "a SELECT inside a statement is not supported");
-        return;
-    }
     if (found.code == 0 && before.code == 0) {
         (void)query_fail_at(p, 0, TAKO_INVALID, "the statement is empty");
         return;

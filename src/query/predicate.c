@@ -92,32 +92,66 @@ static tako_err fold_values(query_parse *p, node *n)
     return TAKO_OK;
 }
 
-/* Only `SELECT * FROM c [WHERE ...]`. */
+/* What a predicate cannot have, or NULL. */
+static const char *beyond(const query_parse *p)
+{
+    const query_select *s = p->stmt.select;
+    const query_core *c;
+
+    if (p->stmt.kind != QUERY_SELECT || p->stmt.explain != EXPLAIN_NONE)
+        return "a statement other than SELECT";
+    c = s->first;
+    if (s->with != NULL)
+        return "WITH";
+    if (c->from == NULL)
+        return "a SELECT without FROM";
+    if (c->from->kind == SOURCE_SELECT)
+        return "a SELECT in FROM, or a set operator,";
+    if (c->from->kind == SOURCE_SYSTEM)
+        return "a system collection";
+    if (c->from->kind != SOURCE_COLLECTION)
+        return "UNNEST";
+    if (c->from->next != NULL)
+        return "JOIN or UNNEST";
+    if (c->outs->count != 1 || c->outs->first->op != OUT_STAR)
+        return "a result other than *";
+    if (c->distinct)
+        return "DISTINCT";
+    if (c->from->ids != NULL)
+        return "USE IDS";
+    if (c->group != NULL)
+        return "GROUP BY";
+    if (c->having != NULL)
+        return "HAVING";
+    if (s->order != NULL)
+        return "ORDER BY";
+    if (s->limit != NULL)
+        return "LIMIT";
+    return s->offset != NULL ? "OFFSET" : NULL;
+}
+
+static const node *find_select(const node *n)
+{
+    const node *found = NULL;
+
+    if (n == NULL || n->select != NULL)
+        return n;
+    for (const node *k = n->first; k != NULL && found == NULL; k = k->next)
+        found = find_select(k);
+    return found;
+}
+
+/* Only `SELECT * FROM c [WHERE ...]`, and no SELECT in the WHERE. */
 static tako_err check_shape(query_parse *p)
 {
-    const query_stmt *st = &p->stmt;
-    const char *what = NULL;
+    const char *what = beyond(p);
+    const node *select =
+        what == NULL ? find_select(p->stmt.select->first->where) : NULL;
 
-    if (st->kind != QUERY_SELECT)
-        what = "a statement other than SELECT";
-    else if (st->collection.len == 0)
-        what = "a SELECT without FROM";
-    else if (st->outs->count != 1 || st->outs->first->op != OUT_STAR)
-        what = "a result other than *";
-    else if (st->distinct)
-        what = "DISTINCT";
-    else if (st->ids != NULL)
-        what = "USE IDS";
-    else if (st->group != NULL)
-        what = "GROUP BY";
-    else if (st->having != NULL)
-        what = "HAVING";
-    else if (st->order != NULL)
-        what = "ORDER BY";
-    else if (st->limit != NULL)
-        what = "LIMIT";
-    else if (st->offset != NULL)
-        what = "OFFSET";
+    if (select != NULL)
+        return query_fail_at(p, select->pos, TAKO_INVALID,
+                             "a SELECT inside cannot be a subscription or "
+                             "permission: each document is judged alone");
     if (what == NULL)
         return TAKO_OK;
     p->err = tako_fail(p->e, TAKO_INVALID,
@@ -149,7 +183,7 @@ static tako_err prepare(query_predicate *f, tako_errbuf *e)
     m.body = "?1";
     m.id = "?2";
     tako_put_str(&m.sql, "SELECT 1 WHERE ");
-    emit_true(&m, f->parse.stmt.where);
+    emit_true(&m, f->parse.stmt.select->first->where);
     sql = tako_buf_cstr(&m.sql);
     err = f->parse.err;
     if (err == TAKO_OK && m.sql.failed)
@@ -183,12 +217,13 @@ tako_err query_predicate_new(const tako_env *env, tako_slice text,
     if (err == TAKO_OK)
         err = query_check(&f->parse);
     if (err == TAKO_OK)
-        err = fold_params(&f->parse, f->parse.stmt.where, params);
+        err =
+            fold_params(&f->parse, f->parse.stmt.select->first->where, params);
     if (err == TAKO_OK)
-        err = fold_values(&f->parse, f->parse.stmt.where);
+        err = fold_values(&f->parse, f->parse.stmt.select->first->where);
     if (err == TAKO_OK)
         err = query_print(&f->parse, &f->text);
-    if (err == TAKO_OK && f->parse.stmt.where != NULL) {
+    if (err == TAKO_OK && f->parse.stmt.select->first->where != NULL) {
         err = open_db(f, e);
         if (err == TAKO_OK)
             err = prepare(f, e);
@@ -217,7 +252,7 @@ void query_predicate_free(query_predicate *p)
 
 tako_slice query_predicate_collection(const query_predicate *p)
 {
-    return p->parse.stmt.collection;
+    return p->parse.stmt.select->first->from->name;
 }
 
 tako_slice query_predicate_text(const query_predicate *p)

@@ -9,7 +9,18 @@
 #include "codec/json.h"
 #include "query/value.h"
 
-static tako_err print(const query_parse *p, const node *n, tako_buf *out);
+/* The variables around what is being printed, the innermost first. */
+typedef struct variable {
+    const query_source *source;
+    const struct variable *outer;
+} variable;
+
+typedef struct printer {
+    const query_parse *parse;
+    const variable *variables;
+} printer;
+
+static tako_err print(const printer *p, const node *n, tako_buf *out);
 
 static void put_name(tako_buf *out, tako_slice name)
 {
@@ -39,7 +50,7 @@ static bool holds_bytes(tako_slice v)
     return false;
 }
 
-static tako_err put_const(const query_parse *p, tako_slice v, tako_buf *out)
+static tako_err put_const(const printer *p, tako_slice v, tako_buf *out)
 {
     tako_buf text;
     tako_err err;
@@ -50,7 +61,7 @@ static tako_err put_const(const query_parse *p, tako_slice v, tako_buf *out)
     }
     if (!holds_bytes(v))
         return json_from_cbor(v, out);
-    text = tako_buf_on(p->env);
+    text = tako_buf_on(p->parse->env);
     err = json_from_cbor(v, &text);
     if (err == TAKO_OK) {
         tako_put_str(out, "deserialize_json(");
@@ -62,7 +73,7 @@ static tako_err put_const(const query_parse *p, tako_slice v, tako_buf *out)
 }
 
 /* Kids separated by `between`; sorted when asked, equal ones once. */
-static tako_err put_list(const query_parse *p, const node *first,
+static tako_err put_list(const printer *p, const node *first,
                          const char *between, tako_buf *out)
 {
     for (const node *k = first; k != NULL; k = k->next) {
@@ -81,12 +92,12 @@ static int text_cmp(const void *a, const void *b)
     return tako_slice_cmp(*x, *y);
 }
 
-static tako_err put_sorted(const query_parse *p, const node *n,
-                           const char *between, tako_buf *out)
+static tako_err put_sorted(const printer *p, const node *n, const char *between,
+                           tako_buf *out)
 {
-    tako_arena arena = tako_arena_on(p->env);
+    tako_arena arena = tako_arena_on(p->parse->env);
     tako_slice *texts = tako_arena_array(&arena, n->count, sizeof *texts);
-    tako_buf one = tako_buf_on(p->env);
+    tako_buf one = tako_buf_on(p->parse->env);
     size_t i = 0, put = 0;
     tako_err err = texts == NULL ? TAKO_NOMEM : TAKO_OK;
 
@@ -118,7 +129,7 @@ static tako_err put_sorted(const query_parse *p, const node *n,
     return err;
 }
 
-static tako_err put_compare(const query_parse *p, const node *n, tako_buf *out)
+static tako_err put_compare(const printer *p, const node *n, tako_buf *out)
 {
     static const char *const names[] = { "=", "!=", "<", "<=", ">", ">=" };
     static const uint8_t turn[] = { COMPARE_EQ, COMPARE_NE, COMPARE_GT,
@@ -138,7 +149,7 @@ static tako_err put_compare(const query_parse *p, const node *n, tako_buf *out)
     return print(p, b, out);
 }
 
-static tako_err put_infix(const query_parse *p, const node *n, const char *op,
+static tako_err put_infix(const printer *p, const node *n, const char *op,
                           tako_buf *out)
 {
     TAKO_TRY(print(p, n->first, out));
@@ -152,7 +163,7 @@ static tako_err put_infix(const query_parse *p, const node *n, const char *op,
     return print(p, n->first->next, out);
 }
 
-static tako_err put_case(const query_parse *p, const node *n, tako_buf *out)
+static tako_err put_case(const printer *p, const node *n, tako_buf *out)
 {
     const node *k = n->first;
     uint32_t left = n->count;
@@ -178,36 +189,84 @@ static tako_err put_case(const query_parse *p, const node *n, tako_buf *out)
     return TAKO_OK;
 }
 
-/* Names: without the alias; what begins with it is a path of the document. */
-static tako_err put_path(const query_parse *p, const node *n, tako_buf *out)
+/* A variable of ANY and FOR is called by its depth, with a name that no
+ * collection can have; the one that is innermost has the greatest. */
+static void put_variable(const printer *p, const query_source *s, tako_buf *out)
 {
-    const node *of = n->first;
+    unsigned depth = 0;
 
-    if (n->kind == AST_NAME) {
-        bool document = tako_slice_eq(n->text, p->stmt.alias);
+    for (const variable *v = p->variables; v != NULL; v = v->outer)
+        depth += v->source == s || depth > 0;
+    tako_put_fmt(out, "`system:%u`", depth);
+}
 
-        put_name(out, document ? p->stmt.collection : n->text);
-        /* A field called as the collection, which an alias had made plain. */
-        if (!document && tako_slice_eq(n->text, p->stmt.collection)) {
-            tako_put_u8(out, '.');
-            put_name(out, n->text);
-        }
+/* Names: without the alias, but inside ANY and FOR, where a bare name may be a
+ * variable; what begins with the collection's is a path of the document. */
+static tako_err put_path(const printer *p, const node *n, tako_buf *out)
+{
+    tako_slice collection = p->parse->stmt.select->first->from->name;
+    bool plain = p->variables == NULL;
+
+    if (n->kind == AST_NAME && n->source->kind == SOURCE_VARIABLE) {
+        put_variable(p, n->source, out);
         return TAKO_OK;
     }
-    if (of->kind == AST_NAME && tako_slice_eq(of->text, p->stmt.alias) &&
-        !tako_slice_eq(n->text, p->stmt.collection)) {
+    if (n->kind == AST_NAME && n->op == NAME_WHOLE) {
+        put_name(out, collection);
+        return TAKO_OK;
+    }
+    if (n->kind == AST_NAME ||
+        (n->first->kind == AST_NAME && n->first->op == NAME_WHOLE &&
+         n->first->source->kind == SOURCE_COLLECTION)) {
+        if (!plain || tako_slice_eq(n->text, collection)) {
+            put_name(out, collection);
+            tako_put_u8(out, '.');
+        }
         put_name(out, n->text);
         return TAKO_OK;
     }
-    TAKO_TRY(print(p, of, out));
+    TAKO_TRY(print(p, n->first, out));
     tako_put_u8(out, '.');
     put_name(out, n->text);
     return TAKO_OK;
 }
 
-static tako_err put_operator(const query_parse *p, const node *n, tako_buf *out)
+/* ANY v IN list SATISFIES a END; ARRAY a FOR v IN list [WHEN b] END; OBJECT a:b
+ * FOR v IN list [WHEN c] END. */
+static tako_err put_for(const printer *p, const node *n, tako_buf *out)
+{
+    static const char *const anys[] = { "ANY", "EVERY", "ANY AND EVERY" };
+    variable v = { n->source, p->variables };
+    printer inner = { p->parse, &v };
+    const node *list = n->first, *a = list->next, *b = a->next;
+    bool any = n->kind == AST_ANY, object = n->kind == AST_OBJECT_FOR;
+    const node *when = object ? b->next : b;
+
+    if (!any) {
+        tako_put_str(out, object ? "OBJECT " : "ARRAY ");
+        TAKO_TRY(print(&inner, a, out));
+        if (object) {
+            tako_put_str(out, " : ");
+            TAKO_TRY(print(&inner, b, out));
+        }
+    }
+    tako_put_str(out, any ? anys[n->op] : " FOR");
+    tako_put_u8(out, ' ');
+    put_variable(&inner, n->source, out);
+    tako_put_str(out, n->source->within ? " WITHIN " : " IN ");
+    TAKO_TRY(print(p, list, out));
+    if (any || when != NULL) {
+        tako_put_str(out, any ? " SATISFIES " : " WHEN ");
+        TAKO_TRY(print(&inner, any ? a : when, out));
+    }
+    tako_put_str(out, " END");
+    return TAKO_OK;
+}
+
+static tako_err put_operator(const printer *p, const node *n, tako_buf *out)
 {
     static const char *const ariths[] = { "+", "-", "*", "/", "%", "||" };
+    static const char *const likes[] = { " LIKE ", " ILIKE ", " SIMILAR TO " };
 
     switch (n->kind) {
     case AST_NOT:
@@ -227,7 +286,7 @@ static tako_err put_operator(const query_parse *p, const node *n, tako_buf *out)
     case AST_IN:
         return put_infix(p, n, " IN ", out);
     case AST_LIKE:
-        return put_infix(p, n, n->op ? " ILIKE " : " LIKE ", out);
+        return put_infix(p, n, likes[n->op], out);
     case AST_IS:
         TAKO_TRY(print(p, n->first, out));
         tako_put_str(out, n->negated ? " IS NOT " : " IS ");
@@ -248,6 +307,11 @@ static tako_err put_operator(const query_parse *p, const node *n, tako_buf *out)
     case AST_ARRAY:
     case AST_OBJECT:
     case AST_PAIR:
+    case AST_ANY:
+    case AST_ARRAY_FOR:
+    case AST_OBJECT_FOR:
+    case AST_SELECT:
+    case AST_EXISTS:
     case AST_OUT:
     case AST_ORDER:
     case AST_TYPE:
@@ -260,8 +324,7 @@ static tako_err put_operator(const query_parse *p, const node *n, tako_buf *out)
     return TAKO_INVALID;
 }
 
-static tako_err print_operator(const query_parse *p, const node *n,
-                               tako_buf *out)
+static tako_err print_operator(const printer *p, const node *n, tako_buf *out)
 {
     tako_put_u8(out, '(');
     TAKO_TRY(put_operator(p, n, out));
@@ -269,7 +332,7 @@ static tako_err print_operator(const query_parse *p, const node *n,
     return TAKO_OK;
 }
 
-static tako_err print_index(const query_parse *p, const node *n, tako_buf *out)
+static tako_err print_index(const printer *p, const node *n, tako_buf *out)
 {
     const node *k = n->first;
 
@@ -285,7 +348,7 @@ static tako_err print_index(const query_parse *p, const node *n, tako_buf *out)
     return TAKO_OK;
 }
 
-static tako_err print(const query_parse *p, const node *n, tako_buf *out)
+static tako_err print(const printer *p, const node *n, tako_buf *out)
 {
     switch (n->kind) {
     case AST_CONST:
@@ -333,6 +396,12 @@ static tako_err print(const query_parse *p, const node *n, tako_buf *out)
     case AST_BETWEEN:
     case AST_LIKE:
         return print_operator(p, n, out);
+    case AST_ANY:
+    case AST_ARRAY_FOR:
+    case AST_OBJECT_FOR:
+        return put_for(p, n, out);
+    case AST_SELECT:
+    case AST_EXISTS:
     case AST_OUT:
     case AST_ORDER:
     case AST_TYPE:
@@ -347,11 +416,14 @@ static tako_err print(const query_parse *p, const node *n, tako_buf *out)
 
 tako_err query_print(const query_parse *p, tako_buf *out)
 {
+    const query_core *c = p->stmt.select->first;
+    const printer plain = { p, NULL };
+
     tako_put_str(out, "SELECT * FROM ");
-    put_name(out, p->stmt.collection);
-    if (p->stmt.where != NULL) {
+    put_name(out, c->from->name);
+    if (c->where != NULL) {
         tako_put_str(out, " WHERE ");
-        TAKO_TRY(print(p, p->stmt.where, out));
+        TAKO_TRY(print(&plain, c->where, out));
     }
     return out->failed ? TAKO_NOMEM : TAKO_OK;
 }

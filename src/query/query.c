@@ -43,6 +43,13 @@ tako_err query_sql_error(sqlite3 *db, int rc, tako_errbuf *e)
     return tako_fail(e, err, "%s", sqlite3_errmsg(db));
 }
 
+static query_kind kind_of(const query_stmt *st)
+{
+    if (st->explain == EXPLAIN_NONE)
+        return st->kind;
+    return st->explain == EXPLAIN_PROVISION ? QUERY_PROVISION : QUERY_EXPLAIN;
+}
+
 tako_err query_classify(const tako_env *env, tako_slice text, query_kind *kind,
                         tako_errbuf *e)
 {
@@ -50,7 +57,7 @@ tako_err query_classify(const tako_env *env, tako_slice text, query_kind *kind,
     tako_err err = query_parse_init(&p, env, text, e);
 
     if (err == TAKO_OK)
-        *kind = p.stmt.kind;
+        *kind = kind_of(&p.stmt);
     query_parse_fini(&p);
     return err;
 }
@@ -73,7 +80,8 @@ static tako_err schema_version(store_conn *c, int64_t *out, tako_errbuf *e)
 }
 
 /* The SQL of all indexes of a collection's table, one after the other. */
-static tako_err index_texts(query *q, tako_buf *out, tako_errbuf *e)
+static tako_err index_texts(query *q, uint32_t coll, tako_buf *out,
+                            tako_errbuf *e)
 {
     sqlite3_stmt *stmt = store_sql(
         q->conn,
@@ -85,7 +93,7 @@ static tako_err index_texts(query *q, tako_buf *out, tako_errbuf *e)
 
     if (stmt == NULL)
         return TAKO_IO;
-    (void)sqlite3_snprintf(sizeof name, name, "c%u", q->coll);
+    (void)sqlite3_snprintf(sizeof name, name, "c%u", coll);
     (void)sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         const void *text = sqlite3_column_text(stmt, 0);
@@ -110,48 +118,52 @@ tako_err query_sql_prepare(const query *q, tako_buf *sql, bool keep,
 
     if (sql->failed)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
+    if (sql->len > TAKO_SQL_BYTES_MAX)
+        return tako_fail(e, TAKO_LIMIT,
+                         "the statement becomes over %u bytes of SQL",
+                         TAKO_SQL_BYTES_MAX);
     rc = sqlite3_prepare_v3(db, text, (int)sql->len + 1,
                             keep ? SQLITE_PREPARE_PERSISTENT : 0, out, NULL);
+    if (rc == SQLITE_ERROR) /* SQLite's parser has limits of its own */
+        return tako_fail(e, TAKO_LIMIT,
+                         "the statement is nested too deep, or has too much "
+                         "of something: %s",
+                         sqlite3_errmsg(db));
     return query_sql_error(db, rc, e);
+}
+
+static bool forget_hints(query *q)
+{
+    bool any = false;
+
+    for (query_source *f = q->parse.sources; f != NULL; f = f->next_all) {
+        any = any || f->use_index.len > 0;
+        f->use_index = TAKO_SLICE_NONE;
+    }
+    return any;
 }
 
 /* The emitted statement that reads rows: the result, or what to change. */
 static tako_err prepare_reading(query *q, tako_errbuf *e)
 {
     query_stmt *st = &q->parse.stmt;
-    tako_buf indexes = tako_buf_on(q->env);
-    char table[16];
-    emit m = { .p = &q->parse,
-               .sql = tako_buf_on(q->env),
-               .body = "t0.body",
-               .id = "tql_id(t0.row,t0.id)" };
-    tako_err err = TAKO_OK;
+    emit m = { .p = &q->parse, .sql = tako_buf_on(q->env) };
+    tako_err err;
 
-    (void)sqlite3_snprintf(sizeof table, table, "c%u", q->coll);
-    if (q->coll != 0) {
-        err = index_texts(q, &indexes, e);
-        m.table = table;
-        m.indexes = (const char *)indexes.ptr;
-    }
-    for (int tries = 0; err == TAKO_OK; tries++) {
+    do {
         tako_buf_reset(&m.sql);
         if (st->kind == QUERY_SELECT)
-            emit_select(&m, q->coll);
+            emit_select(&m, st->select, FORM_ROWS);
         else
-            emit_collect(&m, q->coll);
+            emit_collect(&m);
         err = q->parse.err;
         if (err != TAKO_OK)
             break;
         err = query_sql_prepare(q, &m.sql, true, &q->stmt, e);
         /* USE INDEX is a hint: without that index, or where it cannot serve,
          * the statement runs as if it had not been given. */
-        if (err == TAKO_OK || st->use_index.len == 0 || tries > 0)
-            break;
-        st->use_index = TAKO_SLICE_NONE;
-        err = TAKO_OK;
-    }
+    } while (err != TAKO_OK && forget_hints(q));
     tako_buf_fini(&m.sql);
-    tako_buf_fini(&indexes);
     return err;
 }
 
@@ -171,7 +183,6 @@ static tako_err prepare_docs(query *q, tako_errbuf *e)
 
         if (d->kind == AST_CONST || d->kind == AST_PARAM)
             continue;
-        m.body = m.id = "NULL";
         tako_put_str(&m.sql, "SELECT ");
         emit_value(&m, d);
         err = q->parse.err;
@@ -183,33 +194,53 @@ static tako_err prepare_docs(query *q, tako_errbuf *e)
     return TAKO_OK;
 }
 
-static tako_err find_collection(query *q, tako_errbuf *e)
+static tako_err find_collection(query *q, query_source *f, tako_errbuf *e)
 {
-    tako_err err;
+    tako_buf texts = tako_buf_on(q->env);
+    tako_err err = store_coll_find(q->conn, f->name, &f->coll);
 
-    if (q->parse.stmt.collection.len == 0)
-        return TAKO_OK;
-    err = store_coll_find(q->conn, q->parse.stmt.collection, &q->coll);
     if (err == TAKO_NOTFOUND) {
-        q->coll = 0;
+        f->coll = 0;
         return TAKO_OK;
     }
-    return err == TAKO_OK ? err
-                          : tako_fail(e, err, "finding the collection: %s",
-                                      tako_err_message(err));
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "finding the collection: %s",
+                         tako_err_message(err));
+    err = index_texts(q, f->coll, &texts, e);
+    if (err == TAKO_OK && texts.len > 0) {
+        tako_slice copy = tako_arena_copy(
+            &q->parse.arena, tako_slice_of(texts.ptr, texts.len + 1));
+
+        f->indexes = (const char *)copy.ptr;
+        err = copy.ptr == NULL ? TAKO_NOMEM : TAKO_OK;
+    }
+    tako_buf_fini(&texts);
+    return err;
+}
+
+static tako_err find_collections(query *q, tako_errbuf *e)
+{
+    for (query_source *f = q->parse.sources; f != NULL; f = f->next_all) {
+        if (f->kind == SOURCE_COLLECTION)
+            TAKO_TRY(find_collection(q, f, e));
+    }
+    if (q->parse.stmt.target != NULL)
+        q->coll = q->parse.stmt.target->coll;
+    return TAKO_OK;
 }
 
 static tako_err prepare_kind(query *q, tako_errbuf *e)
 {
     switch (q->parse.stmt.kind) {
     case QUERY_SELECT:
-        TAKO_TRY(query_plan_outs(q));
+        TAKO_TRY(query_plan_outs(q, q->parse.stmt.select));
         return prepare_reading(q, e);
     case QUERY_UPDATE:
         TAKO_TRY(query_plan_ops(q));
         query_plan_by_id(q);
         return prepare_reading(q, e);
     case QUERY_DELETE:
+    case QUERY_EVICT:
         query_plan_by_id(q);
         return prepare_reading(q, e);
     case QUERY_INSERT:
@@ -221,6 +252,11 @@ static tako_err prepare_kind(query *q, tako_errbuf *e)
     case QUERY_BEGIN_READ_ONLY:
     case QUERY_COMMIT:
     case QUERY_ROLLBACK:
+    case QUERY_SET:
+    case QUERY_RESET:
+    case QUERY_SHOW:
+    case QUERY_EXPLAIN:
+    case QUERY_PROVISION:
         break;
     }
     return TAKO_OK;
@@ -244,7 +280,7 @@ tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
     if (err == TAKO_OK)
         err = schema_version(c, &q->schema, e);
     if (err == TAKO_OK)
-        err = find_collection(q, e);
+        err = find_collections(q, e);
     if (err == TAKO_OK)
         err = prepare_kind(q, e);
     q->parse.e = NULL; /* the caller's */
@@ -273,12 +309,64 @@ void query_free(query *q)
 
 query_kind query_kind_of(const query *q)
 {
-    return q->parse.stmt.kind;
+    return kind_of(&q->parse.stmt);
 }
 
 tako_slice query_collection(const query *q)
 {
-    return q->parse.stmt.collection;
+    const query_stmt *st = &q->parse.stmt;
+
+    if (st->target != NULL)
+        return st->target->name;
+    return st->select != NULL && st->select->first->from != NULL
+               ? st->select->first->from->name
+               : TAKO_SLICE_NONE;
+}
+
+/* The sources are a list with the last one first; each collection counts at
+ * its last mention. */
+static bool mentioned_before(const query *q, const query_source *f)
+{
+    for (const query_source *b = q->parse.sources; b != f; b = b->next_all) {
+        if (b->kind == SOURCE_COLLECTION && tako_slice_eq(b->name, f->name))
+            return true;
+    }
+    return false;
+}
+
+size_t query_collection_count(const query *q)
+{
+    size_t n = 0;
+
+    for (const query_source *f = q->parse.sources; f != NULL; f = f->next_all)
+        n += f->kind == SOURCE_COLLECTION && !mentioned_before(q, f);
+    return n;
+}
+
+tako_slice query_collection_at(const query *q, size_t i)
+{
+    for (const query_source *f = q->parse.sources; f != NULL; f = f->next_all) {
+        if (f->kind != SOURCE_COLLECTION || mentioned_before(q, f))
+            continue;
+        if (i-- == 0)
+            return f->name;
+    }
+    return TAKO_SLICE_NONE;
+}
+
+bool query_is_simple(const query *q)
+{
+    const query_stmt *st = &q->parse.stmt;
+    const query_core *c;
+
+    if (st->kind != QUERY_SELECT || st->explain != EXPLAIN_NONE ||
+        st->select->limit != NULL || st->select->offset != NULL ||
+        st->select->with != NULL)
+        return false;
+    c = st->select->first;
+    return c->from != NULL && c->from->kind == SOURCE_COLLECTION &&
+           c->from->next == NULL && c->from->ids == NULL && !c->distinct &&
+           !c->grouped && !query_has_select(st->select);
 }
 
 bool query_is_stale(const query *q)
@@ -311,23 +399,24 @@ tako_err query_bind_stmt(const query *q, sqlite3_stmt *stmt, tako_errbuf *e)
     return TAKO_OK;
 }
 
-static tako_err check_whole(const query *q, const node *n, const char *what,
-                            tako_errbuf *e)
+/* The parameters of LIMIT, OFFSET and VERSION. */
+static tako_err check_counts(const query *q, tako_errbuf *e)
 {
-    tako_slice v;
-    tako_reader r;
-    cbor_item item;
+    for (uint32_t i = 0; i < q->parse.param_count; i++) {
+        tako_slice name = q->parse.params[i];
+        tako_reader r;
+        cbor_item item;
 
-    if (n == NULL || n->kind != AST_PARAM)
-        return TAKO_OK;
-    v = query_fixed(q, n);
-    r = tako_reader_of(v);
-    if (v.len == 0 || !cbor_read(&r, &item) || item.kind != CBOR_INT ||
-        item.integer < 0)
-        return tako_fail(e, TAKO_INVALID,
-                         "the parameter :%.*s of %s must be a whole number "
-                         "from 0",
-                         (int)n->text.len, (const char *)n->text.ptr, what);
+        if (q->parse.counts[i] == NULL)
+            continue;
+        r = tako_reader_of(cbor_map_get(tako_buf_slice(&q->params), name));
+        if (!cbor_read(&r, &item) || item.kind != CBOR_INT || item.integer < 0)
+            return tako_fail(e, TAKO_INVALID,
+                             "the parameter :%.*s of %s must be a whole number "
+                             "from 0",
+                             (int)name.len, (const char *)name.ptr,
+                             q->parse.counts[i]);
+    }
     return TAKO_OK;
 }
 
@@ -353,9 +442,7 @@ tako_err query_bind(query *q, tako_slice params, tako_errbuf *e)
                 e, TAKO_INVALID, "the parameter :%.*s has no value",
                 name.len > 128 ? 128 : (int)name.len, (const char *)name.ptr);
     }
-    TAKO_TRY(check_whole(q, q->parse.stmt.limit, "LIMIT", e));
-    TAKO_TRY(check_whole(q, q->parse.stmt.offset, "OFFSET", e));
-    TAKO_TRY(check_whole(q, q->parse.stmt.seed_version, "VERSION", e));
+    TAKO_TRY(check_counts(q, e));
     q->params_flat = q->parse.stmt.kind == QUERY_INSERT &&
                      cbor_check(params, TAKO_VALUE_DEPTH_MAX, NULL) == TAKO_OK;
     if (q->stmt != NULL && q->by_id == NULL) /* else when it is needed */

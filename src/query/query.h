@@ -20,13 +20,31 @@ typedef enum query_kind {
     QUERY_INSERT,
     QUERY_UPDATE,
     QUERY_DELETE,
+    QUERY_EVICT,
     QUERY_CREATE_INDEX,
     QUERY_DROP_INDEX,
     QUERY_BEGIN,
     QUERY_BEGIN_READ_ONLY,
     QUERY_COMMIT,
     QUERY_ROLLBACK,
+    QUERY_SET,   /* ALTER SYSTEM SET */
+    QUERY_RESET, /* RESET */
+    QUERY_SHOW,
+    QUERY_EXPLAIN,   /* EXPLAIN, PROFILE, ADVISE: rows, and nothing written */
+    QUERY_PROVISION, /* ADVISE AND PROVISION: rows, and indexes made */
 } query_kind;
+
+/* Whether a statement only reads, and so can run on a reader. */
+static inline bool query_kind_reads(query_kind kind)
+{
+    return kind == QUERY_SELECT || kind == QUERY_SHOW || kind == QUERY_EXPLAIN;
+}
+
+static inline bool query_kind_is_control(query_kind kind)
+{
+    return kind == QUERY_BEGIN || kind == QUERY_BEGIN_READ_ONLY ||
+           kind == QUERY_COMMIT || kind == QUERY_ROLLBACK;
+}
 
 typedef struct query query;
 
@@ -50,8 +68,15 @@ tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
                        query **out, tako_errbuf *e);
 void query_free(query *q);
 query_kind query_kind_of(const query *q);
-/* The collection that a statement is about (the FROM of a SELECT). */
+/* The collection that a statement writes, or the first of a SELECT's FROM;
+ * empty when there is none. */
 tako_slice query_collection(const query *q);
+/* The collections that it reads or writes, each once, also in SELECTs inside. */
+size_t query_collection_count(const query *q);
+tako_slice query_collection_at(const query *q, size_t i);
+/* A SELECT whose rows are documents of one collection, each for itself: no
+ * join, aggregate, DISTINCT, LIMIT, or SELECT inside. It may have ORDER BY. */
+bool query_is_simple(const query *q);
 
 /* True when the query was compiled against an older schema (a collection or
  * index came or went) and must be prepared again before its next run. */

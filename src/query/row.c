@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "query/check.h"
+#include "query/resolve.h"
 
 #define ROW_ROOM_BYTES 64u /* for an _id, beside the body of a * */
 
@@ -30,18 +30,21 @@ static tako_err put_key(query *q, query_out *out, tako_slice name)
     return out->key.ptr == NULL ? TAKO_NOMEM : TAKO_OK;
 }
 
-tako_err query_plan_outs(query *q)
+tako_err query_plan_outs(query *q, const query_select *s)
 {
-    const node *list = q->parse.stmt.outs;
+    const node *list = s->first->outs;
     int column;
     bool id = false;
+
+    q->star = query_doc_star(s->first) != NULL;
+    q->whole = !q->star && s->shape != SHAPE_COLUMNS;
+    if (q->whole)
+        return TAKO_OK;
 
     q->outs =
         tako_arena_array(&q->parse.arena, list->count + 1, sizeof *q->outs);
     if (q->outs == NULL)
         return TAKO_NOMEM;
-    for (const node *o = list->first; o != NULL; o = o->next)
-        q->star = q->star || o->op == OUT_STAR;
     column = q->star ? 3 : 0;
     for (const node *o = list->first; o != NULL; o = o->next) {
         query_out *out = &q->outs[q->out_count];
@@ -185,6 +188,10 @@ tako_err query_put_row(const query *q, tako_buf *row)
 
     if (q->star)
         return put_star(q, row);
+    if (q->whole) {
+        value_put(row, sqlite3_column_value(q->stmt, 0));
+        return row->failed ? TAKO_NOMEM : TAKO_OK;
+    }
     cbor_put_map(row, q->out_count);
     head = row->len - at;
     for (size_t i = 0; i < q->out_count; i++)
