@@ -92,6 +92,19 @@ static tako_err fold_values(query_parse *p, node *n)
     return TAKO_OK;
 }
 
+/* Every device must judge a document the same, and again the same later. */
+static tako_err check_fixed(query_parse *p)
+{
+    const node *call = query_find_volatile(p->stmt.where);
+
+    if (call == NULL)
+        return TAKO_OK;
+    return query_fail_at(p, call->pos, TAKO_INVALID,
+                         "a subscription or permission cannot depend on %s(), "
+                         "which changes by itself; pass a parameter",
+                         fn_find(call->text)->name);
+}
+
 /* Only `SELECT * FROM c [WHERE ...]`. */
 static tako_err check_shape(query_parse *p)
 {
@@ -182,6 +195,8 @@ tako_err query_predicate_new(const tako_env *env, tako_slice text,
         err = check_shape(&f->parse);
     if (err == TAKO_OK)
         err = query_check(&f->parse);
+    if (err == TAKO_OK)
+        err = check_fixed(&f->parse);
     if (err == TAKO_OK)
         err = fold_params(&f->parse, f->parse.stmt.where, params);
     if (err == TAKO_OK)
