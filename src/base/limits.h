@@ -44,6 +44,10 @@
 #define TAKO_CALL_ARGS_MAX         100u  /* arguments of one function */
 #define TAKO_PROJECTION_MAX        1000u /* fields of a result row */
 #define TAKO_ROW_BYTES_MAX         (64u << 20) /* one result value */
+#define TAKO_DATE_RANGE_MAX        100000u     /* elements of one date_range */
+#define TAKO_REGEXP_PROGRAM_MAX    5000u /* steps, and ranges of its classes */
+#define TAKO_REGEXP_DEPTH_MAX      100u  /* groups in groups */
+#define TAKO_REGEXPS_CACHED_MAX    8u    /* compiled, of one connection */
 #define TAKO_COLLECT_BYTES_MAX                                                 \
     (256u << 20) /* what one UPDATE or DELETE holds */
 

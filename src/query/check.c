@@ -119,6 +119,23 @@ bool query_has_aggregate(const node *n)
     return false;
 }
 
+const node *query_find_volatile(const node *n)
+{
+    const node *found = NULL;
+
+    if (n == NULL)
+        return NULL;
+    if (n->kind == AST_CALL) {
+        const fn_entry *f = fn_find(n->text);
+
+        if (f != NULL && fn_is_volatile(f))
+            return n;
+    }
+    for (const node *k = n->first; k != NULL && found == NULL; k = k->next)
+        found = query_find_volatile(k);
+    return found;
+}
+
 /* ---- groups ----------------------------------------------------------------- */
 
 typedef struct group_check {
@@ -432,6 +449,17 @@ static void check_insert(query_parse *p)
     check_count(p, st->seed_version, "VERSION");
 }
 
+static void check_fixed(query_parse *p, const node *n)
+{
+    const node *call = query_find_volatile(n);
+
+    if (call != NULL)
+        (void)query_fail_at(p, call->pos, TAKO_INVALID,
+                            "an index cannot depend on %s(), which changes by "
+                            "itself",
+                            fn_find(call->text)->name);
+}
+
 static void check_index(query_parse *p)
 {
     for (const node *k = p->stmt.index_keys->first; k != NULL; k = k->next) {
@@ -440,8 +468,10 @@ static void check_index(query_parse *p)
                                 "expected a field or an expression, found a "
                                 "constant");
         check_expr(p, k->first, 0);
+        check_fixed(p, k->first);
     }
     check_expr(p, p->stmt.select->first->where, 0);
+    check_fixed(p, p->stmt.select->first->where);
 }
 
 /* What can be explained: what reads. */

@@ -16,6 +16,10 @@ bool query_has_select(query_select *s);
 /* True when the expression holds an aggregate. */
 bool query_has_aggregate(const node *n);
 
+/* The first call of a function whose value is not of its arguments alone, or
+ * NULL. */
+const node *query_find_volatile(const node *n);
+
 /* The keys of a path from the document's root in the order they are written,
  * without the alias; false when n is no such path or has over max keys.
  * Indexes are not allowed. */

@@ -132,8 +132,8 @@ static void put_sources(emit *e, const query_source *first,
     }
     put_source(e, right, true);
     /* SQLite forgets the name of a source that is alone in parentheses. */
-    tako_put_str(&e->sql, first->next == right ? " LEFT JOIN "
-                                                : " LEFT JOIN (");
+    tako_put_str(&e->sql,
+                 first->next == right ? " LEFT JOIN " : " LEFT JOIN (");
     put_sources(e, first, right, true);
     tako_put_str(&e->sql, first->next == right ? " ON " : ") ON ");
     if (right->on != NULL)

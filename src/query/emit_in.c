@@ -6,7 +6,6 @@
 
 #include "query/value.h"
 
-
 /* x IN (constants): *same is the one rank of all, or -1. NULLs are left out,
  * nothing equals them. False when nothing is left. */
 static bool const_list_kind(tako_slice list, int *same)

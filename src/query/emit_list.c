@@ -31,10 +31,10 @@ static void put_is_list(emit *e, const node *n, bool once)
 }
 
 /* "[NOT ]EXISTS(an element[ for which the condition is (not) true])" */
-static void put_exists(emit *e, const node *n, bool once, const char *not,
+static void put_exists(emit *e, const node *n, bool once, const char * not,
                        const char *which)
 {
-    tako_put_fmt(&e->sql, "%sEXISTS(", not);
+    tako_put_fmt(&e->sql, "%sEXISTS(", not );
     put_each(e, n, once);
     if (which != NULL) {
         tako_put_str(&e->sql, " WHERE (");

@@ -348,6 +348,8 @@ tako_err query_run(query *q, store *s, tako_buf *ids, uint64_t *count,
     *count = 0;
     if (!q->bound)
         return tako_fail(e, TAKO_INVALID, "the parameters are not bound");
+    q->running = false;
+    TAKO_TRY(query_begin(q, e));
     r.a = tako_buf_on(q->env);
     r.b = tako_buf_on(q->env);
     r.c = tako_buf_on(q->env);

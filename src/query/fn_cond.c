@@ -122,7 +122,7 @@ static void result_word(sqlite3_context *ctx, const char *word)
 static void run_type(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
     static const char *const names[] = {
-        "boolean", "boolean", "number", "bytes",   "string",
+        "boolean", "boolean", "number", "binary",  "string",
         "array",   "object",  "null",   "missing",
     };
 

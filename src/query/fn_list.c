@@ -24,9 +24,7 @@ static void put_merged(tako_buf *out, tako_slice a, tako_slice b)
         more_x = value_iter_next(&x);
         more_y = value_iter_next(&y);
         while (more_x || more_y) {
-            int c = !more_y   ? -1
-                    : !more_x ? 1
-                              : tako_slice_cmp(x.key, y.key);
+            int c = !more_y ? -1 : !more_x ? 1 : tako_slice_cmp(x.key, y.key);
             const value_iter *from = c < 0 ? &x : &y;
 
             if (pass == 0) {

@@ -264,6 +264,8 @@ static void run_serialize(sqlite3_context *ctx, int argc, sqlite3_value **argv)
                    TAKO_OK) {
         if (json_from_cbor(tako_buf_slice(&value), out) != TAKO_OK)
             sqlite3_result_error_nomem(ctx);
+        else if (out->len > TAKO_ROW_BYTES_MAX)
+            sqlite3_result_error_toobig(ctx);
         else
             sqlite3_result_text(ctx, (const char *)out->ptr, (int)out->len,
                                 SQLITE_TRANSIENT);

@@ -2,7 +2,8 @@
 /* Registration, and the functions that reach into documents. INNOCUOUS lets
  * them stand in indexes although the schema is not trusted; DETERMINISTIC
  * lets SQLite compute them once per run where their arguments do not change,
- * which is how parameters become bounds of index searches. */
+ * which is how parameters, and clock(), become bounds of index searches. That
+ * clock() is in no index is checked with fn_is_volatile(). */
 #include "query/functions.h"
 
 #include "base/check.h"
@@ -12,11 +13,11 @@
 #define FN_FLAGS (SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS)
 
 static const fn_entry *const public_tables[] = {
-    fn_cond, fn_text, fn_object, fn_number, fn_aggregate,
+    fn_cond,   fn_text,   fn_regexp,    fn_date,
+    fn_object, fn_number, fn_aggregate, fn_request,
 };
-static const fn_entry *const all_tables[] = {
-    fn_core, fn_compare, fn_arith,  fn_cond,      fn_list,
-    fn_text, fn_object,  fn_number, fn_aggregate,
+static const fn_entry *const internal_tables[] = {
+    fn_core, fn_compare, fn_arith, fn_list, fn_similar, fn_begin,
 };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -29,6 +30,26 @@ const fn_entry *fn_find(tako_slice name)
         }
     }
     return NULL;
+}
+
+const char *fn_name(size_t i)
+{
+    for (size_t t = 0; t < COUNT(public_tables); t++) {
+        for (const fn_entry *f = public_tables[t]; f->name != NULL; f++) {
+            if (i-- == 0)
+                return f->name;
+        }
+    }
+    return NULL;
+}
+
+bool fn_is_volatile(const fn_entry *f)
+{
+    for (const fn_entry *v = fn_request; v->name != NULL; v++) {
+        if (v == f)
+            return true;
+    }
+    return false;
 }
 
 const char *fn_nearest(tako_slice name)
@@ -55,8 +76,28 @@ static void drop_state(void *p)
 
     if (--s->refs > 0)
         return;
+    fn_regexps_free(s);
+    tako_buf_fini(&s->statement);
     tako_buf_fini(&s->out);
     tako_env_free(s->env, s, sizeof *s);
+}
+
+/* SQLite's code. */
+static int register_table(fn_state *s, sqlite3 *db, const fn_entry *f)
+{
+    int rc = SQLITE_OK;
+
+    for (; f->name != NULL && rc == SQLITE_OK; f++) {
+        char name[64] = "tql_";
+
+        TAKO_ASSERT(strlen(f->name) < sizeof name - 5);
+        memcpy(name + 4, f->name, strlen(f->name) + 1);
+        s->refs++; /* SQLite drops it on failure too */
+        rc = sqlite3_create_function_v2(
+            db, name, f->min == f->max ? f->min : -1, FN_FLAGS, s, f->run,
+            f->step, f->final, drop_state);
+    }
+    return rc;
 }
 
 tako_err query_register(void *env, sqlite3 *db)
@@ -68,20 +109,12 @@ tako_err query_register(void *env, sqlite3 *db)
         return TAKO_NOMEM;
     s->env = env;
     s->out = tako_buf_on(env);
+    s->statement = tako_buf_on(env);
     s->refs = 1; /* this function's own, given back at the end */
-    for (size_t t = 0; t < COUNT(all_tables) && rc == SQLITE_OK; t++) {
-        for (const fn_entry *f = all_tables[t];
-             f->name != NULL && rc == SQLITE_OK; f++) {
-            char name[64] = "tql_";
-
-            TAKO_ASSERT(strlen(f->name) < sizeof name - 5);
-            memcpy(name + 4, f->name, strlen(f->name) + 1);
-            s->refs++; /* SQLite drops it on failure too */
-            rc = sqlite3_create_function_v2(
-                db, name, f->min == f->max ? f->min : -1, FN_FLAGS, s, f->run,
-                f->step, f->final, drop_state);
-        }
-    }
+    for (size_t t = 0; t < COUNT(internal_tables) && rc == SQLITE_OK; t++)
+        rc = register_table(s, db, internal_tables[t]);
+    for (size_t t = 0; t < COUNT(public_tables) && rc == SQLITE_OK; t++)
+        rc = register_table(s, db, public_tables[t]);
     if (rc == SQLITE_OK)
         rc = query_each_register(db);
     drop_state(s);

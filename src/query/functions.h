@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* FUNCTIONS -- TQL's functions as SQLite functions "tql_<name>": those that
- * users call, and those that only the emitter does. All are deterministic; a
- * wrong argument gives MISSING (NULL). */
+ * users call, and those that only the emitter does. All are deterministic
+ * inside one run of a statement; a wrong argument gives MISSING (NULL). */
 #ifndef TAKO_QUERY_FUNCTIONS_H
 #define TAKO_QUERY_FUNCTIONS_H
 
@@ -12,6 +12,9 @@ typedef struct fn_state {
     const tako_env *env;
     tako_buf out;
     unsigned refs;
+    int64_t now_ms;             /* what clock() says; see fn_request.c */
+    tako_buf statement;         /* what request_info() says */
+    struct fn_regexps *regexps; /* see fn_regexp.c */
 } fn_state;
 
 typedef void fn_run(sqlite3_context *ctx, int argc, sqlite3_value **argv);
@@ -29,8 +32,13 @@ extern const fn_entry fn_core[];    /* for the emitter alone */
 extern const fn_entry fn_compare[]; /* likewise */
 extern const fn_entry fn_arith[];   /* likewise */
 extern const fn_entry fn_list[];    /* likewise */
+extern const fn_entry fn_similar[]; /* likewise */
+extern const fn_entry fn_begin[];   /* for the one who runs statements */
 extern const fn_entry fn_cond[];
 extern const fn_entry fn_text[];
+extern const fn_entry fn_regexp[];
+extern const fn_entry fn_date[];
+extern const fn_entry fn_request[]; /* the volatile ones */
 extern const fn_entry fn_object[];
 extern const fn_entry fn_number[];
 extern const fn_entry fn_aggregate[];
@@ -39,6 +47,13 @@ extern const fn_entry fn_aggregate[];
 const fn_entry *fn_find(tako_slice name);
 /* The nearest name for a message, or NULL. */
 const char *fn_nearest(tako_slice name);
+
+/* The i-th name that users may call, NULL beyond the last. */
+const char *fn_name(size_t i);
+/* Its value is not of its arguments alone: it can stand neither in an index
+ * nor in a predicate, which must say the same on every device. Within one
+ * run of a statement it is one value. */
+bool fn_is_volatile(const fn_entry *f);
 
 static inline bool fn_is_aggregate(const fn_entry *f)
 {
@@ -52,6 +67,13 @@ static inline tako_buf *fn_buf(sqlite3_context *ctx)
     tako_buf_reset(&s->out);
     return &s->out;
 }
+
+/* fn_date.c: a moment as clock() and date_cast() give it, by the arguments
+ * [form [, offset]]. */
+void fn_date_result(sqlite3_context *ctx, int64_t ms, int argc,
+                    sqlite3_value **argv);
+/* fn_regexp.c */
+void fn_regexps_free(fn_state *s);
 
 /* Registers the table-valued functions tql_each(list) and tql_within(list) ->
  * value, key. */

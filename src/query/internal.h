@@ -41,8 +41,11 @@ struct query {
     sqlite3_stmt *stmt; /* SELECT; UPDATE and DELETE: what finds the rows */
     const node *by_id;  /* _id = this is all that they ask; or NULL */
     bool bound, done;
-    tako_buf params;  /* the bound map */
-    bool params_flat; /* no value in it is too deep for a document */
+    bool running; /* has the time of its run */
+    int64_t now_ms;
+    bool asks, asks_text; /* calls clock(), request_info() */
+    tako_buf params;      /* the bound map */
+    bool params_flat;     /* no value in it is too deep for a document */
 
     bool star;  /* a document and columns beside it */
     bool whole; /* one column is the row */
@@ -55,6 +58,8 @@ struct query {
 };
 
 tako_err query_sql_error(sqlite3 *db, int rc, tako_errbuf *e);
+/* Before each step of a run: it has one time, which clock() gives. */
+tako_err query_begin(query *q, tako_errbuf *e);
 tako_err query_sql_prepare(const query *q, tako_buf *sql, bool keep,
                            sqlite3_stmt **out, tako_errbuf *e);
 /* Binds the parameters of q to a statement. */

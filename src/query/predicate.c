@@ -141,6 +141,19 @@ static const node *find_select(const node *n)
     return found;
 }
 
+/* Every device must judge a document the same, and again the same later. */
+static tako_err check_fixed(query_parse *p)
+{
+    const node *call = query_find_volatile(p->stmt.select->first->where);
+
+    if (call == NULL)
+        return TAKO_OK;
+    return query_fail_at(p, call->pos, TAKO_INVALID,
+                         "a subscription or permission cannot depend on %s(), "
+                         "which changes by itself; pass a parameter",
+                         fn_find(call->text)->name);
+}
+
 /* Only `SELECT * FROM c [WHERE ...]`, and no SELECT in the WHERE. */
 static tako_err check_shape(query_parse *p)
 {
@@ -216,6 +229,8 @@ tako_err query_predicate_new(const tako_env *env, tako_slice text,
         err = check_shape(&f->parse);
     if (err == TAKO_OK)
         err = query_check(&f->parse);
+    if (err == TAKO_OK)
+        err = check_fixed(&f->parse);
     if (err == TAKO_OK)
         err =
             fold_params(&f->parse, f->parse.stmt.select->first->where, params);

@@ -262,6 +262,46 @@ static tako_err prepare_kind(query *q, tako_errbuf *e)
     return TAKO_OK;
 }
 
+static bool mentions(const query *q, const char *call)
+{
+    bool found = q->stmt != NULL && strstr(sqlite3_sql(q->stmt), call) != NULL;
+
+    for (size_t i = 0; i < q->doc_count && !found; i++)
+        found =
+            q->docs[i] != NULL && strstr(sqlite3_sql(q->docs[i]), call) != NULL;
+    return found;
+}
+
+/* What the statement asks about its own run; a text that only looks like it
+ * does no harm. */
+static void find_asked(query *q)
+{
+    q->asks_text = mentions(q, "tql_request_info(");
+    q->asks = q->asks_text || mentions(q, "tql_clock(");
+}
+
+tako_err query_begin(query *q, tako_errbuf *e)
+{
+    sqlite3_stmt *stmt;
+    int rc;
+
+    if (!q->asks)
+        return TAKO_OK;
+    if (!q->running)
+        q->now_ms = (int64_t)q->env->wall_ms(q->env->ctx);
+    q->running = true;
+    stmt = store_sql(q->conn, "SELECT tql_begin(?1,?2)", e);
+    if (stmt == NULL)
+        return TAKO_IO;
+    (void)sqlite3_bind_int64(stmt, 1, q->now_ms);
+    if (q->asks_text)
+        (void)sqlite3_bind_text(stmt, 2, (const char *)q->parse.text.ptr,
+                                (int)q->parse.text.len, SQLITE_STATIC);
+    rc = sqlite3_step(stmt);
+    store_done(q->conn, stmt);
+    return query_sql_error(store_conn_db(q->conn), rc, e);
+}
+
 tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
                        query **out, tako_errbuf *e)
 {
@@ -291,6 +331,7 @@ tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
         return err;
     }
     q->bound = q->parse.param_count == 0;
+    find_asked(q);
     *out = q;
     return TAKO_OK;
 }
@@ -464,6 +505,7 @@ tako_err query_step(query *q, tako_buf *row, tako_errbuf *e)
         return tako_fail(e, TAKO_INVALID, "the parameters are not bound");
     if (q->done)
         return TAKO_NOTFOUND;
+    TAKO_TRY(query_begin(q, e));
     rc = sqlite3_step(q->stmt);
     if (rc == SQLITE_ROW) {
         err = query_put_row(q, row);
@@ -484,4 +526,5 @@ void query_reset(query *q)
     if (q->stmt != NULL)
         (void)sqlite3_reset(q->stmt);
     q->done = false;
+    q->running = false;
 }

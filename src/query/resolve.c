@@ -18,8 +18,7 @@ typedef struct scope {
 } scope;
 
 static void resolve_expr(query_parse *p, node *n, const scope *in);
-static void resolve_select(query_parse *p, query_select *s,
-                           const scope *outer);
+static void resolve_select(query_parse *p, query_select *s, const scope *outer);
 
 static int shown(tako_slice s)
 {
@@ -308,12 +307,11 @@ static void expand_star(query_parse *p, node *list, query_core *c, node *star,
         if (of->kind == AST_NAME && of->op == NAME_WHOLE)
             add_spread(p, list, of->source, star->pos);
         else
-            (void)query_fail_at(p, star->pos, TAKO_INVALID,
-                                "expected %.*s.*, the name of %s here",
-                                shown(c->from->alias),
-                                (const char *)c->from->alias.ptr,
-                                c->from->next == NULL ? "the collection"
-                                                      : "a source");
+            (void)query_fail_at(
+                p, star->pos, TAKO_INVALID,
+                "expected %.*s.*, the name of %s here", shown(c->from->alias),
+                (const char *)c->from->alias.ptr,
+                c->from->next == NULL ? "the collection" : "a source");
     } else if (c->from->next != NULL || c->from->kind == SOURCE_UNNEST) {
         add_nested(p, list, c, star->pos);
     } else {

@@ -94,24 +94,36 @@ static int compare_mixed(int64_t i, double r)
     return back < r ? -1 : back > r;
 }
 
+bool value_number_of(sqlite3_value *v, value_number *out)
+{
+    int type = sqlite3_value_type(v);
+
+    if (type != SQLITE_INTEGER && type != SQLITE_FLOAT)
+        return false;
+    out->real = type == SQLITE_FLOAT;
+    out->i = out->real ? 0 : sqlite3_value_int64(v);
+    out->d = out->real ? sqlite3_value_double(v) : 0;
+    return true;
+}
+
+int value_number_compare(const value_number *a, const value_number *b)
+{
+    if (!a->real && !b->real)
+        return a->i < b->i ? -1 : a->i > b->i;
+    if (!a->real)
+        return compare_mixed(a->i, b->d);
+    if (!b->real)
+        return -compare_mixed(b->i, a->d);
+    return a->d < b->d ? -1 : a->d > b->d;
+}
+
 static int compare_numbers(sqlite3_value *a, sqlite3_value *b)
 {
-    bool ai = sqlite3_value_type(a) == SQLITE_INTEGER;
-    bool bi = sqlite3_value_type(b) == SQLITE_INTEGER;
-    double x, y;
+    value_number x = { 0 }, y = { 0 };
 
-    if (ai && bi) {
-        int64_t m = sqlite3_value_int64(a), n = sqlite3_value_int64(b);
-
-        return m < n ? -1 : m > n;
-    }
-    if (ai)
-        return compare_mixed(sqlite3_value_int64(a), sqlite3_value_double(b));
-    if (bi)
-        return -compare_mixed(sqlite3_value_int64(b), sqlite3_value_double(a));
-    x = sqlite3_value_double(a);
-    y = sqlite3_value_double(b);
-    return x < y ? -1 : x > y;
+    (void)value_number_of(a, &x);
+    (void)value_number_of(b, &y);
+    return value_number_compare(&x, &y);
 }
 
 int value_compare(sqlite3_value *a, sqlite3_value *b)

@@ -47,6 +47,17 @@ static inline int value_sql_rank(value_rank r)
  * exactly, strings by bytes, bytes, arrays and objects by their encoding. */
 int value_compare(sqlite3_value *a, sqlite3_value *b);
 
+/* A number apart from SQLite. */
+typedef struct value_number {
+    bool real;
+    int64_t i;
+    double d;
+} value_number;
+/* False when v is none. */
+bool value_number_of(sqlite3_value *v, value_number *out);
+/* Exactly, an integer against a float too. */
+int value_number_compare(const value_number *a, const value_number *b);
+
 /* Appends the CBOR of a value; a MISSING one appends nothing. */
 void value_put(tako_buf *out, sqlite3_value *v);
 /* The bytes of a BLOB value; empty for any other. */

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "query/functions.h"
+
 static void test_query__finds_by_id_without_a_scan(void **state)
 {
     static const char *const queries[] = {
@@ -62,12 +64,11 @@ static void test_query__parameters_are_values(void **state)
            "number from 0");
 }
 
-/* Runs the examples of docs/query.md: statements of a ```tql block, each
- * ended by its "-- =>" line. */
-static void test_query__the_examples_of_the_manual_hold(void **state)
+/* Runs the examples of a page: statements of its ```tql blocks, each ended by
+ * its "-- =>" line. All their text is put into `all`. Returns how many. */
+static unsigned run_page(test_db *db, const char *path, tako_buf *all)
 {
-    test_db *db = *state;
-    FILE *f = fopen(TAKO_SOURCE_DIR "/docs/query.md", "r");
+    FILE *f = fopen(path, "r");
     char line[1000], text[4000] = "";
     bool inside = false;
     unsigned seen = 0;
@@ -79,6 +80,7 @@ static void test_query__the_examples_of_the_manual_hold(void **state)
             inside = strcmp(line, "```tql") == 0;
         } else if (inside && strncmp(line, "-- => ", 6) == 0) {
             expect(db, text, NULL, line + 6);
+            tako_put_str(all, text);
             text[0] = '\0';
             seen++;
         } else if (inside) {
@@ -87,7 +89,43 @@ static void test_query__the_examples_of_the_manual_hold(void **state)
         }
     }
     (void)fclose(f);
-    assert_true(seen > 20);
+    return seen;
+}
+
+/* name( in the text, and not as the end of a longer name. */
+static bool is_called(const char *text, const char *name)
+{
+    char call[80];
+
+    (void)snprintf(call, sizeof call, "%s(", name);
+    for (const char *at = strstr(text, call); at != NULL;
+         at = strstr(at + 1, call)) {
+        if (at == text || strchr(" ([,", at[-1]) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void test_query__the_examples_of_the_manual_hold(void **state)
+{
+    test_db *db = *state;
+    tako_buf all = tako_buf_on(&db->t.env);
+    unsigned missing = 0, names = 0;
+
+    assert_true(run_page(db, TAKO_SOURCE_DIR "/docs/query.md", &all) > 20);
+    tako_buf_reset(&all);
+    assert_true(run_page(db, TAKO_SOURCE_DIR "/docs/query_functions.md", &all) >
+                30);
+    for (const char *name; (name = fn_name(names)) != NULL; names++) {
+        if (!is_called(tako_buf_cstr(&all), name)) {
+            print_message("docs/query_functions.md has no example of %s\n",
+                          name);
+            missing++;
+        }
+    }
+    tako_buf_fini(&all);
+    assert_true(names > 70);
+    assert_int_equal(missing, 0);
 }
 
 int main(void)

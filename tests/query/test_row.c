@@ -21,10 +21,30 @@ static void test_row__projects_whole_documents(void **state)
     expect(db, "SELECT * FROM nowhere", NULL, "");
 }
 
+static void test_row__out_of_memory_leaves_no_name_out(void **state)
+{
+    test_db *db = *state;
+    unsigned failures = 0;
+
+    for (long n = 0; n < 60; n++) {
+        const char *got;
+
+        db->t.failed_once = false;
+        db->t.fail_after = n;
+        got = run(db, "SELECT 1 AS one, 2 AS two", NULL);
+        db->t.fail_after = -1;
+        failures += db->t.failed_once;
+        if (!db->t.failed_once)
+            assert_string_equal(got, "{\"one\":1,\"two\":2}");
+    }
+    assert_true(failures > 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_DB(test_row__projects_whole_documents),
+        IN_DB(test_row__out_of_memory_leaves_no_name_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
