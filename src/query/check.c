@@ -152,20 +152,23 @@ static bool reads_core(const query_core *c, const node *n)
     return false;
 }
 
-static void check_grouped(query_parse *p, const query_core *c, const node *n);
+static void check_grouped(query_parse *p, const query_core *c, const node *n,
+                          bool inside);
 
 static bool check_grouped_inside(void *ctx, node *n)
 {
     group_check *g = ctx;
 
-    check_grouped(g->p, g->core, n);
+    check_grouped(g->p, g->core, n, true);
     return g->p->err == TAKO_OK;
 }
 
-/* Everything outside aggregates must be constant or grouped by. */
-static void check_grouped(query_parse *p, const query_core *c, const node *n)
+/* Everything outside aggregates must be constant or grouped by. Inside another
+ * SELECT aggregates are that one's own. */
+static void check_grouped(query_parse *p, const query_core *c, const node *n,
+                          bool inside)
 {
-    group_check inside = { p, c };
+    group_check all = { p, c };
     const fn_entry *f;
 
     if (n == NULL || p->err != TAKO_OK)
@@ -176,10 +179,10 @@ static void check_grouped(query_parse *p, const query_core *c, const node *n)
             return;
     }
     if (n->select != NULL) {
-        (void)ast_each_expr(n->select, check_grouped_inside, &inside);
+        (void)ast_each_expr(n->select, check_grouped_inside, &all);
         return;
     }
-    if (n->kind == AST_CALL) {
+    if (n->kind == AST_CALL && !inside) {
         f = fn_find(n->text);
         if (f != NULL && fn_is_aggregate(f))
             return;
@@ -196,7 +199,7 @@ static void check_grouped(query_parse *p, const query_core *c, const node *n)
         return;
     }
     for (const node *k = n->first; k != NULL; k = k->next)
-        check_grouped(p, c, k);
+        check_grouped(p, c, k, inside);
 }
 
 /* ---- statements ------------------------------------------------------------- */
@@ -319,9 +322,9 @@ static void check_group(query_parse *p, const query_core *c, const node *order)
     if (star)
         (void)query_fail_at(p, c->outs->pos, TAKO_INVALID,
                             "* and aggregates do not go together");
-    check_grouped(p, c, c->outs);
-    check_grouped(p, c, c->having);
-    check_grouped(p, c, order);
+    check_grouped(p, c, c->outs, false);
+    check_grouped(p, c, c->having, false);
+    check_grouped(p, c, order, false);
 }
 
 /* outs are NULL in what UPDATE and the like find. */

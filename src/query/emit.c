@@ -170,20 +170,35 @@ static bool reads_something(const node *n)
     return false;
 }
 
+/* Whether n names a source of the core, not counting SELECTs inside. */
+static bool names_source_of(const node *n, const query_core *c)
+{
+    if (n->kind == AST_NAME) {
+        const query_source *f = c->from;
+
+        while (f != NULL && f != n->source)
+            f = f->next;
+        return f != NULL;
+    }
+    if (n->select != NULL)
+        return false;
+    for (const node *k = n->first; k != NULL; k = k->next) {
+        if (names_source_of(k, c))
+            return true;
+    }
+    return false;
+}
+
 /* SQLite gives an aggregate that reads only outer sources to the outer SELECT;
  * ours belongs where it stands, so a column of an inner source is named too. */
 static void put_aggregated(emit *e, const node *arg)
 {
     const query_source *f = e->core == NULL ? NULL : e->core->from;
-    bool outer = f != NULL && reads_something(arg);
 
-    for (; f != NULL && outer; f = f->next)
-        outer = !emit_reads(arg, f);
-    if (!outer) {
+    if (f == NULL || !reads_something(arg) || names_source_of(arg, e->core)) {
         emit_value(e, arg);
         return;
     }
-    f = e->core->from;
     tako_put_str(&e->sql, "tql_first(");
     emit_value(e, arg);
     tako_put_fmt(&e->sql, ",t%u.%s)", f->number, emit_some_column(f));

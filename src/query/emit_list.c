@@ -147,7 +147,9 @@ void emit_for(emit *e, const node *n)
         tako_put_u8(&e->sql, ',');
         emit_value(e, b);
     }
-    tako_put_fmt(&e->sql, ") FROM tql_%s(",
+    /* SQLite gives an aggregate that reads only outer sources to the outer
+     * SELECT, so a column of this one is named too. */
+    tako_put_fmt(&e->sql, ",t%u.key) FROM tql_%s(", n->source->number,
                  n->source->within ? "within" : "each");
     put_list(e, n, once);
     tako_put_fmt(&e->sql, ") AS t%u", n->source->number);

@@ -14,20 +14,45 @@ static const node *single_out(const query_select *s, const query_core *c)
 {
     const node *o = c->outs->first;
 
-    return s->shape == SHAPE_COLUMNS && s->name_count == 1 && o != NULL &&
+    return s->shape == SHAPE_COLUMNS && c->outs->count == 1 &&
                    o->op != OUT_WITHOUT
                ? o->first
                : NULL;
 }
 
+/* The set operation that c is a SELECT * around, when each operand has one
+ * field: they are one column, whatever they are called. Else NULL. */
+static const query_source *single_compound(const query_core *c)
+{
+    const query_source *f = c->from;
+
+    if (f == NULL || f->kind != SOURCE_SELECT || f->alias.len > 0 ||
+        f->next != NULL || f->select->first->next == NULL ||
+        f->select->shape != SHAPE_COLUMNS)
+        return NULL;
+    for (const query_core *k = f->select->first; k != NULL; k = k->next) {
+        if (k->outs->count != 1)
+            return NULL;
+    }
+    return f->select->name_count > 1 ? f : NULL;
+}
+
 static void put_single(emit *e, const query_select *s, const query_core *c)
 {
     const node *one = single_out(s, c);
+    const query_source *compound = single_compound(c);
 
-    if (one != NULL)
+    if (compound != NULL) {
+        tako_put_str(&e->sql, "coalesce(");
+        for (uint32_t i = 0; i < compound->select->name_count; i++)
+            tako_put_fmt(&e->sql, i == 0 ? "t%u.f%u" : ",t%u.f%u",
+                         compound->number, i);
+        tako_put_u8(&e->sql, ')');
+    } else if (one != NULL) {
         emit_value(e, one);
-    else
+    } else {
         emit_row(e, c);
+    }
 }
 
 static void put_comma(emit *e, bool *first)

@@ -66,6 +66,9 @@ static void run_merge(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 
 /* ---- what FOR collects --------------------------------------------------------- */
 
+/* tql_collect(value, _), tql_collect_object(key, value, _): the last argument
+ * only ties the aggregate to its rows (emit_list.c). */
+
 typedef struct collect_state {
     tako_buf items;
     uint64_t count;
@@ -204,7 +207,7 @@ static void pair_final(sqlite3_context *ctx)
 
 const fn_entry fn_list[] = {
     { "merge", 1, 100, run_merge, NULL, NULL },
-    { "collect", 1, 1, NULL, collect_step, collect_final },
-    { "collect_object", 2, 2, NULL, pair_step, pair_final },
+    { "collect", 2, 2, NULL, collect_step, collect_final },
+    { "collect_object", 3, 3, NULL, pair_step, pair_final },
     { NULL, 0, 0, NULL, NULL, NULL },
 };

@@ -264,3 +264,38 @@ void insert_kinds(test_db *db)
                "{\"_id\":\"9\",\"k\":\"c\",\"v\":{\"$bytes\":\"AA==\"}},"
                "{\"_id\":\"10\",\"k\":\"a\",\"v\":false}]}");
 }
+
+void insert_shop(test_db *db)
+{
+    (void)must(db,
+               "INSERT INTO o DOCUMENTS "
+               "({'_id': 'o1', 't': 1, 'sum': 10, 'who': 'ana', 'tags': ['a', "
+               "'b'], 'items': {'taco': 2, 'maki': 1}}), "
+               "({'_id': 'o2', 't': 2, 'sum': 20, 'who': 'bo', 'tags': ['b'], "
+               "'items': {'taco': 1}, 'note': null}), "
+               "({'_id': 'o3', 't': 1, 'sum': 30.5, 'tags': []})",
+               NULL);
+    (void)must(db,
+               "INSERT INTO m DOCUMENTS ({'_id': 'taco', 'price': 3, 'kind': "
+               "'hot'}), ({'_id': 'maki', 'price': 5, 'kind': 'cold'}), "
+               "({'_id': 'soup', 'price': 4, 'kind': 'hot'})",
+               NULL);
+    (void)must(db, "INSERT INTO k DOCUMENTS ({'_id': 1})", NULL);
+    (void)must(db, "DELETE FROM k", NULL);
+}
+
+int expect_rows(test_db *db, const statement_row *rows, size_t count)
+{
+    int bad = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const char *got = run(db, rows[i].text, "{\"p\":1,\"l\":[1,2]}");
+
+        if (strcmp(got, rows[i].want) == 0)
+            continue;
+        print_message("%s\n  want %s\n  got  %s\n", rows[i].text, rows[i].want,
+                      got);
+        bad++;
+    }
+    return bad;
+}

@@ -60,4 +60,13 @@ void expect_exprs(test_db *db, const expr_row *rows, size_t count);
 /* Ten documents of all kinds in collection p. */
 void insert_kinds(test_db *db);
 
+/* A small shop: o (orders), m (menu) with lists and maps, and k without any
+ * document. */
+void insert_shop(test_db *db);
+typedef struct statement_row {
+    const char *text, *want;
+} statement_row;
+/* Runs each statement; prints what is wrong and counts it. */
+int expect_rows(test_db *db, const statement_row *rows, size_t count);
+
 #endif /* TAKO_TESTS_QUERY_SUPPORT_QUERY_H */

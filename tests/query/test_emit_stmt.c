@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+/* tests/query/test_emit_stmt.c mirrors src/query/emit_stmt.c: SELECTs inside, set operators, groups. */
+#include "support_query.h"
+
+static const statement_row rows[] = {
+#include "emit_stmt.inc"
+};
+
+static void test_emit_stmt__gives_what_the_text_says(void **state)
+{
+    test_db *db = *state;
+
+    insert_shop(db);
+    assert_int_equal(expect_rows(db, rows, sizeof rows / sizeof rows[0]), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_DB(test_emit_stmt__gives_what_the_text_says),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
