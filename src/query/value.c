@@ -175,11 +175,18 @@ void value_result(sqlite3_context *ctx, tako_slice cbor)
 {
     tako_reader r;
     cbor_item item;
+    uint8_t first;
 
     if (cbor.len == 0)
         return;
-    if (cbor.ptr[0] < 0x18) { /* small whole numbers */
-        sqlite3_result_int(ctx, cbor.ptr[0]);
+    first = cbor.ptr[0];
+    if (first < 0x18) { /* small whole numbers */
+        sqlite3_result_int(ctx, first);
+        return;
+    }
+    if (first - 0x60u < 24 && cbor.len > first - 0x60u) { /* short texts */
+        sqlite3_result_text(ctx, (const char *)cbor.ptr + 1, first - 0x60,
+                            SQLITE_TRANSIENT);
         return;
     }
     switch (value_rank_cbor(cbor)) {
