@@ -189,6 +189,11 @@ void value_result(sqlite3_context *ctx, tako_slice cbor)
                             SQLITE_TRANSIENT);
         return;
     }
+    if (first == 0x78 && cbor.len > 1 && cbor.len - 2 >= cbor.ptr[1]) {
+        sqlite3_result_text(ctx, (const char *)cbor.ptr + 2, cbor.ptr[1],
+                            SQLITE_TRANSIENT);
+        return;
+    }
     switch (value_rank_cbor(cbor)) {
     case RANK_NUMBER:
     case RANK_TEXT:
