@@ -39,8 +39,7 @@ static const char *const dishes[] = { "tacos al pastor", "quesadilla", "mole",
 
 #define PICK(list, r) ((list)[(r) % (sizeof(list) / sizeof((list)[0]))])
 
-/* A ULID as text: 48 bits of time, 80 random ones, five bits a character. */
-static void ulid_text(uint64_t ms, uint64_t *seed, char out[27])
+void bench_ulid(uint64_t ms, uint64_t *seed, char out[27])
 {
     static const char letters[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     uint64_t high = bench_random(seed), low = bench_random(seed);
@@ -62,7 +61,7 @@ static void order_make(bench_order *o, size_t index, uint64_t *seed)
     char text[512];
     int n;
 
-    ulid_text(ms, seed, o->id);
+    bench_ulid(ms, seed, o->id);
     n = snprintf(text, sizeof text,
                  "{\"_id\":\"%s\",\"table\":%u,\"status\":\"%s\","
                  "\"kitchen\":\"%s\",\"items\":{",

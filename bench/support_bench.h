@@ -32,6 +32,8 @@ void bench_need(bool ok, const char *what, const char *detail);
 void bench_work_make(bench_work *w, size_t count, uint64_t seed);
 void bench_work_free(bench_work *w);
 uint64_t bench_random(uint64_t *state); /* splitmix64 */
+/* A ULID as text: 48 bits of time, 80 random ones, five bits a character. */
+void bench_ulid(uint64_t ms, uint64_t *seed, char out[27]);
 
 double bench_now(void);                                  /* seconds */
 double bench_median(const double *values, size_t count); /* count odd or even */

@@ -127,8 +127,13 @@ tako_err query_register(void *env, sqlite3 *db)
 /* tql_get(value, path): see value_get. */
 static void run_get(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
+    const void *path = sqlite3_value_blob(argv[1]); /* always one */
+
     (void)argc;
-    value_result(ctx, value_get(value_blob(argv[0]), value_blob(argv[1])));
+    value_result(
+        ctx, value_get(value_blob(argv[0]),
+                       tako_slice_of(path,
+                                     (size_t)sqlite3_value_bytes(argv[1]))));
 }
 
 /* tql_at(value, key): an element by number or a field by name. */

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Walking encoded maps is the hot loop of every scan. Keys are stored in
  * order of their encodings (RFC 8949 section 4.2.1), so a path is kept as the
- * encodings of its keys: a comparison is one memcmp, a search stops at the
- * first greater key, and values in between are stepped over by their heads
- * with a counter of open items instead of a stack. */
+ * encodings of its keys: a comparison is mostly one of two words, a search
+ * stops at the first greater key, and values in between are stepped over by
+ * their heads with a counter of open items instead of a stack. */
 #include "query/value.h"
 
 #include <math.h>
+
+/* The most that a step of value_skip takes without looking for the end. */
+#define SKIP_MARGIN 32
 
 value_rank value_rank_cbor(tako_slice v)
 {
@@ -184,11 +187,23 @@ void value_result(sqlite3_context *ctx, tako_slice cbor)
 {
     tako_reader r;
     cbor_item item;
+    uint8_t first;
 
     if (cbor.len == 0)
         return;
-    if (cbor.ptr[0] < 0x18) { /* small whole numbers */
-        sqlite3_result_int(ctx, cbor.ptr[0]);
+    first = cbor.ptr[0];
+    if (first < 0x18) { /* small whole numbers */
+        sqlite3_result_int(ctx, first);
+        return;
+    }
+    if (first - 0x60u < 24 && cbor.len > first - 0x60u) { /* short texts */
+        sqlite3_result_text(ctx, (const char *)cbor.ptr + 1, first - 0x60,
+                            SQLITE_TRANSIENT);
+        return;
+    }
+    if (first == 0x78 && cbor.len > 1 && cbor.len - 2 >= cbor.ptr[1]) {
+        sqlite3_result_text(ctx, (const char *)cbor.ptr + 2, cbor.ptr[1],
+                            SQLITE_TRANSIENT);
         return;
     }
     switch (value_rank_cbor(cbor)) {
@@ -276,59 +291,140 @@ const uint8_t *value_head(const uint8_t *p, const uint8_t *end, uint64_t *n)
     return p + bytes;
 }
 
+/* Steps over a head and the content of a string; adds what is inside of an
+ * array or a map to *open. */
+static const uint8_t *skip_one(const uint8_t *p, const uint8_t *end,
+                               uint64_t *open)
+{
+    unsigned major = *p >> 5;
+    uint64_t n;
+
+    p = value_head(p, end, &n);
+    if (p == NULL || major < 2 || major > 5)
+        return p;
+    /* Each item takes a byte, so more than is left is a lie. */
+    if (n > (uint64_t)(end - p))
+        return NULL;
+    if (major < 4)
+        return p + n;
+    *open += major == 5 ? 2 * n : n;
+    return p;
+}
+
+/* 8 bytes, the first lowest. */
+static uint64_t load_word(const uint8_t *p)
+{
+    uint64_t w;
+
+    memcpy(&w, p, sizeof w);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap64(w);
+#endif
+    return w;
+}
+
+/* A step waits for the load of the head before it. So a short text, which
+ * nearly always is a key, is taken together with the head after it, by one
+ * load of both; and the commonest heads are branches, which are foreseen. */
 const uint8_t *value_skip(const uint8_t *p, const uint8_t *end)
 {
-    uint64_t open = 1, n;
+    uint64_t open = 1;
 
     do {
-        unsigned major;
+        uint64_t w;
+        unsigned head;
 
-        if (p >= end)
-            return NULL;
-        major = *p >> 5;
-        n = *p & 0x1Fu;
-        if (n < 24)
-            p++; /* most heads */
-        else if ((p = value_head(p, end, &n)) == NULL)
-            return NULL;
-        open--;
-        if (major == 2 || major == 3) {
-            if (n > (uint64_t)(end - p))
+        if (end - p < SKIP_MARGIN) {
+            if (p >= end || (p = skip_one(p, end, &open)) == NULL)
                 return NULL;
-            p += n;
-        } else if (major == 4 || major == 5) {
-            /* Each item takes a byte, so more than is left is a lie. */
-            if (n > (uint64_t)(end - p))
-                return NULL;
-            open += major == 5 ? 2 * n : n;
+            continue;
         }
-    } while (open > 0);
+        w = load_word(p);
+        head = w & 0xFF;
+        if (head - 0x60u < 7 && open > 1) {
+            p += head - 0x5Fu;
+            head = w >> 8 * (head - 0x5Fu) & 0xFF;
+            open--;
+        }
+        if (head - 0x60u < 24) { /* a short text */
+            p += head - 0x5Fu;
+        } else if (head < 24) {
+            p++;
+        } else if (head == 0x19) { /* an integer of two bytes */
+            p += 3;
+        } else if (head == 0xFB) {
+            p += 9;
+        } else if (head - 0xA0u < 24) { /* a small map */
+            p++;
+            open += 2 * (head - 0xA0u);
+        } else if ((p = skip_one(p, end, &open)) == NULL) {
+            return NULL;
+        }
+    } while (--open > 0);
     return p;
+}
+
+/* A key as its encoding, and its first 8 bytes as a number that has their
+ * order; mask covers those that it has. */
+typedef struct find_by {
+    tako_slice key;
+    uint64_t word, mask;
+} find_by;
+
+static find_by find_by_of(tako_slice key)
+{
+    find_by f = { .key = key, .mask = UINT64_MAX };
+    size_t n = key.len < sizeof f.word ? key.len : sizeof f.word;
+
+    for (size_t i = 0; i < n; i++)
+        f.word = f.word << 8 | key.ptr[i];
+    if (n < sizeof f.word) {
+        f.word <<= 8 * (sizeof f.word - n);
+        f.mask = ~(UINT64_MAX >> 8 * n);
+    }
+    return f;
+}
+
+/* The order of the key at p and f, which begin with the same byte: so that
+ * where this byte has the length, the lengths are the same. */
+static int key_cmp(const find_by *f, const uint8_t *p, size_t len,
+                   const uint8_t *end)
+{
+    if ((size_t)(end - p) >= sizeof f->word) {
+        uint64_t w = __builtin_bswap64(load_word(p)) & f->mask;
+
+        if (w != f->word)
+            return w < f->word ? -1 : 1;
+        if (len <= sizeof w && len == f->key.len)
+            return 0;
+    }
+    return tako_slice_cmp(tako_slice_of(p, len), f->key);
 }
 
 /* The value of a key (as its encoding) in the map at p. */
 static const uint8_t *find_key(const uint8_t *p, const uint8_t *end,
-                               const uint8_t *key, size_t len)
+                               tako_slice key)
 {
-    uint64_t n, klen;
+    find_by f = find_by_of(key);
+    uint64_t n, len;
 
     if (p >= end || *p >> 5 != 5 || (p = value_head(p, end, &n)) == NULL)
         return NULL;
     for (; n > 0; n--) {
         const uint8_t *at = p;
 
-        p = value_head(p, end, &klen);
-        if (p == NULL || klen > (uint64_t)(end - p))
+        if (p < end && (*p & 0x1Fu) < 24)
+            len = *p++ & 0x1Fu;
+        else if ((p = value_head(p, end, &len)) == NULL)
             return NULL;
-        p += klen;
-        if (*at >= *key) {
-            size_t have = (size_t)(p - at);
-            int c = *at > *key ? 1 : memcmp(at, key, have < len ? have : len);
+        if (len > (uint64_t)(end - p))
+            return NULL;
+        p += len;
+        if (*at >= *key.ptr) {
+            int c = *at > *key.ptr ? 1 : key_cmp(&f, at, (size_t)(p - at), end);
 
-            if (c == 0 && have == len)
-                return p < end ? p : NULL;
-            if (c > 0)
-                return NULL;
+            if (c >= 0)
+                return c == 0 && p < end ? p : NULL;
         }
         p = value_skip(p, end);
         if (p == NULL)
@@ -391,7 +487,8 @@ tako_slice value_get(tako_slice v, tako_slice path)
         if (*k >> 5 == 3) {
             if (n > (uint64_t)(kend - content))
                 return TAKO_SLICE_NONE;
-            p = find_key(p, end, k, (size_t)(content - k) + (size_t)n);
+            p = find_key(p, end,
+                         tako_slice_of(k, (size_t)(content - k) + (size_t)n));
             k = content + n;
         } else {
             if (n > INT64_MAX)

@@ -30,7 +30,7 @@ tako_err store_checkpoint(store *s, bool force, tako_errbuf *e)
     /* What readers hold back is tried again after so many pages more: an
      * attempt costs two syncs. */
     s->wal_tried = s->wal_pages;
-    return TAKO_OK;
+    return stats_renew(s, e);
 }
 
 /* ---- backup -------------------------------------------------------------- */

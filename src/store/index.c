@@ -107,7 +107,7 @@ static tako_err create_steps(store *s, uint32_t coll, tako_slice name,
     TAKO_TRY(index_made(s, coll, name, e));
     rc = run_bound(c, "INSERT INTO idx(coll,name,text)VALUES(?1,?2,?3)", coll,
                    name, text.len > 0 ? text : tako_slice_str(""), NULL);
-    return rc == SQLITE_DONE ? TAKO_OK
+    return rc == SQLITE_DONE ? stats_take(s, coll, e)
                              : conn_fail(c, rc, "keeping an index", e);
 }
 

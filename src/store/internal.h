@@ -311,4 +311,10 @@ tako_err coll_next_row(store *s, uint32_t coll, int64_t *row, tako_errbuf *e);
 tako_err feed_write(store *s, tako_errbuf *e);
 tako_err feed_prune(store *s, tako_errbuf *e);
 
+/* stats.c: of a collection that got an index, inside its transaction; of all,
+ * outside of any, when the file has grown much. */
+#define STORE_STATS_ROWS_MIN 1000u
+tako_err stats_take(store *s, uint32_t coll, tako_errbuf *e);
+tako_err stats_renew(store *s, tako_errbuf *e);
+
 #endif /* TAKO_STORE_INTERNAL_H */
