@@ -31,6 +31,8 @@ FEATURES = [
     ("comprehensions", [], "SELECT ARRAY x FOR x IN [1] WHEN x > 0 END AS a, "
      "OBJECT x:1 FOR x IN ['a'] END AS b"),
     ("similar to", [], "SELECT 'a' SIMILAR TO 'a|b' AS a"),
+    ("distinct *", ["INSERT INTO p DOCUMENTS ({'_id': 1}), ({'_id': 2})"],
+     "SELECT DISTINCT *, MISSING _id FROM p", [{}]),
     ("median", [], "SELECT median(1) AS a"),
     ("joins", ROWS, "SELECT * FROM p AS a LEFT JOIN q AS b ON a.i = b.i, p AS c"
      " WHERE a.i = 1"),
@@ -457,7 +459,7 @@ class Generator:
         for _ in range(self.rng.randrange(1, 3)):
             e = self.expr(self.rng.choice(KINDS), self.rng.choice([0, 2]),
                           scope)
-            if not e.text.lstrip("-").isdigit():
+            if any(c.isalpha() for c in e.text):
                 keys.append(e.text + self.rng.choice(["", " ASC", " DESC"]))
         self.subqueries = True
         return keys
@@ -482,7 +484,7 @@ class Generator:
         self.subqueries = False
         keys = [self.expr(self.rng.choice(KINDS), self.rng.choice([0, 1]),
                           scope).text for _ in range(self.rng.randrange(3))]
-        keys = [k for k in keys if not k.lstrip("-").isdigit()]
+        keys = [k for k in keys if any(c.isalpha() for c in k)]
         outs = keys + [self.aggregate(scope)
                        for _ in range(self.rng.randrange(1, 4))]
         text = "SELECT " + ", ".join(f"{e} AS e{n}"
@@ -530,6 +532,10 @@ class Generator:
             else:
                 e = self.expr("any", 1, scope).text
                 outs.append(f"{e} AS {name}")
+        if "distinct *" in self.on and self.rng.random() < 0.3:
+            outs = [outs[0], "MISSING _id"] + [f"MISSING {name}" for name in
+                                               FIELDS if name in "nstuaoxy"]
+            return [(f"SELECT DISTINCT {', '.join(outs)} {source}", "")]
         word = self.rng.choice(["", "", "DISTINCT "])
         return [(f"SELECT {word}{', '.join(outs)} {source} ORDER BY "
                  f"{alias}._id{self.limit()}", "ordered")]

@@ -6,7 +6,8 @@ once, and reports of what differs with as few documents as still show it.
 A test module gives one object with
 
     programs        how many databases each case needs (1 or 2)
-    features        [(name, set-up statements, statement that needs it)]
+    features        [(name, set-up statements, statement that needs it,
+                    what it gives, where an answer alone is not enough)]
     make(rng, on, number)   a Case; `on`: the features that work. Cases share
                     databases, so collections have the number in their names
     check(case, answers)    [(number of the step, what differs)]
@@ -156,10 +157,12 @@ def options():
 def probe_features(tako, test, required):
     """The features whose statement works; prints the others."""
     on = set()
-    for name, before, statement in test.features:
+    for name, before, statement, *gives in test.features:
         answer = ask(tako, [(s, {}) for s in before] + [(statement, {})])[-1]
-        if "error" not in answer:
+        if "error" not in answer and gives in ([], [answer["items"]]):
             on.add(name)
+        elif "error" not in answer:
+            print(f"skipped: {name} ({answer})")
         elif answer["code"] in ("TAKO_UNSUPPORTED", "TAKO_INVALID"):
             print(f"skipped: {name} ({answer['error']})")
         else:

@@ -209,6 +209,8 @@ class Model:
         return FUNCTIONS[name](*(self.evaluate(a, env) for a in args))
 
     def aggregate(self, env, name, args, distinct):
+        if env.group is None:
+            raise Refused(f"{name} has no group here")
         if not args:
             return len(env.group)
         values = [self.evaluate(args[0], row) for row in env.group]
