@@ -81,7 +81,7 @@ class IndexGenerator(Generator):
                     doc[name] = self.rng.choice(fit)
         return doc
 
-    # ---- indexes ------------------------------------------------------------------
+    # ---- indexes --------------------------------------------------------------
 
     def index(self, number):
         keys = self.rng.sample(list(KEYS.items()), self.rng.choice([1, 1, 2, 3]))
@@ -176,7 +176,7 @@ class IndexGenerator(Generator):
                           for _ in range(self.rng.randrange(1, 4)))
         return E(f"{key.text} {word} ({items})", EQUAL)
 
-    # ---- statements -------------------------------------------------------------------
+    # ---- statements --------------------------------------------------------------
 
     def hint(self):
         if self.rng.random() < 0.8:

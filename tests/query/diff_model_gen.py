@@ -18,7 +18,8 @@ NUMBERS = [0, 1, -1, 2, 3, 7, -8, 10, 255, 2 ** 31, 2 ** 53 - 1, 2 ** 53,
            2.0 ** 53, 2.0 ** 53 + 2, 2.0 ** 63, -2.0 ** 63, 5e-324, 0.1, 0.3]
 TEXTS = ["", "a", "A", "b", "ab", "aB", "abc", "é", "éa", "  a\t", "a%", "a_",
          "\\", "b\U0001F600", "'", '"', "zz", "\u2028", "1", "-2.5", "true",
-         "n", "s", "a,b", "Ω", "\u0000x", "ß", "[1]", "\uffff", "\U00010000"]
+         "n", "s", "a,b", "Ω", "\u0000x", "ß", "[1]", "\uffff", "\U00010000", "-0",
+         "9223372036854775807", "-9223372036854775809", "1e3", "+5.", "False"]
 PATTERNS = ["%", "a%", "%b", "_", "a_", "%a%", "", "A%", "_b%", "\\%", "a\\%",
             "%\\_%", "%é", "__", "\\\\", "%%", "_%_", "\\", "ab\\"]
 SIMILAR = ["a|b", "(a|b)%", "a+", "[ab]*", "_{2}", "%b?", "a%", "[^a]_", "a*b"]
@@ -208,6 +209,8 @@ class Generator:
         return E(str(self.rng.randrange(-3, 6)), NEGATE)
 
     def call(self, kind, depth, scope):
+        if self.rng.random() < 0.07:
+            return self.cast(depth, scope)
         name, kinds = self.rng.choice(CALLS[kind]).split()
         args = [self.small() if k == "d" and self.rng.random() < 0.9
                 else self.expr(LETTERS.get(k, "number"), depth, scope)
@@ -215,6 +218,18 @@ class Generator:
         if self.rng.random() < 0.1:
             name = name.upper()
         return E(f"{name}({', '.join(a.text for a in args)})")
+
+    def cast(self, depth, scope):
+        to = self.rng.choice(["string", "number", "integer", "float",
+                              "boolean", "Integer"])
+        kind = self.rng.choice(["text", "bool", "any"])
+        if to == "string":   # how a float is written is JSON's matter
+            kind = self.rng.choice(["text", "bool"])
+            e = f"coalesce({self.expr(kind, depth, scope).text}, true)"
+            e = f"CASE WHEN is_number({e}) THEN 5 ELSE {e} END"
+        else:
+            e = self.expr(kind, depth, scope).text
+        return E(f"cast({e}, '{to}')")
 
     def case_expr(self, kind, depth, scope):
         text, of = "CASE", "bool"
@@ -367,7 +382,7 @@ class Generator:
         opening, closing = self.rng.choice(["()", "[]"])
         return E(f"{a} {word} {opening}{', '.join(items)}{closing}", EQUAL)
 
-    # ---- subqueries ------------------------------------------------------------------
+    # ---- subqueries --------------------------------------------------------------
 
     def may_subquery(self, scope):
         return ("subqueries" in self.on and self.subqueries
@@ -408,7 +423,7 @@ class Generator:
             depth += word.count("(") - word.count(")")
         raise AssertionError(text)
 
-    # ---- statements --------------------------------------------------------------------
+    # ---- statements --------------------------------------------------------------
 
     def statements(self):
         """[(text, arguments, how to compare)]"""

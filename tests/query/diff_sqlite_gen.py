@@ -436,7 +436,7 @@ class Generator:
         return E(f"(SELECT {out.tql} AS c0 {rest.tql}{order})",
                  f"(SELECT {out.sql} AS c0 {rest.sql}{order})")
 
-    # ---- SELECT --------------------------------------------------------------------
+    # ---- SELECT --------------------------------------------------------------
 
     def known(self, a):
         """Unknown as null, where rows are compared as wholes."""
@@ -666,7 +666,7 @@ class Generator:
                     f"WITH {name} AS ({inner.sql}) {step.sql}",
                     step.types, step.ordered)
 
-    # ---- writes ------------------------------------------------------------------------
+    # ---- writes --------------------------------------------------------------
 
     def mutation(self):
         """A write, and a SELECT of all that it may have changed."""

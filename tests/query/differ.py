@@ -70,12 +70,19 @@ def ask(tako, lines):
         out, err = child.communicate(text)
     finally:
         late.cancel()
-    answers = [json.loads(line) for line in out.splitlines()]
+    answers = [answer_of(line) for line in out.splitlines()]
     if child.returncode != 0 or len(answers) != len(lines):
         at = lines[min(len(answers), len(lines) - 1)]
         raise Died(f"exit status {child.returncode} at {at}: "
                    f"{err.decode(errors='replace')[-2000:]}")
     return answers
+
+
+def answer_of(line):
+    try:
+        return json.loads(line.decode())
+    except ValueError as error:
+        return {"error": f"{error}: {line}", "code": "no JSON"}
 
 
 def answers_of(tako, test, cases):
@@ -102,7 +109,7 @@ def refuse_errors(lines, answers, count):
             raise Died(f"{line[0]}: {answer['error']}")
 
 
-# ---- comparing ------------------------------------------------------------------
+# ---- comparing --------------------------------------------------------------
 
 def canonical(value, loose):
     """A value as a text that equal values share. loose: 1 and 1.0 are one,
@@ -131,7 +138,7 @@ def difference(got, want, ordered, loose=False):
     return f"  got  {' '.join(a)[:3000]}\n  want {' '.join(b)[:3000]}"
 
 
-# ---- running --------------------------------------------------------------------
+# ---- running --------------------------------------------------------------
 
 def options():
     parser = argparse.ArgumentParser()

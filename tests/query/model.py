@@ -73,7 +73,7 @@ def inside(value):
         yield from inside(part)
 
 
-# ---- patterns ----------------------------------------------------------------------
+# ---- patterns --------------------------------------------------------------
 
 def like_pattern(pattern):
     result, i = "", 0
@@ -118,7 +118,7 @@ def like(op, text, pattern):
     return re.fullmatch(make(pattern), text, re.S) is not None
 
 
-# ---- expressions -------------------------------------------------------------------
+# ---- expressions --------------------------------------------------------------
 
 class Model:
     """A database: collections of documents by their name."""
@@ -282,7 +282,7 @@ class Model:
         rows = self.rows(select, env)
         return rows if out[0] == "star" else [field(r, out[1]) for r in rows]
 
-    # ---- SELECT ------------------------------------------------------------------------
+    # ---- SELECT --------------------------------------------------------------
 
     def rows(self, select, around):
         if select.ctes:
@@ -418,7 +418,7 @@ class Model:
         return [{source.alias: v, **({source.at: k} if source.at else {})}
                 for k, v in pairs]
 
-    # ---- statements ----------------------------------------------------------------------
+    # ---- statements --------------------------------------------------------------
 
     def run(self, text, args=None):
         """The rows of a SELECT, or None."""
@@ -484,7 +484,7 @@ def remove(doc, path):
     doc.pop(path[-1], None)
 
 
-# ---- rows ------------------------------------------------------------------------------
+# ---- rows --------------------------------------------------------------
 
 def distinct_rows(pairs):
     found = {}

@@ -4,9 +4,10 @@ a_<name>(values) an aggregate over the values that are known. A decorator says
 which kinds a function is for; anything else gives MISSING."""
 import json
 import math
+import re
 from fractions import Fraction
 
-from model_parse import MISSING
+from model_parse import MISSING, number
 from model_values import (compare, encode, is_in, is_int, is_number, kind,
                           known, negative, order_key, rank)
 
@@ -32,7 +33,7 @@ def takes(pattern):
     return wrap
 
 
-# ---- conditional ----------------------------------------------------------------------
+# ---- conditional --------------------------------------------------------------
 
 def f_coalesce(*args):
     for arg in args:
@@ -80,7 +81,7 @@ def f_decode(x, *args):
     return args[0] if args else MISSING
 
 
-# ---- types ------------------------------------------------------------------------------
+# ---- types --------------------------------------------------------------
 
 def f_type(x):
     return kind(x)
@@ -105,7 +106,53 @@ def f_is_boolean(x):
     return isinstance(x, bool)
 
 
-# ---- texts ---------------------------------------------------------------------------------
+def text_number(s):
+    """The number that a text is, or None."""
+    if len(s) > 63:
+        return None
+    if re.fullmatch(r"[+-]?[0-9]+", s) and -2 ** 63 <= int(s) < 2 ** 63:
+        return int(s)
+    if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", s):
+        return float(s) if math.isfinite(float(s)) else None
+    return None
+
+
+def cast_number(x, to):
+    if isinstance(x, bool):
+        x = int(x)
+    elif isinstance(x, str):
+        x = text_number(x)
+    elif not is_number(x):
+        return MISSING
+    if x is None:
+        return MISSING
+    if to == "float":
+        return float(x)
+    if to == "integer" and not is_int(x):
+        return int(x) if -2.0 ** 63 <= x < 2.0 ** 63 else MISSING
+    return x
+
+
+def f_cast(x, to):
+    to = to.lower() if isinstance(to, str) else to
+    if to in ("number", "integer", "float"):
+        return cast_number(x, to)
+    if to == "boolean":
+        if is_number(x):
+            return x != 0
+        if isinstance(x, str) and x.lower() in ("true", "false"):
+            return x.lower() == "true"
+        return x if isinstance(x, bool) else MISSING
+    if to == "string":
+        if isinstance(x, bool):
+            return "true" if x else "false"
+        if is_number(x):
+            return repr(x)
+        return x if isinstance(x, str) else MISSING
+    return MISSING
+
+
+# ---- texts --------------------------------------------------------------
 
 @takes("t" * 20)
 def f_concat(*args):
@@ -227,7 +274,7 @@ def f_repeat(s, n):
     return s * n if n >= 0 else MISSING
 
 
-# ---- objects and arrays -------------------------------------------------------------------
+# ---- objects and arrays --------------------------------------------------------------
 
 def sorted_keys(o):
     return sorted(o, key=encode)
@@ -290,6 +337,12 @@ def f_array_contains_null(a):
     return None in a
 
 
+def number_of(digits):
+    """-0 is a float, and so is what 64 bits do not hold."""
+    value = number(int(digits))
+    return -0.0 if value == 0 and digits[0] == "-" else value
+
+
 @takes("t")
 def f_deserialize_json(s):
     def pairs(found):
@@ -300,12 +353,13 @@ def f_deserialize_json(s):
     def refuse(_):
         raise ValueError("no number")
     try:
-        return json.loads(s, object_pairs_hook=pairs, parse_constant=refuse)
+        return json.loads(s, object_pairs_hook=pairs, parse_constant=refuse,
+                          parse_int=number_of)
     except ValueError:
         return MISSING
 
 
-# ---- numbers ---------------------------------------------------------------------------------
+# ---- numbers --------------------------------------------------------------
 
 @takes("n")
 def f_abs(x):
@@ -346,7 +400,7 @@ def f_round(x, digits=0):
     return whole / 10.0 ** digits if digits > 0 else whole * 10.0 ** -digits
 
 
-# ---- aggregates --------------------------------------------------------------------------
+# ---- aggregates --------------------------------------------------------------
 
 def total(values):
     """The exact sum, and whether it stays an integer."""

@@ -63,7 +63,7 @@ def is_int(v):
     return is_number(v) and isinstance(v, int)
 
 
-# ---- encoding ----------------------------------------------------------------------
+# ---- encoding --------------------------------------------------------------
 
 def head(major, n):
     if n < 24:
@@ -148,7 +148,7 @@ def is_in(x, array):
     return any(compare("=", x, item) is True for item in array)
 
 
-# ---- logic -----------------------------------------------------------------------------
+# ---- logic --------------------------------------------------------------
 
 def both(a, b):
     if a is False or b is False:
@@ -166,7 +166,7 @@ def opposite(a):
     return not a if isinstance(a, bool) else MISSING
 
 
-# ---- arithmetic ------------------------------------------------------------------------
+# ---- arithmetic --------------------------------------------------------------
 
 def finite(v):
     return v if math.isfinite(v) else MISSING
