@@ -133,6 +133,7 @@ function(tako_tests)
   endforeach()
   tako_examples()
   include(${CMAKE_SOURCE_DIR}/tests/e2e/e2e.cmake OPTIONAL)
+  include(${CMAKE_SOURCE_DIR}/tests/query/diff.cmake OPTIONAL)
 endfunction()
 
 # examples/<name>.c -> executable example_<name>, linked with libtako.so as a

@@ -120,6 +120,28 @@ static void run_between(sqlite3_context *ctx, int argc, sqlite3_value **argv)
         value_result_bool(ctx, true);
 }
 
+/* Whether a float is an integer, exactly. */
+static bool float_is(double d, int64_t i)
+{
+    return d >= -9223372036854775808.0 && d < 9223372036854775808.0 &&
+           (double)(int64_t)d == d && (int64_t)d == i;
+}
+
+/* 1 and 1.0, 0.0 and -0.0 are equal numbers with different encodings. */
+static bool equals_number(tako_slice element, sqlite3_value *n)
+{
+    tako_reader r = tako_reader_of(element);
+    bool whole = sqlite3_value_type(n) == SQLITE_INTEGER;
+    cbor_item v;
+
+    if (value_rank_cbor(element) != RANK_NUMBER || !cbor_read(&r, &v))
+        return false;
+    if (v.kind == CBOR_INT)
+        return !whole && float_is(sqlite3_value_double(n), v.integer);
+    return whole ? float_is(v.real, sqlite3_value_int64(n))
+                 : v.real == sqlite3_value_double(n);
+}
+
 /* tql_in(x, array): whether an element equals x; elements of other kinds
  * just do not. */
 static void run_in(sqlite3_context *ctx, int argc, sqlite3_value **argv)
@@ -143,31 +165,8 @@ static void run_in(sqlite3_context *ctx, int argc, sqlite3_value **argv)
     }
     while (!found && value_iter_next(&it)) {
         found = tako_slice_eq(it.value, tako_buf_slice(mine));
-        if (!found && r == RANK_NUMBER &&
-            value_rank_cbor(it.value) == RANK_NUMBER) {
-            tako_reader a = tako_reader_of(it.value);
-            cbor_item v;
-
-            /* 1 and 1.0 are equal numbers with different encodings */
-            if (!cbor_read(&a, &v))
-                return;
-            if (v.kind == CBOR_INT &&
-                sqlite3_value_type(argv[0]) == SQLITE_FLOAT) {
-                double d = sqlite3_value_double(argv[0]);
-
-                found = d >= -9223372036854775808.0 &&
-                        d < 9223372036854775808.0 && (double)(int64_t)d == d &&
-                        (int64_t)d == v.integer;
-            } else if (v.kind == CBOR_FLOAT &&
-                       sqlite3_value_type(argv[0]) == SQLITE_INTEGER) {
-                int64_t i = sqlite3_value_int64(argv[0]);
-
-                found = v.real >= -9223372036854775808.0 &&
-                        v.real < 9223372036854775808.0 &&
-                        (double)(int64_t)v.real == v.real &&
-                        (int64_t)v.real == i;
-            }
-        }
+        if (!found && r == RANK_NUMBER)
+            found = equals_number(it.value, argv[0]);
     }
     value_result_bool(ctx, found);
 }

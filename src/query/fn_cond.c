@@ -2,8 +2,9 @@
 /* The conditional and type functions. */
 #include "query/functions.h"
 
-#include <stdlib.h>
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 
 static bool is_missing(sqlite3_value *v)
 {
@@ -183,9 +184,9 @@ static bool text_number(tako_slice s, int64_t *i, double *d, bool *whole)
     *d = strtod(copy, &end);
     if (*end != '\0' || !isfinite(*d))
         return false;
-    *whole = strpbrk(copy, ".eE") == NULL && *d >= -9223372036854775808.0 &&
-             *d < 9223372036854775808.0;
-    *i = *whole ? (int64_t)strtoll(copy, NULL, 10) : 0;
+    errno = 0; /* the nearest double cannot tell whether 64 bits suffice */
+    *i = (int64_t)strtoll(copy, NULL, 10);
+    *whole = strpbrk(copy, ".eE") == NULL && errno != ERANGE;
     return true;
 }
 
@@ -238,6 +239,12 @@ static void cast_text(sqlite3_context *ctx, sqlite3_value *v)
     }
 }
 
+static void cast_word(sqlite3_context *ctx, tako_slice s)
+{
+    if (word_is(s, "true") || word_is(s, "false"))
+        value_result_bool(ctx, word_is(s, "true"));
+}
+
 /* cast(x, 'string' | 'number' | 'integer' | 'float' | 'boolean') */
 static void run_cast(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
@@ -254,14 +261,12 @@ static void run_cast(sqlite3_context *ctx, int argc, sqlite3_value **argv)
                word_is(to, "float")) {
         cast_number(ctx, argv[0], word_is(to, "integer"), word_is(to, "float"));
     } else if (word_is(to, "boolean")) {
-        tako_slice s = value_text(argv[0]);
-
         if (r <= RANK_TRUE)
             sqlite3_result_value(ctx, argv[0]);
         else if (r == RANK_NUMBER)
             value_result_bool(ctx, sqlite3_value_double(argv[0]) != 0);
-        else if (r == RANK_TEXT && (word_is(s, "true") || word_is(s, "false")))
-            value_result_bool(ctx, word_is(s, "true"));
+        else if (r == RANK_TEXT)
+            cast_word(ctx, value_text(argv[0]));
     }
 }
 

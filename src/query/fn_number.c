@@ -165,6 +165,28 @@ static void run_floor(sqlite3_context *ctx, int argc, sqlite3_value **argv)
         sqlite3_result_value(ctx, argv[0]);
 }
 
+/* To a multiple of 10^places, exactly: doubles would lose low digits. */
+static void round_integer(sqlite3_context *ctx, int64_t v, int64_t places)
+{
+    uint64_t size = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    uint64_t unit = 1, rest;
+
+    if (places > 19) { /* beyond twice the largest integer */
+        sqlite3_result_int64(ctx, 0);
+        return;
+    }
+    for (int64_t i = 0; i < places; i++)
+        unit *= 10;
+    rest = size % unit;
+    size -= rest;
+    if (rest >= unit - rest)
+        size += unit;
+    if (size <= INT64_MAX)
+        sqlite3_result_int64(ctx, v < 0 ? -(int64_t)size : (int64_t)size);
+    else
+        result_real(ctx, v < 0 ? -(double)size : (double)size);
+}
+
 /* round(x [, digits]): halves away from zero. */
 static void run_round(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
@@ -180,8 +202,11 @@ static void run_round(sqlite3_context *ctx, int argc, sqlite3_value **argv)
     }
     if (digits < -300 || digits > 300)
         return;
-    if (sqlite3_value_type(argv[0]) == SQLITE_INTEGER && digits >= 0) {
-        sqlite3_result_value(ctx, argv[0]);
+    if (sqlite3_value_type(argv[0]) == SQLITE_INTEGER) {
+        if (digits >= 0)
+            sqlite3_result_value(ctx, argv[0]);
+        else
+            round_integer(ctx, sqlite3_value_int64(argv[0]), -digits);
         return;
     }
     d = sqlite3_value_double(argv[0]);
@@ -190,11 +215,7 @@ static void run_round(sqlite3_context *ctx, int argc, sqlite3_value **argv)
         d = round(d / scale) * scale;
     else if (fabs(d) < 9007199254740992.0 && isfinite(d * scale))
         d = round(d * scale) / scale;
-    if (sqlite3_value_type(argv[0]) == SQLITE_INTEGER &&
-        fabs(d) < 9223372036854775808.0)
-        sqlite3_result_int64(ctx, (int64_t)d);
-    else
-        result_real(ctx, d);
+    result_real(ctx, d);
 }
 
 const fn_entry fn_number[] = {

@@ -64,6 +64,11 @@ static void test_fn_compare__values_are_those_of_the_table(void **state)
         /* IN, BETWEEN, LIKE */
         { "i IN [1, 5]", "true" },
         { "i IN (1, 5.0)", "true" },
+        { "i NOT IN (1, 5.0)", "false" },
+        { "(i - 5) * 1.0 NOT IN (-0.0)", "false" },
+        { "(i - 5) NOT IN (-0.0)", "false" },
+        { "array_contains([0.0], -0.0)", "true" },
+        { "9007199254740993 NOT IN (9007199254740992.0)", "true" },
         { "i IN (1, '5', null)", "false" },
         { "i NOT IN (1, 2)", "true" },
         { "nothing IN (1)", "" },

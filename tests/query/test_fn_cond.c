@@ -33,11 +33,19 @@ static void test_fn_cond__values_are_those_of_the_table(void **state)
         { "is_boolean(no)", "true" },
         { "cast('12', 'integer')", "12" },
         { "cast('1.5', 'number')", "1.5" },
+        { "cast('9223372036854775807', 'number')", "9223372036854775807" },
+        { "cast('-9223372036854775808', 'integer')", "-9223372036854775808" },
+        { "cast('9223372036854775808', 'integer')", "" },
+        { "cast('-9223372036854775809', 'number')", "-9.223372036854776e18" },
         { "cast(2.9, 'integer')", "2" },
         { "cast(3, 'float')", "3.0" },
         { "cast(f, 'string')", "\"2.5\"" },
         { "cast('x', 'number')", "" },
         { "cast('TRUE', 'boolean')", "true" },
+        { "cast(yes, 'boolean')", "true" },
+        { "cast(no, 'boolean') = false", "true" },
+        { "cast(n, 'boolean')", "" },
+        { "cast(a, 'boolean')", "" },
     };
 
     expect_exprs(*state, rows, sizeof rows / sizeof rows[0]);

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+# The differential tests of the query language: each a Python script that is
+# given the program. TAKO_TEST_CASES=5000 makes them long (tools/soak does).
+find_package(Python3 COMPONENTS Interpreter)
+
+function(tako_diff name)
+  add_test(NAME test_query_diff_${name}
+    COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/query/diff_${name}.py
+      --tako $<TARGET_FILE:tako_cli> ${ARGN})
+  set_tests_properties(test_query_diff_${name} PROPERTIES
+    TIMEOUT 300 LABELS unit)
+endfunction()
+
+if(Python3_Interpreter_FOUND AND TARGET tako_cli)
+  tako_diff(sqlite)
+  tako_diff(model)
+  tako_diff(index)
+endif()
