@@ -28,6 +28,7 @@ typedef struct emit {
      * index, of a predicate), whatever its source. */
     const char *body, *id;
     const query_core *core; /* the innermost that is being written */
+    const node *all;        /* the AND whose operands are being written */
 } emit;
 
 /* ---- expressions (emit.c, emit_list.c, emit_cond.c, emit_in.c) ------------- */
@@ -77,6 +78,12 @@ const query_source *emit_id_source(const emit *e, const node *n);
 bool emit_is_path(const emit *e, const node *n); /* cheap to write twice */
 /* Whether an index of its collection has this expression. */
 bool emit_is_indexed(emit *e, const node *n);
+/* The collection that n alone reads, when it has indexes, or NULL; whether one
+ * of them is partial by a condition on n that ends in `end`. */
+const query_source *emit_index_source(const emit *e, const node *n);
+bool emit_is_bounded(emit *e, const node *n, const char *end);
+/* Whether a source is of the FROM that is being written, not of one outside. */
+bool emit_is_inner(const emit *e, const query_source *s);
 /* Whether n says anything of the source. */
 bool emit_reads(const node *n, const query_source *s);
 void emit_joined(emit *e, const node *const *kids, size_t n, const char *op,

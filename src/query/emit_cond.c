@@ -79,13 +79,20 @@ static void put_equal(emit *e, const node *l, const node *r)
     tako_put_str(&e->sql, known ? ")" : "))");
 }
 
+static const query_source *inner_id(const emit *e, const node *n)
+{
+    const query_source *s = emit_id_source(e, n);
+
+    return s != NULL && emit_is_inner(e, s) ? s : NULL;
+}
+
 /* l = r where both change with the row. A document is looked up by its _id,
  * unless the other side is of the same row; an index can serve either side, so
  * what has one stands on the left, and both do when both have. */
 static void emit_equal(emit *e, const node *l, const node *r)
 {
-    const query_source *s = emit_id_source(e, l);
-    const query_source *t = emit_id_source(e, r);
+    const query_source *s = inner_id(e, l);
+    const query_source *t = inner_id(e, r);
     bool first = emit_is_indexed(e, l), second = emit_is_indexed(e, r);
 
     if (s == NULL || emit_reads(r, s)) {
@@ -119,7 +126,7 @@ static void emit_equal(emit *e, const node *l, const node *r)
 /* L = c, c a constant or parameter. */
 static void emit_equal_fixed(emit *e, const node *l, const node *c)
 {
-    const query_source *s = emit_id_source(e, l);
+    const query_source *s = inner_id(e, l);
 
     if (s != NULL)
         emit_row_of(e, s, c);
@@ -137,22 +144,45 @@ static void emit_plain_compare(emit *e, const node *l, compare_op op,
     emit_value(e, c);
 }
 
-/* L op c for an order; L is a path, c a constant or parameter. */
+/* Whether another operand of the AND around keeps l inside the kind on the
+ * other side: below (up) or above a constant of the same kind. */
+static bool has_other_bound(const emit *e, const node *l, value_rank r, bool up)
+{
+    for (const node *k = e->all == NULL ? NULL : e->all->first; k != NULL;
+         k = k->next) {
+        const node *c;
+
+        if (k->kind != AST_COMPARE || !ast_equal(k->first, l))
+            continue;
+        c = k->first->next;
+        if (c->kind == AST_CONST && value_rank_cbor(c->text) == r &&
+            (up ? k->op == COMPARE_LT || k->op == COMPARE_LE
+                : k->op == COMPARE_GT || k->op == COMPARE_GE))
+            return true;
+    }
+    return false;
+}
+
+/* L op c for an order; L is a path, c a constant or parameter. The end of the
+ * kind stands there too (numbers have nothing below them), unless the rank or
+ * another bound says as much: SQLite could take it for the end of its search.
+ * A partial index is recognised by the same terms. */
 static void emit_range(emit *e, const node *l, compare_op op, const node *c)
 {
     value_rank r =
         c->kind == AST_CONST ? value_rank_cbor(c->text) : RANK_MISSING;
-    bool up = op == COMPARE_GT || op == COMPARE_GE;
+    bool up = op == COMPARE_GT || op == COMPARE_GE, ranked;
+    const char *end = !up ? ">=''" : r == RANK_NUMBER ? "<''" : "<x''";
 
     tako_put_u8(&e->sql, '(');
-    (void)emit_rank(e, l, c);
+    ranked = emit_rank(e, l, c);
     emit_plain_compare(e, l, op, c);
-    /* The end of the kind; numbers have nothing below them. Also with the
-     * rank: a partial index is recognised by the same terms. */
-    if ((r == RANK_NUMBER && up) || r == RANK_TEXT) {
+    if (((r == RANK_NUMBER && up) || r == RANK_TEXT) &&
+        ((!ranked && !has_other_bound(e, l, r, up)) ||
+         emit_is_bounded(e, l, end))) {
         tako_put_str(&e->sql, " AND ");
         emit_value(e, l);
-        tako_put_str(&e->sql, !up ? ">=''" : r == RANK_NUMBER ? "<''" : "<x''");
+        tako_put_str(&e->sql, end);
     }
     tako_put_u8(&e->sql, ')');
 }
@@ -332,14 +362,41 @@ static bool emit_leaf_true(emit *e, const node *n)
     return true;
 }
 
+static void emit_all(emit *e, const node *n)
+{
+    const node *outer = e->all;
+
+    e->all = n;
+    emit_list(e, n, " AND ", emit_true);
+    e->all = outer;
+}
+
+/* An operand of OR. Each is searched in an index of its own, and must say by
+ * itself that the document lives, which is a condition of every index. */
+static void emit_branch(emit *e, const node *n)
+{
+    const query_source *s = emit_index_source(e, n);
+    const node *outer = e->all;
+
+    if (s != NULL && s->nullable)
+        s = NULL; /* its absence may be what n is about */
+    e->all = NULL;
+    if (s != NULL)
+        tako_put_fmt(&e->sql, "(t%u.body IS NOT NULL AND ", s->number);
+    emit_true(e, n);
+    if (s != NULL)
+        tako_put_u8(&e->sql, ')');
+    e->all = outer;
+}
+
 void emit_true(emit *e, const node *n)
 {
     if (n->kind == AST_CONST) {
         emit_const_truth(e, n, RANK_TRUE);
     } else if (n->kind == AST_AND) {
-        emit_list(e, n, " AND ", emit_true);
+        emit_all(e, n);
     } else if (n->kind == AST_OR) {
-        emit_list(e, n, " OR ", emit_true);
+        emit_list(e, n, " OR ", emit_branch);
     } else if (n->kind == AST_NOT) {
         emit_false(e, n->first);
     } else if (n->kind == AST_COMPARE) {

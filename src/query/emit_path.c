@@ -293,21 +293,53 @@ static bool one_source(const node *n, const query_source **s)
     return true;
 }
 
-bool emit_is_indexed(emit *e, const node *n)
+const query_source *emit_index_source(const emit *e, const node *n)
 {
-    emit plain = { .p = e->p, .body = "body", .id = "tql_id(row,id)" };
     const query_source *s = NULL;
-    bool found;
 
     if (e->body != NULL || !one_source(n, &s) || s == NULL ||
         s->kind != SOURCE_COLLECTION || s->indexes == NULL)
+        return NULL;
+    return s;
+}
+
+/* Whether the text of an index has n, as it is written there, between two
+ * others. */
+static bool in_index(emit *e, const node *n, const char *before,
+                     const char *after)
+{
+    emit plain = { .p = e->p, .body = "body", .id = "tql_id(row,id)" };
+    const query_source *s = emit_index_source(e, n);
+    bool found;
+
+    if (s == NULL)
         return false;
     plain.sql = tako_buf_on(e->p->env);
-    tako_put_str(&plain.sql, "tql_rank(");
+    tako_put_str(&plain.sql, before);
     emit_value(&plain, n);
-    tako_put_u8(&plain.sql, ')');
+    tako_put_str(&plain.sql, after);
     found = strstr(s->indexes, tako_buf_cstr(&plain.sql)) != NULL;
     e->sql.failed = e->sql.failed || plain.sql.failed;
     tako_buf_fini(&plain.sql);
     return found;
+}
+
+bool emit_is_indexed(emit *e, const node *n)
+{
+    return in_index(e, n, "tql_rank(", ")");
+}
+
+bool emit_is_bounded(emit *e, const node *n, const char *end)
+{
+    return in_index(e, n, "", end);
+}
+
+bool emit_is_inner(const emit *e, const query_source *s)
+{
+    for (const query_source *f = e->core == NULL ? NULL : e->core->from;
+         f != NULL; f = f->next) {
+        if (f == s)
+            return true;
+    }
+    return false;
 }

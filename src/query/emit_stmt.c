@@ -66,6 +66,7 @@ static void put_comma(emit *e, bool *first)
 static void put_rows(emit *e, const query_select *s, const query_core *c)
 {
     const node *star = query_doc_star(c);
+    const query_source *id;
     bool first = true;
 
     if (star == NULL && s->shape != SHAPE_COLUMNS) {
@@ -82,7 +83,11 @@ static void put_rows(emit *e, const query_select *s, const query_core *c)
         if (o->op == OUT_STAR)
             continue;
         put_comma(e, &first);
-        emit_value(e, o->first);
+        id = query_id_out(o);
+        if (id != NULL)
+            tako_put_fmt(&e->sql, "t%u.row,t%u.id", id->number, id->number);
+        else
+            emit_value(e, o->first);
     }
 }
 
@@ -152,16 +157,22 @@ static void put_columns(emit *e, const query_select *s, const query_core *c,
 
 /* ---- clauses --------------------------------------------------------------------- */
 
+/* Where it is indexed with its rank too: in the order of the index. */
 static void put_group(emit *e, const query_core *c)
 {
-    bool first = true;
+    const char *next = " GROUP BY ";
 
     for (const node *g = c->group == NULL ? NULL : c->group->first; g != NULL;
          g = g->next) {
         bool fixed = g->kind == AST_CONST;
 
-        tako_put_str(&e->sql, first ? " GROUP BY " : ",");
-        first = false;
+        tako_put_str(&e->sql, next);
+        next = ",";
+        if (!fixed && emit_is_indexed(e, g)) {
+            tako_put_str(&e->sql, "tql_rank(");
+            emit_value(e, g);
+            tako_put_str(&e->sql, "),");
+        }
         if (fixed) /* else SQLite takes a number for a column */
             tako_put_str(&e->sql, "tql_known(");
         emit_value(e, g);
@@ -261,6 +272,7 @@ void emit_collect(emit *e)
     const query_stmt *st = &e->p->stmt;
     unsigned t = st->target->number;
 
+    e->core = st->select->first;
     tako_put_fmt(&e->sql, "SELECT t%u.row,t%u.id", t, t);
     for (const node *s = st->sets == NULL ? NULL : st->sets->first; s != NULL;
          s = s->next) {

@@ -109,7 +109,9 @@ static void collect_step(sqlite3_context *ctx, int argc, sqlite3_value **argv)
         return;
     before = s->items.len;
     value_put(&s->items, argv[0]);
-    s->count += s->items.len > before;
+    if (s->items.len == before)
+        cbor_put_null(&s->items); /* as in an array literal */
+    s->count++;
     collect_grown(ctx, s);
 }
 

@@ -7,14 +7,14 @@
 #include "query/value.h"
 
 enum {
-    OUT_IS_ID = -1,  /* the _id of the row's columns */
-    OUT_IS_OFF = -2, /* a field of * that is left out */
+    OUT_IS_OFF = -1, /* a field of * that is left out */
 };
 
 /* A field of the result, sorted by key. */
 typedef struct query_out {
     tako_slice key; /* CBOR text */
-    int column;     /* of the SQL, or OUT_IS_... */
+    int column;     /* of the SQL, or OUT_IS_OFF */
+    bool id;        /* an _id, in the columns row and id from there on */
 } query_out;
 
 /* A path that is written. */

@@ -338,6 +338,17 @@ static void expand_stars(query_parse *p, query_core *c, const scope *in)
 
 /* ---- shapes ---------------------------------------------------------------------- */
 
+/* Rows of documents of one source differ by their _id, if they have it. */
+static bool is_told_apart(const query_core *c)
+{
+    for (const node *o = c->outs->first; o != NULL; o = o->next) {
+        if (o->op != OUT_STAR && o->op != OUT_UNNAMED &&
+            tako_slice_eq(o->text, tako_slice_str("_id")))
+            return false;
+    }
+    return c->from->next == NULL;
+}
+
 const node *query_doc_star(const query_core *c)
 {
     const node *star = NULL;
@@ -352,10 +363,24 @@ const node *query_doc_star(const query_core *c)
     if (star == NULL)
         return NULL;
     f = star->first->source;
-    if (!source_is_doc(f) || f->nullable ||
-        (c->distinct && c->from->next != NULL))
+    if (!source_is_doc(f) || f->nullable || (c->distinct && !is_told_apart(c)))
         return NULL;
     return star;
+}
+
+const query_source *query_id_out(const node *out)
+{
+    const node *n = out->first;
+    const query_source *s = NULL;
+
+    if (out->op == OUT_WITHOUT || !tako_slice_eq(n->text, tako_slice_str("_id")))
+        return NULL;
+    if (n->kind == AST_NAME && n->op == NAME_FIELD)
+        s = n->source;
+    else if (n->kind == AST_FIELD && n->first->kind == AST_NAME &&
+             n->first->op == NAME_WHOLE)
+        s = n->first->source;
+    return s != NULL && source_is_doc(s) ? s : NULL;
 }
 
 static bool has_star(const query_core *c)

@@ -34,4 +34,8 @@ static inline bool source_is_doc(const query_source *s)
  * such rows need not be put together in SQL. Else NULL. */
 const node *query_doc_star(const query_core *c);
 
+/* The source whose _id a result field is: it is read from the columns row and
+ * id, without making a value of it. Else NULL. */
+const query_source *query_id_out(const node *out);
+
 #endif /* TAKO_QUERY_RESOLVE_H */

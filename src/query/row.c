@@ -57,13 +57,15 @@ tako_err query_plan_outs(query *q, const query_select *s)
         name = query_out_name(&q->parse, o);
         id = id || tako_slice_eq(name, tako_slice_str("_id"));
         TAKO_TRY(put_key(q, out, name));
+        out->id = query_id_out(o) != NULL;
         out->column = o->op == OUT_WITHOUT ? OUT_IS_OFF : column;
-        column++;
+        column += out->id ? 2 : 1;
         q->out_count++;
     }
     if (q->star && !id) {
         TAKO_TRY(put_key(q, &q->outs[q->out_count], tako_slice_str("_id")));
-        q->outs[q->out_count++].column = OUT_IS_ID;
+        q->outs[q->out_count].id = true;
+        q->outs[q->out_count++].column = 1;
     }
     qsort(q->outs, q->out_count, sizeof *q->outs, out_cmp);
     return TAKO_OK;
@@ -78,13 +80,15 @@ static bool put_field(const query *q, const query_out *o, tako_buf *row)
         return false;
     tako_put_bytes(row, o->key);
     value = row->len;
-    if (o->column == OUT_IS_ID) {
-        const void *rest = sqlite3_column_blob(q->stmt, 2);
+    if (o->id && sqlite3_column_type(q->stmt, o->column) != SQLITE_NULL) {
+        const void *rest = sqlite3_column_blob(q->stmt, o->column + 1);
 
         (void)store_id_encode(
-            sqlite3_column_int64(q->stmt, 1),
-            tako_slice_of(rest, (size_t)sqlite3_column_bytes(q->stmt, 2)), row);
-    } else {
+            sqlite3_column_int64(q->stmt, o->column),
+            tako_slice_of(rest, (size_t)sqlite3_column_bytes(q->stmt,
+                                                             o->column + 1)),
+            row);
+    } else if (!o->id) {
         value_put(row, sqlite3_column_value(q->stmt, o->column));
     }
     if (row->len > value)
