@@ -15,4 +15,9 @@ if(Python3_Interpreter_FOUND AND TARGET tako_cli)
   tako_diff(sqlite)
   tako_diff(model)
   tako_diff(index)
+  # the model itself, against SQLite
+  add_test(NAME test_query_model
+    COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/query/diff_sqlite.py
+      --tako model --cases 25)
+  set_tests_properties(test_query_model PROPERTIES TIMEOUT 300 LABELS unit)
 endif()

@@ -373,11 +373,13 @@ class Model:
         single = names[0] if len(names) == 1 else None
         found = [{}]
         for source in select.sources:
-            found = self.joined(found, source, around, single)
+            found = self.joined(found, source, around, select.sources)
         return [Env(around, variables, single) for variables in found]
 
-    def joined(self, found, source, around, single):
+    def joined(self, found, source, around, sources):
+        """found: variables of the sources before this one, row by row."""
         result, matched = [], set()
+        single = source.alias if len(sources) == 1 else None
         for variables in found:
             some = False
             env = Env(around, variables, single if variables else ())
@@ -391,7 +393,9 @@ class Model:
                 result.append({**variables, source.alias: MISSING,
                                **({source.at: MISSING} if source.at else {})})
         if source.how == "right":
-            nothing = {name: MISSING for v in found[:1] for name in v}
+            before = sources[:sources.index(source)]
+            nothing = {name: MISSING for s in before
+                       for name in (s.alias, s.at) if name}
             for number, more in enumerate(self.items(source, Env(around))):
                 if number not in matched:
                     result.append({**nothing, **more})

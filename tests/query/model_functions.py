@@ -121,7 +121,9 @@ def cast_number(x, to):
     if isinstance(x, bool):
         x = int(x)
     elif isinstance(x, str):
-        x = text_number(x)
+        text, x = x, text_number(x)
+        if x is not None and to == "float":
+            return float(text)      # '-0' too
     elif not is_number(x):
         return MISSING
     if x is None:
