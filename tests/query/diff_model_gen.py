@@ -23,7 +23,8 @@ POOLS = [NUMBERS, NUMBERS, [0, 1, 1.0, 2, 2.5, -1], [0.0, -0.0, 0, 0.5, 5e-324],
           -2.0 ** 63, 2 ** 31, 3, -1], [1.5, 0.1, 1e300, 65504.0, 1e5, -1.5, 1]]
 TEXTS = ["", "a", "A", "b", "ab", "aB", "abc", "é", "éa", "  a\t", "a%", "a_",
          "\\", "b\U0001F600", "'", '"', "zz", "\u2028", "1", "-2.5", "true",
-         "n", "s", "a,b", "Ω", "\u0000x", "ß", "[1]", "\uffff", "\U00010000", "-0",
+         "n", "s", "a,b", "Ω", "\u0000x", "ß", "[1]", "\uffff", "\U00010000",
+         "-0",
          "9223372036854775807", "-9223372036854775809", "1e3", "+5.", "False"]
 TEXTS += ["É", "ÉA", "\u212a", "k", "K"]
 PATTERNS = ["É", "é%", "É_", "k", "K%",
@@ -48,8 +49,10 @@ FEATURES = [
      "UNNEST a.l AS x AT n"),
     ("subqueries", ROWS, "SELECT i AS x FROM p AS a WHERE EXISTS "
      "(SELECT b.i AS y FROM q AS b WHERE b.i = a.i) AND i IN "
-     "(SELECT b.i AS y FROM q AS b) AND i = (SELECT max(b.i) AS y FROM q AS b)"),
-    ("from-subqueries", ROWS, "SELECT a.x AS x FROM (SELECT i AS x FROM p) AS a"),
+     "(SELECT b.i AS y FROM q AS b) AND i = "
+     "(SELECT max(b.i) AS y FROM q AS b)"),
+    ("from-subqueries", ROWS,
+     "SELECT a.x AS x FROM (SELECT i AS x FROM p) AS a"),
     ("set operators", ROWS, "SELECT i AS x FROM p UNION ALL "
      "SELECT i AS y FROM q EXCEPT SELECT 2 AS x ORDER BY x"),
     ("with", ROWS, "WITH w AS (SELECT i AS x FROM p) SELECT w.x AS x FROM w"),
@@ -120,7 +123,7 @@ class Generator:
                 how.append(way)
         return differ.Case(docs, steps, more=how)
 
-    # ---- values ----------------------------------------------------------------
+    # ---- values -------------------------------------------------------------
 
     def document(self, number):
         doc = {"_id": number}
@@ -191,7 +194,7 @@ class Generator:
         return "'" + text.replace("\\", "\\\\").replace(
             "'", self.rng.choice(["''", "\\'"])) + "'"
 
-    # ---- expressions --------------------------------------------------------------
+    # ---- expressions --------------------------------------------------------
 
     def expr(self, kind, depth, scope):
         if self.rng.random() < self.noise:
@@ -399,7 +402,7 @@ class Generator:
         opening, closing = self.rng.choice(["()", "[]"])
         return E(f"{a} {word} {opening}{', '.join(items)}{closing}", EQUAL)
 
-    # ---- subqueries --------------------------------------------------------------
+    # ---- subqueries ---------------------------------------------------------
 
     def may_subquery(self, scope):
         return ("subqueries" in self.on and self.subqueries
@@ -443,12 +446,13 @@ class Generator:
             depth += word.count("(") - word.count(")")
         raise AssertionError(text)
 
-    # ---- statements --------------------------------------------------------------
+    # ---- statements ---------------------------------------------------------
 
     def statements(self):
         """[(text, arguments, how to compare)]"""
         self.args = {}
-        makers = [(self.values, 4), (self.simple_values, 5), (self.conditions, 4), (self.ordered, 3),
+        makers = [(self.values, 4), (self.simple_values, 5),
+                  (self.conditions, 4), (self.ordered, 3),
                   (self.grouped, 2), (self.distinct, 1), (self.starred, 1),
                   (self.by_ids, 0.5), (self.updated, 1.2),
                   (self.deleted, 0.2)]

@@ -22,8 +22,10 @@ FEATURES = [
     ("joins", ROWS, "SELECT a.i AS x FROM p AS a JOIN q AS b ON a.i = b.i"),
     ("subqueries", ROWS, "SELECT i AS x FROM p AS a WHERE EXISTS "
      "(SELECT b.i AS y FROM q AS b WHERE b.i = a.i) AND i IN "
-     "(SELECT b.i AS y FROM q AS b) AND i = (SELECT max(b.i) AS y FROM q AS b)"),
-    ("from-subqueries", ROWS, "SELECT a.x AS x FROM (SELECT i AS x FROM p) AS a"),
+     "(SELECT b.i AS y FROM q AS b) AND i = "
+     "(SELECT max(b.i) AS y FROM q AS b)"),
+    ("from-subqueries", ROWS,
+     "SELECT a.x AS x FROM (SELECT i AS x FROM p) AS a"),
     ("set operators", ROWS, "SELECT i AS x FROM p UNION ALL "
      "SELECT i AS x FROM q EXCEPT SELECT 2 AS x ORDER BY x"),
     ("with", ROWS, "WITH w AS (SELECT i AS x FROM p) SELECT w.x AS x FROM w"),
@@ -147,7 +149,7 @@ class Generator:
             return rng.random() < 0.5
         return rng.choice(WORDS)
 
-    # ---- expressions ------------------------------------------------------------
+    # ---- expressions --------------------------------------------------------
 
     def literal(self, kind):
         value = self.value(kind)
@@ -392,7 +394,7 @@ class Generator:
                    "(substr({0}, 1, length({1})) = {1})", a, b),
         ])
 
-    # ---- subqueries --------------------------------------------------------------
+    # ---- subqueries ---------------------------------------------------------
 
     def may_subquery(self, scope):
         return ("subqueries" in self.on and self.subqueries
@@ -438,7 +440,7 @@ class Generator:
         return E(f"(SELECT {out.tql} AS c0 {rest.tql}{order})",
                  f"(SELECT {out.sql} AS c0 {rest.sql}{order})")
 
-    # ---- SELECT --------------------------------------------------------------
+    # ---- SELECT -------------------------------------------------------------
 
     def known(self, a):
         """Unknown as null, where rows are compared as wholes."""
@@ -544,9 +546,10 @@ class Generator:
 
     def order(self, scope, outs, types, distinct):
         """Keys of ORDER BY, and whether they leave nothing open."""
-        keys = [E(f"{self.prefix}{n}", f'"{self.prefix}{n}"') if self.missing_only or distinct
-                else self.known(out)
-                for n, out in enumerate(outs)]
+        by_name = self.missing_only or distinct
+        names = [f"{self.prefix}{n}" for n in range(len(outs))]
+        keys = [E(name, f'"{name}"') if by_name else self.known(out)
+                for name, out in zip(names, outs)]
         self.rng.shuffle(keys)
         keys = as_keys(keys)
         if self.rng.random() < 0.4:
@@ -675,7 +678,7 @@ class Generator:
                     f"WITH {name} AS ({inner.sql}) {step.sql}",
                     step.types, step.ordered)
 
-    # ---- writes --------------------------------------------------------------
+    # ---- writes -------------------------------------------------------------
 
     def mutation(self):
         """A write, and a SELECT of all that it may have changed."""

@@ -118,7 +118,7 @@ def like(op, text, pattern):
     return re.fullmatch(make(pattern), text, re.S) is not None
 
 
-# ---- expressions --------------------------------------------------------------
+# ---- expressions ------------------------------------------------------------
 
 class Model:
     """A database: collections of documents by their name."""
@@ -282,12 +282,10 @@ class Model:
         rows = self.rows(select, env)
         return rows if out[0] == "star" else [field(r, out[1]) for r in rows]
 
-    # ---- SELECT --------------------------------------------------------------
+    # ---- SELECT -------------------------------------------------------------
 
     def rows(self, select, around):
         if select.ctes:
-            around = Env(around)
-            around.tables = dict(self.tables)
             kept = self.tables
             self.tables = dict(self.tables)
             for name, inner in select.ctes:
@@ -422,7 +420,7 @@ class Model:
         return [{source.alias: v, **({source.at: k} if source.at else {})}
                 for k, v in pairs]
 
-    # ---- statements --------------------------------------------------------------
+    # ---- statements ---------------------------------------------------------
 
     def run(self, text, args=None):
         """The rows of a SELECT, or None."""

@@ -33,7 +33,7 @@ def takes(pattern):
     return wrap
 
 
-# ---- conditional --------------------------------------------------------------
+# ---- conditional ------------------------------------------------------------
 
 def f_coalesce(*args):
     for arg in args:
@@ -276,7 +276,7 @@ def f_repeat(s, n):
     return s * n if n >= 0 else MISSING
 
 
-# ---- objects and arrays --------------------------------------------------------------
+# ---- objects and arrays -----------------------------------------------------
 
 def sorted_keys(o):
     return sorted(o, key=encode)
@@ -402,7 +402,7 @@ def f_round(x, digits=0):
     return whole / 10.0 ** digits if digits > 0 else whole * 10.0 ** -digits
 
 
-# ---- aggregates --------------------------------------------------------------
+# ---- aggregates -------------------------------------------------------------
 
 def total(values):
     """The exact sum, and whether it stays an integer."""
