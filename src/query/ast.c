@@ -5,13 +5,12 @@
  * the text costs the same as one that is bound. */
 #include "query/ast.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "codec/cbor.h"
+#include "query/number.h"
 
 tako_err query_fail_at(query_parse *p, uint32_t pos, tako_err code,
                        const char *fmt, ...)
@@ -174,50 +173,46 @@ static node *const_float(query_parse *p, double v, uint32_t pos, uint32_t end)
     return n;
 }
 
+static node *hex_number(query_parse *p, query_token t)
+{
+    uint64_t v = 0;
+
+    for (size_t i = 2; i < t.text.len; i++) {
+        uint8_t c = t.text.ptr[i];
+
+        if (v > (uint64_t)INT64_MAX >> 4) {
+            (void)query_fail_at(p, t.pos, TAKO_INVALID,
+                                "%.*s does not fit in 64 bits",
+                                t.text.len > 40 ? 40 : (int)t.text.len,
+                                (const char *)t.text.ptr);
+            return NULL;
+        }
+        v = v << 4 | (uint64_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    return const_int(p, (int64_t)v, t.pos, t.end);
+}
+
 node *ast_number(query_parse *p, query_token t)
 {
-    char copy[512];
-    const char *s = copy;
-    double v;
-    bool real = false;
+    number_text v;
     node *n;
 
     if (p->err != TAKO_OK)
         return NULL;
-    if (t.text.len >= sizeof copy) {
-        (void)query_fail_at(p, t.pos, TAKO_INVALID, "a number of %zu digits",
-                            t.text.len);
+    if (t.text.len > 2 && (t.text.ptr[1] | 0x20) == 'x')
+        return hex_number(p, t);
+    if (!number_parse(t.text, &v)) {
+        (void)query_fail_at(
+            p, t.pos, TAKO_INVALID, "%.*s is beyond the range of numbers",
+            t.text.len > 40 ? 40 : (int)t.text.len, (const char *)t.text.ptr);
         return NULL;
     }
-    memcpy(copy, t.text.ptr, t.text.len);
-    copy[t.text.len] = '\0';
-    errno = 0;
-    if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X')) {
-        unsigned long long u = strtoull(s + 2, NULL, 16);
-
-        if (errno != 0 || u > INT64_MAX) {
-            (void)query_fail_at(p, t.pos, TAKO_INVALID,
-                                "%s does not fit in 64 bits", s);
-            return NULL;
-        }
-        return const_int(p, (int64_t)u, t.pos, t.end);
-    }
-    real = strpbrk(s, ".eE") != NULL;
-    if (!real) {
-        long long i = strtoll(s, NULL, 10);
-
-        if (errno == 0)
-            return const_int(p, i, t.pos, t.end);
-    }
-    v = strtod(s, NULL);
-    if (!isfinite(v)) {
-        (void)query_fail_at(p, t.pos, TAKO_INVALID,
-                            "%.40s is beyond the range of numbers", s);
-        return NULL;
-    }
-    n = const_float(p, v, t.pos, t.end);
+    if (v.whole)
+        return const_int(p, v.integer, t.pos, t.end);
+    n = const_float(p, v.real, t.pos, t.end);
     /* The one integer that exists only with its sign. */
-    if (n != NULL && !real && strcmp(s, "9223372036854775808") == 0)
+    if (n != NULL &&
+        tako_slice_eq(t.text, tako_slice_str("9223372036854775808")))
         n->op2 = 1;
     return n;
 }
@@ -451,13 +446,22 @@ node *ast_fold(query_parse *p, node *n)
 
 /* ---- looking ---------------------------------------------------------------- */
 
+/* The same source; or variables of the same name, which in equal trees stand
+ * for the same. */
+static bool source_equal(const query_source *a, const query_source *b)
+{
+    return a == b || (a != NULL && b != NULL && a->kind == SOURCE_VARIABLE &&
+                      b->kind == SOURCE_VARIABLE && a->within == b->within &&
+                      tako_slice_eq(a->alias, b->alias));
+}
+
 bool ast_equal(const node *a, const node *b)
 {
     const node *x, *y;
 
     if (a->kind != b->kind || a->op != b->op || a->count != b->count ||
         a->negated != b->negated || a->distinct != b->distinct ||
-        a->star != b->star || a->source != b->source ||
+        a->star != b->star || !source_equal(a->source, b->source) ||
         a->select != b->select || !tako_slice_eq(a->text, b->text))
         return false;
     for (x = a->first, y = b->first; x != NULL && y != NULL;

@@ -2,9 +2,11 @@
 /* Values: see emit.h. */
 #include "query/emit.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "codec/cbor.h"
+#include "codec/decimal.h"
 #include "query/functions.h"
 #include "query/resolve.h"
 
@@ -37,12 +39,31 @@ void emit_string(emit *e, tako_slice s)
     tako_put_u8(&e->sql, '\'');
 }
 
+/* A literal where SQLite surely reads it back exactly: up to 15 digits with a
+ * power of ten that is a double itself. */
+static void put_real(emit *e, double v, tako_slice cbor)
+{
+    uint64_t digits = 0;
+    int exp10 = 0;
+
+    if (v != 0)
+        decimal_shortest(v < 0 ? -v : v, &digits, &exp10);
+    if (!(v == 0 && signbit(v)) && digits < 1000000000000000u && exp10 >= -22 &&
+        exp10 <= 22) {
+        tako_put_fmt(&e->sql, "(%s%llu.0e%d)", v < 0 ? "-" : "",
+                     (unsigned long long)digits, exp10);
+        return;
+    }
+    tako_put_str(&e->sql, "tql_real(");
+    emit_blob(e, cbor);
+    tako_put_u8(&e->sql, ')');
+}
+
 void emit_const(emit *e, tako_slice cbor)
 {
     tako_reader r = tako_reader_of(cbor);
     value_rank rank = value_rank_cbor(cbor);
     cbor_item item;
-    char text[40];
 
     if (rank == RANK_MISSING) {
         tako_put_str(&e->sql, "NULL");
@@ -57,9 +78,7 @@ void emit_const(emit *e, tako_slice cbor)
     } else if (item.kind == CBOR_INT) {
         tako_put_fmt(&e->sql, "(%lld)", (long long)item.integer);
     } else {
-        (void)snprintf(text, sizeof text, "%.17g", item.real);
-        tako_put_fmt(&e->sql, "(%s%s)", text,
-                     strpbrk(text, ".e") == NULL ? ".0" : "");
+        put_real(e, item.real, cbor);
     }
 }
 

@@ -180,7 +180,9 @@ static void put_group(emit *e, const query_core *c)
             tako_put_u8(&e->sql, ')');
     }
     if (c->having != NULL) {
-        tako_put_str(&e->sql, " HAVING ");
+        /* Also without an aggregate all rows are one group. */
+        tako_put_str(&e->sql, c->group == NULL ? " HAVING count(*)>=0 AND "
+                                               : " HAVING ");
         emit_true(e, c->having);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The conditional and type functions. */
 #include "query/functions.h"
+#include "query/number.h"
 
 #include <errno.h>
 #include <math.h>
@@ -170,30 +171,11 @@ static bool word_is(tako_slice s, const char *word)
            sqlite3_strnicmp((const char *)s.ptr, word, (int)s.len) == 0;
 }
 
-/* The whole of a text as a number; false when it is none. */
-static bool text_number(tako_slice s, int64_t *i, double *d, bool *whole)
-{
-    char copy[64];
-    char *end;
-
-    if (s.len == 0 || s.len >= sizeof copy ||
-        strspn((const char *)s.ptr, "0123456789+-.eE") != s.len)
-        return false;
-    memcpy(copy, s.ptr, s.len);
-    copy[s.len] = '\0';
-    *d = strtod(copy, &end);
-    if (*end != '\0' || !isfinite(*d))
-        return false;
-    errno = 0; /* the nearest double cannot tell whether 64 bits suffice */
-    *i = (int64_t)strtoll(copy, NULL, 10);
-    *whole = strpbrk(copy, ".eE") == NULL && errno != ERANGE;
-    return true;
-}
-
 static void cast_number(sqlite3_context *ctx, sqlite3_value *v, bool to_int,
                         bool to_float)
 {
     value_rank r = value_rank_of(v);
+    number_text text;
     int64_t i = 0;
     double d = 0;
     bool whole = true;
@@ -205,7 +187,11 @@ static void cast_number(sqlite3_context *ctx, sqlite3_value *v, bool to_int,
         whole = sqlite3_value_type(v) == SQLITE_INTEGER;
         i = whole ? sqlite3_value_int64(v) : 0;
         d = sqlite3_value_double(v);
-    } else if (r != RANK_TEXT || !text_number(value_text(v), &i, &d, &whole)) {
+    } else if (r == RANK_TEXT && number_parse(value_text(v), &text)) {
+        i = text.integer;
+        d = text.real;
+        whole = text.whole;
+    } else {
         return;
     }
     if (to_float || (!whole && !to_int)) {
@@ -220,6 +206,7 @@ static void cast_number(sqlite3_context *ctx, sqlite3_value *v, bool to_int,
 static void cast_text(sqlite3_context *ctx, sqlite3_value *v)
 {
     value_rank r = value_rank_of(v);
+    number_text back;
     char buf[40];
 
     if (r <= RANK_TRUE) {
@@ -232,7 +219,8 @@ static void cast_text(sqlite3_context *ctx, sqlite3_value *v)
     } else if (r == RANK_NUMBER) {
         (void)sqlite3_snprintf(sizeof buf, buf, "%!.15g",
                                sqlite3_value_double(v));
-        if (strtod(buf, NULL) != sqlite3_value_double(v))
+        if (!number_parse(tako_slice_str(buf), &back) ||
+            back.real != sqlite3_value_double(v))
             (void)sqlite3_snprintf(sizeof buf, buf, "%!.17g",
                                    sqlite3_value_double(v));
         sqlite3_result_text(ctx, buf, -1, SQLITE_TRANSIENT);

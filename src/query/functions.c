@@ -131,9 +131,9 @@ static void run_get(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 
     (void)argc;
     value_result(
-        ctx, value_get(value_blob(argv[0]),
-                       tako_slice_of(path,
-                                     (size_t)sqlite3_value_bytes(argv[1]))));
+        ctx,
+        value_get(value_blob(argv[0]),
+                  tako_slice_of(path, (size_t)sqlite3_value_bytes(argv[1]))));
 }
 
 /* tql_at(value, key): an element by number or a field by name. */
@@ -311,6 +311,13 @@ static void run_number(sqlite3_context *ctx, int argc, sqlite3_value **argv)
         sqlite3_result_value(ctx, argv[0]);
 }
 
+/* A float that a literal may not hold. */
+static void run_real(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+    (void)argc;
+    value_result(ctx, value_blob(argv[0]));
+}
+
 /* Text that a literal cannot hold. */
 static void run_text(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
@@ -413,6 +420,7 @@ const fn_entry fn_core[] = {
     { "known", 1, 1, run_known, NULL, NULL },
     { "number", 1, 1, run_number, NULL, NULL },
     { "text", 1, 1, run_text, NULL, NULL },
+    { "real", 1, 1, run_real, NULL, NULL },
     { "array", 0, 100, run_array, NULL, NULL },
     { "object", 0, 100, run_object, NULL, NULL },
     { "joined", 1, 100, run_joined, NULL, NULL },

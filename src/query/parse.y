@@ -262,6 +262,10 @@ unnest(A) ::= UNNEST(T) unit(E) alias(N) at(K). {
     A = ast_source(p, SOURCE_UNNEST, N.text, T.pos);
     if (A != NULL) { A->expr = E; A->at = K.text; }
 }
+unnest(A) ::= UNNEST(T) LP expr(E) RP alias(N) at(K). {
+    A = ast_source(p, SOURCE_UNNEST, N.text, T.pos);
+    if (A != NULL) { A->expr = E; A->at = K.text; }
+}
 %type at { query_token }
 at(A) ::= .                         { A = (query_token){ 0 }; }
 at(A) ::= AT name(T).                 { A = T; }

@@ -210,7 +210,9 @@ static void take_number(query_parse *p, const query_core *c, node *n)
     int64_t i;
     const node *o;
 
-    if (!ast_is_int(n, &i))
+    /* -(-2) is a constant by now, and no number of a field. */
+    if (!ast_is_int(n, &i) || p->text.ptr[n->pos] < '0' ||
+        p->text.ptr[n->pos] > '9')
         return;
     o = i >= 1 && i <= (int64_t)c->outs->count
             ? ast_kid(c->outs, (unsigned)(i - 1))
@@ -373,7 +375,8 @@ const query_source *query_id_out(const node *out)
     const node *n = out->first;
     const query_source *s = NULL;
 
-    if (out->op == OUT_WITHOUT || !tako_slice_eq(n->text, tako_slice_str("_id")))
+    if (out->op == OUT_WITHOUT ||
+        !tako_slice_eq(n->text, tako_slice_str("_id")))
         return NULL;
     if (n->kind == AST_NAME && n->op == NAME_FIELD)
         s = n->source;

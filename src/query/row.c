@@ -83,11 +83,10 @@ static bool put_field(const query *q, const query_out *o, tako_buf *row)
     if (o->id && sqlite3_column_type(q->stmt, o->column) != SQLITE_NULL) {
         const void *rest = sqlite3_column_blob(q->stmt, o->column + 1);
 
-        (void)store_id_encode(
-            sqlite3_column_int64(q->stmt, o->column),
-            tako_slice_of(rest, (size_t)sqlite3_column_bytes(q->stmt,
-                                                             o->column + 1)),
-            row);
+        (void)store_id_encode(sqlite3_column_int64(q->stmt, o->column),
+                              tako_slice_of(rest, (size_t)sqlite3_column_bytes(
+                                                      q->stmt, o->column + 1)),
+                              row);
     } else if (!o->id) {
         value_put(row, sqlite3_column_value(q->stmt, o->column));
     }

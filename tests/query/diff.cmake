@@ -12,7 +12,12 @@ function(tako_diff name)
 endfunction()
 
 if(Python3_Interpreter_FOUND AND TARGET tako_cli)
-  tako_diff(sqlite)
-  tako_diff(model)
+  tako_diff(sqlite --require-all)
+  tako_diff(model --require-all)
   tako_diff(index)
+  # the model itself, against SQLite
+  add_test(NAME test_query_model
+    COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/query/diff_sqlite.py
+      --tako model --cases 25)
+  set_tests_properties(test_query_model PROPERTIES TIMEOUT 300 LABELS unit)
 endif()

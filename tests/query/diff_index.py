@@ -81,10 +81,11 @@ class IndexGenerator(Generator):
                     doc[name] = self.rng.choice(fit)
         return doc
 
-    # ---- indexes --------------------------------------------------------------
+    # ---- indexes ------------------------------------------------------------
 
     def index(self, number):
-        keys = self.rng.sample(list(KEYS.items()), self.rng.choice([1, 1, 2, 3]))
+        keys = self.rng.sample(list(KEYS.items()),
+                               self.rng.choice([1, 1, 2, 3]))
         self.indexed += keys
         text = ", ".join(k + self.rng.choice(["", " ASC", " DESC"])
                          for k, _ in keys)
@@ -99,7 +100,7 @@ class IndexGenerator(Generator):
             where = f" WHERE {where}"
         return f"CREATE INDEX {name} ON {self.name} ({text}){where}"
 
-    # ---- conditions ----------------------------------------------------------------
+    # ---- conditions ---------------------------------------------------------
 
     def constant(self, kind):
         if self.rng.random() < 0.5:
@@ -176,7 +177,7 @@ class IndexGenerator(Generator):
                           for _ in range(self.rng.randrange(1, 4)))
         return E(f"{key.text} {word} ({items})", EQUAL)
 
-    # ---- statements --------------------------------------------------------------
+    # ---- statements ---------------------------------------------------------
 
     def hint(self):
         if self.rng.random() < 0.8:

@@ -16,11 +16,19 @@ NUMBERS = [0, 1, -1, 2, 3, 7, -8, 10, 255, 2 ** 31, 2 ** 53 - 1, 2 ** 53,
            2 ** 53 + 1, -2 ** 53 - 1, 2 ** 63 - 1, -2 ** 63, 2 ** 62, 0.0,
            -0.0, 1.0, -1.0, 0.5, -1.5, 2.5, 3.25, 1e15, 1e16, 1e300, -1e300,
            2.0 ** 53, 2.0 ** 53 + 2, 2.0 ** 63, -2.0 ** 63, 5e-324, 0.1, 0.3]
+# What one data set is likely to have: neighbours that a double cannot tell.
+POOLS = [NUMBERS, NUMBERS, [0, 1, 1.0, 2, 2.5, -1], [0.0, -0.0, 0, 0.5, 5e-324],
+         [2 ** 53, 2 ** 53 + 1, 2.0 ** 53, 2.0 ** 53 + 2, 2 ** 53 - 1],
+         [2 ** 63 - 1, -2 ** 63, 2 ** 62, -2 ** 62, 2 ** 62 - 1, 2.0 ** 63,
+          -2.0 ** 63, 2 ** 31, 3, -1], [1.5, 0.1, 1e300, 65504.0, 1e5, -1.5, 1]]
 TEXTS = ["", "a", "A", "b", "ab", "aB", "abc", "é", "éa", "  a\t", "a%", "a_",
          "\\", "b\U0001F600", "'", '"', "zz", "\u2028", "1", "-2.5", "true",
-         "n", "s", "a,b", "Ω", "\u0000x", "ß", "[1]", "\uffff", "\U00010000", "-0",
+         "n", "s", "a,b", "Ω", "\u0000x", "ß", "[1]", "\uffff", "\U00010000",
+         "-0",
          "9223372036854775807", "-9223372036854775809", "1e3", "+5.", "False"]
-PATTERNS = ["%", "a%", "%b", "_", "a_", "%a%", "", "A%", "_b%", "\\%", "a\\%",
+TEXTS += ["É", "ÉA", "\u212a", "k", "K"]
+PATTERNS = ["É", "é%", "É_", "k", "K%",
+            "%", "a%", "%b", "_", "a_", "%a%", "", "A%", "_b%", "\\%", "a\\%",
             "%\\_%", "%é", "__", "\\\\", "%%", "_%_", "\\", "ab\\"]
 SIMILAR = ["a|b", "(a|b)%", "a+", "[ab]*", "_{2}", "%b?", "a%", "[^a]_", "a*b"]
 
@@ -41,8 +49,10 @@ FEATURES = [
      "UNNEST a.l AS x AT n"),
     ("subqueries", ROWS, "SELECT i AS x FROM p AS a WHERE EXISTS "
      "(SELECT b.i AS y FROM q AS b WHERE b.i = a.i) AND i IN "
-     "(SELECT b.i AS y FROM q AS b) AND i = (SELECT max(b.i) AS y FROM q AS b)"),
-    ("from-subqueries", ROWS, "SELECT a.x AS x FROM (SELECT i AS x FROM p) AS a"),
+     "(SELECT b.i AS y FROM q AS b) AND i = "
+     "(SELECT max(b.i) AS y FROM q AS b)"),
+    ("from-subqueries", ROWS,
+     "SELECT a.x AS x FROM (SELECT i AS x FROM p) AS a"),
     ("set operators", ROWS, "SELECT i AS x FROM p UNION ALL "
      "SELECT i AS y FROM q EXCEPT SELECT 2 AS x ORDER BY x"),
     ("with", ROWS, "WITH w AS (SELECT i AS x FROM p) SELECT w.x AS x FROM w"),
@@ -54,9 +64,9 @@ CALLS = {
                "object_size o", "coalesce nn", "ifmissing nn", "ifnull nn",
                "nullif nn", "missingif nn", "round nd", "ifmissingornull nn"],
     "text": ["lower t", "upper t", "trim t", "ltrim tt", "rtrim tt", "trim tt",
-             "concat tt", "concat ttt", "substr td", "substr tdd", "lpad tdt",
-             "rpad td", "repeat td", "type *", "json_type *", "joinstr at",
-             "coalesce tt", "nvl t*", "nullif tt", "rpad tdt"],
+             "concat tt", "concat ttt", "substr td", "substr tdd", "lpad tDt",
+             "rpad tD", "repeat tD", "type *", "json_type *", "joinstr at",
+             "coalesce tt", "nvl t*", "nullif tt", "rpad tDt"],
     "bool": ["starts_with tt", "ends_with tt", "contains tt", "ismissing *",
              "isnull *", "ismissingornull *", "is_number *", "is_string *",
              "is_boolean *", "array_contains a*", "array_contains_null a",
@@ -98,7 +108,9 @@ class Generator:
         self.on = on
         self.tables = (f"t{number}", f"u{number}")
         self.args = {}
+        self.numbers = rng.choice(POOLS)
         self.alias_count = 0
+        self.noise = 0.08   # how often an expression has the wrong kind
         self.subqueries = True
 
     def case(self):
@@ -111,7 +123,7 @@ class Generator:
                 how.append(way)
         return differ.Case(docs, steps, more=how)
 
-    # ---- values ----------------------------------------------------------------
+    # ---- values -------------------------------------------------------------
 
     def document(self, number):
         doc = {"_id": number}
@@ -135,7 +147,7 @@ class Generator:
         if kind == "null":
             return None
         if kind == "number":
-            return rng.choice([rng.choice(NUMBERS), self.tame()])
+            return rng.choice([rng.choice(self.numbers), self.tame()])
         if kind == "text":
             return rng.choice(TEXTS)
         if kind == "bool":
@@ -144,6 +156,8 @@ class Generator:
             return {"$bytes": rng.choice(["", "AA==", "AAE=", "/w=="])}
         if depth <= 0:
             return rng.choice([[], {}, 1, "a"])
+        if kind == "array" and rng.random() < 0.3:
+            return [rng.choice(self.numbers) for _ in range(rng.randrange(3))]
         if kind == "array":
             return [self.value("any", depth - 1)
                     for _ in range(rng.randrange(4))]
@@ -180,10 +194,10 @@ class Generator:
         return "'" + text.replace("\\", "\\\\").replace(
             "'", self.rng.choice(["''", "\\'"])) + "'"
 
-    # ---- expressions --------------------------------------------------------------
+    # ---- expressions --------------------------------------------------------
 
     def expr(self, kind, depth, scope):
-        if self.rng.random() < 0.08:
+        if self.rng.random() < self.noise:
             kind = self.rng.choice(KINDS)
         if depth <= 0 or self.rng.random() < 0.12:
             return self.leaf(kind, scope)
@@ -212,7 +226,8 @@ class Generator:
         if self.rng.random() < 0.07:
             return self.cast(depth, scope)
         name, kinds = self.rng.choice(CALLS[kind]).split()
-        args = [self.small() if k == "d" and self.rng.random() < 0.9
+        args = [self.small() if k == "D" or k == "d" and (
+                    self.rng.random() < 0.9)
                 else self.expr(LETTERS.get(k, "number"), depth, scope)
                 for k in kinds]
         if self.rng.random() < 0.1:
@@ -281,8 +296,8 @@ class Generator:
         roll = self.rng.random()
         if roll < 0.3 and "comprehensions" in self.on:
             var, inner, source = self.range(depth, scope)
-            return E(f"ARRAY {self.expr('any', depth, inner).text} FOR {var} "
-                     f"{source}{self.when(inner)} END")
+            value = self.first(self.expr("any", depth, inner))
+            return E(f"ARRAY {value} FOR {var} {source}{self.when(inner)} END")
         if roll < 0.6:
             items = [self.expr("any", depth, scope).text
                      for _ in range(self.rng.randrange(4))]
@@ -297,13 +312,18 @@ class Generator:
     def expr_object(self, depth, scope):
         if self.rng.random() < 0.3 and "comprehensions" in self.on:
             var, inner, source = self.range(depth, scope)
-            key = self.expr("text", 1, inner).within(ATOM)
+            key = self.first(self.expr("text", 1, inner))
             return E(f"OBJECT {key}: {self.expr('any', depth, inner).text} "
                      f"FOR {var} {source}{self.when(inner)} END")
         keys = self.rng.sample(["n", "s", "x", "é"], self.rng.randrange(4))
         return E("{" + ", ".join(
             f"{self.quoted(k)}: {self.expr('any', depth, scope).text}"
             for k in keys) + "}")
+
+    @staticmethod
+    def first(e):
+        """After ARRAY or OBJECT: ARRAY [ would be an element of a field."""
+        return f"ifmissing({e.text})" if e.text[0] in "[(-:" else e.text
 
     def range(self, depth, scope):
         var = self.rng.choice(["v", "w", f"v{scope.depth}"])
@@ -382,7 +402,7 @@ class Generator:
         opening, closing = self.rng.choice(["()", "[]"])
         return E(f"{a} {word} {opening}{', '.join(items)}{closing}", EQUAL)
 
-    # ---- subqueries --------------------------------------------------------------
+    # ---- subqueries ---------------------------------------------------------
 
     def may_subquery(self, scope):
         return ("subqueries" in self.on and self.subqueries
@@ -409,7 +429,10 @@ class Generator:
 
     def scalar(self, kind, scope):
         if self.rng.random() < 0.3:
-            return E(f"({self.subquery(kind, scope, 'count(*)')})")
+            name = self.rng.choice(["count", "max", "min"])
+            out = self.expr(kind, 1, scope).text
+            return E("(" + self.subquery(kind, scope, self.rng.choice(
+                ["count(*)", f"{name}(x)", f"{name}({out})"])) + ")")
         text = self.subquery(kind, scope)
         return E(f"({text} ORDER BY k{self.last_alias(text)}._id LIMIT 1)")
 
@@ -423,14 +446,15 @@ class Generator:
             depth += word.count("(") - word.count(")")
         raise AssertionError(text)
 
-    # ---- statements --------------------------------------------------------------
+    # ---- statements ---------------------------------------------------------
 
     def statements(self):
         """[(text, arguments, how to compare)]"""
         self.args = {}
-        makers = [(self.values, 5), (self.conditions, 4), (self.ordered, 3),
+        makers = [(self.values, 4), (self.simple_values, 5),
+                  (self.conditions, 4), (self.ordered, 3),
                   (self.grouped, 2), (self.distinct, 1), (self.starred, 1),
-                  (self.by_ids, 0.5), (self.updated, 0.7),
+                  (self.by_ids, 0.5), (self.updated, 1.2),
                   (self.deleted, 0.2)]
         for name, maker in (("joins", self.joined), ("unnest", self.unnested),
                             ("set operators", self.set_operators),
@@ -458,6 +482,22 @@ class Generator:
         outs = [f"{self.expr(self.rng.choice(KINDS), 3, scope).text} AS e{n}"
                 for n in range(self.rng.randrange(1, 4))]
         return [(f"SELECT {', '.join(outs)} {source}", "")]
+
+    def simple_values(self):
+        """Many short expressions of the right kinds: longer ones are MISSING
+        too often to show a slip."""
+        source, alias = self.table()
+        scope = Scope(list(FIELDS.items())[:9])
+        self.noise, self.subqueries = 0, False
+        outs = [f"{self.simple_value(scope).text} AS e{n}" for n in range(10)]
+        self.noise, self.subqueries = 0.08, True
+        return [(f"SELECT {', '.join(outs)} {source}", "")]
+
+    def simple_value(self, scope):
+        kind = self.rng.choice(["number", "bool", "bool", "text", "array"])
+        if self.rng.random() < 0.3:
+            return self.call(kind, 0, scope)
+        return getattr(self, "expr_" + kind)(0, scope)
 
     def conditions(self):
         source, alias = self.table()
@@ -670,8 +710,10 @@ class Generator:
                  or not n.startswith("o.")]
         unset = names.pop() if len(names) > 1 and self.rng.random() < 0.4 \
             else None
-        sets = ", ".join(f"{n} = {self.expr(FIELDS.get(n, 'any'), 2, scope).text}"
-                         for n in names)
+        sets = ", ".join(
+            n + " = " + ("null" if self.rng.random() < 0.1 else
+                         self.expr(FIELDS.get(n, "any"), 2, scope).text)
+            for n in names)
         text = f"UPDATE {table} SET {sets}"
         if unset:
             text += f" UNSET {unset}"

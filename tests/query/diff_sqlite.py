@@ -19,7 +19,6 @@ translated here:
 Reals are multiples of 1/8, so that their sums do not depend on the order;
 0.0 and -0.0 count as one.
 """
-import json
 import sqlite3
 
 import differ

@@ -22,8 +22,10 @@ FEATURES = [
     ("joins", ROWS, "SELECT a.i AS x FROM p AS a JOIN q AS b ON a.i = b.i"),
     ("subqueries", ROWS, "SELECT i AS x FROM p AS a WHERE EXISTS "
      "(SELECT b.i AS y FROM q AS b WHERE b.i = a.i) AND i IN "
-     "(SELECT b.i AS y FROM q AS b) AND i = (SELECT max(b.i) AS y FROM q AS b)"),
-    ("from-subqueries", ROWS, "SELECT a.x AS x FROM (SELECT i AS x FROM p) AS a"),
+     "(SELECT b.i AS y FROM q AS b) AND i = "
+     "(SELECT max(b.i) AS y FROM q AS b)"),
+    ("from-subqueries", ROWS,
+     "SELECT a.x AS x FROM (SELECT i AS x FROM p) AS a"),
     ("set operators", ROWS, "SELECT i AS x FROM p UNION ALL "
      "SELECT i AS x FROM q EXCEPT SELECT 2 AS x ORDER BY x"),
     ("with", ROWS, "WITH w AS (SELECT i AS x FROM p) SELECT w.x AS x FROM w"),
@@ -99,6 +101,7 @@ class Generator:
         self.tables = (f"t{number}", f"u{number}")
         self.missing_only = rng.random() < 0.5
         self.aliases = 0
+        self.prefix = "c"    # of the names of results, being made now
         self.subqueries = True
 
     # ---- data ---------------------------------------------------------------
@@ -146,7 +149,7 @@ class Generator:
             return rng.random() < 0.5
         return rng.choice(WORDS)
 
-    # ---- expressions ------------------------------------------------------------
+    # ---- expressions --------------------------------------------------------
 
     def literal(self, kind):
         value = self.value(kind)
@@ -391,7 +394,7 @@ class Generator:
                    "(substr({0}, 1, length({1})) = {1})", a, b),
         ])
 
-    # ---- subqueries --------------------------------------------------------------
+    # ---- subqueries ---------------------------------------------------------
 
     def may_subquery(self, scope):
         return ("subqueries" in self.on and self.subqueries
@@ -426,17 +429,18 @@ class Generator:
 
     def scalar_subquery(self, kind, scope):
         inner, rest = self.inner(scope)
-        out = self.expr(kind, 1, inner)
         if self.rng.random() < 0.5 and kind != "bool":
+            # SQL gives an aggregate of outer fields to the outer SELECT.
             name = self.rng.choice(["min", "max"])
-            out = call(name, name, out)
+            out = call(name, name, self.field(kind, Scope(inner.sources)))
             order = ""
         else:
+            out = self.expr(kind, 1, inner)
             order = f" ORDER BY {inner.sources[0].alias}._id LIMIT 1"
         return E(f"(SELECT {out.tql} AS c0 {rest.tql}{order})",
                  f"(SELECT {out.sql} AS c0 {rest.sql}{order})")
 
-    # ---- SELECT --------------------------------------------------------------
+    # ---- SELECT -------------------------------------------------------------
 
     def known(self, a):
         """Unknown as null, where rows are compared as wholes."""
@@ -501,17 +505,25 @@ class Generator:
         return on
 
     def from_subquery(self, outer):
-        query = self.select(None, total=True)
         alias = self.alias()
-        fields = {f"c{n}": of for n, of in enumerate(query.types)}
+        query, source = self.derived(alias)
         word = self.rng.choice(["AS ", ""])
-        return (Scope([Source(alias, fields, table=False)], outer),
+        return (Scope([source], outer),
                 E(f"FROM ({query.tql}) {word}{alias}",
                   f"FROM ({query.sql}) {word}{alias}"))
 
-    def select(self, types, total=False, limits=True):
-        """types: of the columns, or None for any. total: LIMIT only where
-        the order leaves nothing open."""
+    def derived(self, alias):
+        """A SELECT to read from, with names of its own: those of a result win
+        over fields in ORDER BY."""
+        before, self.prefix = self.prefix, alias + "_"
+        query = self.select(None)
+        fields = {f"{self.prefix}{n}": of for n, of in enumerate(query.types)}
+        self.prefix = before
+        return query, Source(alias, fields, table=False)
+
+    def select(self, types, limits=True):
+        """types: of the columns, or None for any. LIMIT stands only where the
+        order leaves nothing open."""
         scope, source = self.sources(None)
         tql, sql = source.tql, source.sql
         if self.rng.random() < 0.75:
@@ -534,9 +546,10 @@ class Generator:
 
     def order(self, scope, outs, types, distinct):
         """Keys of ORDER BY, and whether they leave nothing open."""
-        keys = [E(f"c{n}", f'"c{n}"') if self.missing_only or distinct
-                else self.known(out)
-                for n, out in enumerate(outs)]
+        by_name = self.missing_only or distinct
+        names = [f"{self.prefix}{n}" for n in range(len(outs))]
+        keys = [E(name, f'"{name}"') if by_name else self.known(out)
+                for name, out in zip(names, outs)]
         self.rng.shuffle(keys)
         keys = as_keys(keys)
         if self.rng.random() < 0.4:
@@ -606,8 +619,9 @@ class Generator:
 
     def finish(self, outs, types, rest, order, total, distinct, limits):
         word = "SELECT DISTINCT" if distinct else "SELECT"
-        tql = ", ".join(f"{o.tql} AS c{n}" for n, o in enumerate(outs))
-        sql = ", ".join(f"{o.sql} AS c{n}" for n, o in enumerate(outs))
+        names = [f"{self.prefix}{n}" for n in range(len(outs))]
+        tql = ", ".join(f"{o.tql} AS {n}" for n, o in zip(names, outs))
+        sql = ", ".join(f"{o.sql} AS {n}" for n, o in zip(names, outs))
         tql, sql = f"{word} {tql} {rest.tql}", f"{word} {sql} {rest.sql}"
         if limits and order:
             tail = self.order_by(order)
@@ -657,16 +671,14 @@ class Generator:
                     types, True)
 
     def with_query(self):
-        inner = self.select(None, total=True)
         name = self.alias()
-        source = Source(name, {f"c{n}": of
-                               for n, of in enumerate(inner.types)}, False)
+        inner, source = self.derived(name)
         step = self.plain(Scope([source]), same(f"FROM {name}"), None, True)
         return Step(f"WITH {name} AS ({inner.tql}) {step.tql}",
                     f"WITH {name} AS ({inner.sql}) {step.sql}",
                     step.types, step.ordered)
 
-    # ---- writes --------------------------------------------------------------
+    # ---- writes -------------------------------------------------------------
 
     def mutation(self):
         """A write, and a SELECT of all that it may have changed."""

@@ -13,6 +13,8 @@ A test module gives one object with
     check(case, answers)    [(number of the step, what differs)]
 
 Run by hand: diff_model.py --tako PATH [--cases N] [--seed S] [--only CASE].
+`--tako model` puts the interpreter of model.py in the program's place: so
+diff_sqlite.py tests the model.
 """
 import argparse
 import json
@@ -24,9 +26,12 @@ import sys
 import threading
 import time
 
+from model import Model, Refused
+
 CHUNK = 25          # cases for one child
 SHOWN = 3           # differences that are told in full
 DIFFERENCES_MAX = 40
+MODEL = "model"     # in place of the program
 CHUNK_SECONDS = 120  # a child that takes longer is ended
 
 
@@ -60,6 +65,8 @@ class Died(Exception):
 
 def ask(tako, lines):
     """The answers of one new, empty database to many statements."""
+    if tako == MODEL:
+        return model_answers(lines)
     child = subprocess.Popen([tako, "probe", "query"], stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     text = "".join(json.dumps({"statement": s, "args": a}) + "\n"
@@ -75,6 +82,18 @@ def ask(tako, lines):
         at = lines[min(len(answers), len(lines) - 1)]
         raise Died(f"exit status {child.returncode} at {at}: "
                    f"{err.decode(errors='replace')[-2000:]}")
+    return answers
+
+
+def model_answers(lines):
+    model, answers = Model(), []
+    for statement, args in lines:
+        try:
+            rows = model.run(statement, args)
+            answers.append({"mutated": []} if rows is None
+                           else {"items": rows})
+        except Refused as reason:
+            answers.append({"error": str(reason), "code": "TAKO_INVALID"})
     return answers
 
 
@@ -154,7 +173,8 @@ def options():
     found = parser.parse_args()
     if not found.tako:
         sys.exit("which program? --tako PATH")
-    found.tako = str(pathlib.Path(found.tako).resolve())
+    if found.tako != MODEL:
+        found.tako = str(pathlib.Path(found.tako).resolve())
     if found.seed is None:
         found.seed = int(os.environ.get("TAKO_TEST_SEED",
                                         random.randrange(2 ** 32)))

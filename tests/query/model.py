@@ -64,11 +64,17 @@ def cut(value, start, end):
     return value[start:end]
 
 
+def parts(value):
+    """The elements of an array; the values of an object, shorter keys first."""
+    if isinstance(value, dict):
+        keys = sorted((k.encode(), k) for k in value)
+        return [value[k] for _, k in sorted(keys, key=lambda k: len(k[0]))]
+    return value if isinstance(value, list) else []
+
+
 def inside(value):
     """WITHIN: all that is in an array or object, however deep."""
-    parts = value if isinstance(value, list) else (
-        value.values() if isinstance(value, dict) else [])
-    for part in parts:
+    for part in parts(value):
         yield part
         yield from inside(part)
 
@@ -118,7 +124,7 @@ def like(op, text, pattern):
     return re.fullmatch(make(pattern), text, re.S) is not None
 
 
-# ---- expressions --------------------------------------------------------------
+# ---- expressions ------------------------------------------------------------
 
 class Model:
     """A database: collections of documents by their name."""
@@ -223,10 +229,9 @@ class Model:
 
     def elements(self, env, within, source):
         value = self.evaluate(source, env)
-        if within:
-            return list(inside(value)) if isinstance(
-                value, (list, dict)) else None
-        return value if isinstance(value, list) else None
+        if not isinstance(value, (list, dict)):
+            return None
+        return list(inside(value)) if within else parts(value)
 
     def e_quantified(self, env, kind, var, within, source, condition):
         found = self.elements(env, within, source)
@@ -282,12 +287,10 @@ class Model:
         rows = self.rows(select, env)
         return rows if out[0] == "star" else [field(r, out[1]) for r in rows]
 
-    # ---- SELECT --------------------------------------------------------------
+    # ---- SELECT -------------------------------------------------------------
 
     def rows(self, select, around):
         if select.ctes:
-            around = Env(around)
-            around.tables = dict(self.tables)
             kept = self.tables
             self.tables = dict(self.tables)
             for name, inner in select.ctes:
@@ -373,11 +376,13 @@ class Model:
         single = names[0] if len(names) == 1 else None
         found = [{}]
         for source in select.sources:
-            found = self.joined(found, source, around, single)
+            found = self.joined(found, source, around, select.sources)
         return [Env(around, variables, single) for variables in found]
 
-    def joined(self, found, source, around, single):
+    def joined(self, found, source, around, sources):
+        """found: variables of the sources before this one, row by row."""
         result, matched = [], set()
+        single = source.alias if len(sources) == 1 else None
         for variables in found:
             some = False
             env = Env(around, variables, single if variables else ())
@@ -391,7 +396,9 @@ class Model:
                 result.append({**variables, source.alias: MISSING,
                                **({source.at: MISSING} if source.at else {})})
         if source.how == "right":
-            nothing = {name: MISSING for v in found[:1] for name in v}
+            before = sources[:sources.index(source)]
+            nothing = {name: MISSING for s in before
+                       for name in (s.alias, s.at) if name}
             for number, more in enumerate(self.items(source, Env(around))):
                 if number not in matched:
                     result.append({**nothing, **more})
@@ -418,7 +425,7 @@ class Model:
         return [{source.alias: v, **({source.at: k} if source.at else {})}
                 for k, v in pairs]
 
-    # ---- statements --------------------------------------------------------------
+    # ---- statements ---------------------------------------------------------
 
     def run(self, text, args=None):
         """The rows of a SELECT, or None."""

@@ -33,7 +33,7 @@ def takes(pattern):
     return wrap
 
 
-# ---- conditional --------------------------------------------------------------
+# ---- conditional ------------------------------------------------------------
 
 def f_coalesce(*args):
     for arg in args:
@@ -121,7 +121,9 @@ def cast_number(x, to):
     if isinstance(x, bool):
         x = int(x)
     elif isinstance(x, str):
-        x = text_number(x)
+        text, x = x, text_number(x)
+        if x is not None and to == "float":
+            return float(text)      # '-0' too
     elif not is_number(x):
         return MISSING
     if x is None:
@@ -274,7 +276,7 @@ def f_repeat(s, n):
     return s * n if n >= 0 else MISSING
 
 
-# ---- objects and arrays --------------------------------------------------------------
+# ---- objects and arrays -----------------------------------------------------
 
 def sorted_keys(o):
     return sorted(o, key=encode)
@@ -400,7 +402,7 @@ def f_round(x, digits=0):
     return whole / 10.0 ** digits if digits > 0 else whole * 10.0 ** -digits
 
 
-# ---- aggregates --------------------------------------------------------------
+# ---- aggregates -------------------------------------------------------------
 
 def total(values):
     """The exact sum, and whether it stays an integer."""

@@ -94,7 +94,8 @@ class Select:
         self.ctes = []       # (name, Select)
         self.parts = []      # (operator, Select), after the first
         self.distinct = False
-        self.outs = []       # ("star", alias) ("without", n) ("out", n, e, named)
+        # ("star", alias), ("without", name), ("out", name, e, named)
+        self.outs = []
         self.sources = []    # Source
         self.where = self.having = None
         self.group = None
@@ -116,7 +117,7 @@ class Parser:
         self.tokens = tokens_of(text)
         self.at = 0
 
-    # ---- tokens -----------------------------------------------------------------
+    # ---- tokens -------------------------------------------------------------
 
     def now(self):
         return self.tokens[self.at]
@@ -163,7 +164,7 @@ class Parser:
             found.append(one())
         return found
 
-    # ---- statements ---------------------------------------------------------------
+    # ---- statements ---------------------------------------------------------
 
     def statement(self):
         if self.is_word("INSERT"):
@@ -226,7 +227,7 @@ class Parser:
             else:
                 return keys
 
-    # ---- SELECT --------------------------------------------------------------
+    # ---- SELECT -------------------------------------------------------------
 
     def select(self):
         ctes = []
@@ -361,7 +362,7 @@ class Parser:
             at = self.name()
         return Source("unnest", how, what, alias, at=at)
 
-    # ---- expressions -----------------------------------------------------------------
+    # ---- expressions --------------------------------------------------------
 
     def expr(self):
         e = self.conjunction()

@@ -12,7 +12,7 @@ import struct
 from model_parse import MISSING
 
 FALSE, TRUE, NUMBER, BYTES, TEXT, ARRAY, OBJECT, NULL, GONE = range(9)
-NAMES = ["boolean", "boolean", "number", "bytes", "string", "array", "object",
+NAMES = ["boolean", "boolean", "number", "binary", "string", "array", "object",
          "null", "missing"]
 
 
@@ -106,7 +106,7 @@ def encode(v):
     return head(5, len(pairs)) + b"".join(k + x for k, x in pairs)
 
 
-# ---- order and equality -------------------------------------------------------------
+# ---- order and equality -----------------------------------------------------
 
 def inner(v):
     """What orders values of one rank."""
@@ -166,7 +166,7 @@ def opposite(a):
     return not a if isinstance(a, bool) else MISSING
 
 
-# ---- arithmetic --------------------------------------------------------------
+# ---- arithmetic -------------------------------------------------------------
 
 def finite(v):
     return v if math.isfinite(v) else MISSING

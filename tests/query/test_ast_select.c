@@ -29,14 +29,12 @@ static void test_ast_select__limits_hold(void **state)
 
     (void)state;
     test_db_bare(&db, 1);
-    assert_int_equal(
-        repeated(&db, "SELECT 1", " UNION SELECT 1", TAKO_SET_OPERANDS_MAX - 1,
-                 "", 0),
-        TAKO_OK);
-    assert_int_equal(
-        repeated(&db, "SELECT 1", " UNION SELECT 1", TAKO_SET_OPERANDS_MAX, "",
-                 0),
-        TAKO_LIMIT);
+    assert_int_equal(repeated(&db, "SELECT 1", " UNION SELECT 1",
+                              TAKO_SET_OPERANDS_MAX - 1, "", 0),
+                     TAKO_OK);
+    assert_int_equal(repeated(&db, "SELECT 1", " UNION SELECT 1",
+                              TAKO_SET_OPERANDS_MAX, "", 0),
+                     TAKO_LIMIT);
     assert_int_equal(repeated(&db, "SELECT 1 FROM a", ", a",
                               TAKO_JOIN_SOURCES_MAX - 1, "", 0),
                      TAKO_OK);
@@ -49,15 +47,13 @@ static void test_ast_select__limits_hold(void **state)
     assert_int_equal(
         repeated(&db, "SELECT 1 ", "FROM (SELECT 1 ", deep, ")", deep),
         TAKO_LIMIT);
-    assert_int_equal(
-        repeated(&db, "SELECT ", "(SELECT ", deep, "1)", 0), TAKO_INVALID);
-    assert_int_equal(
-        repeated(&db, "SELECT 1 WHERE EXISTS (SELECT 1 ",
-                 "WHERE EXISTS (SELECT 1 ", deep, ")", deep + 1),
-        TAKO_LIMIT);
-    assert_int_equal(
-        repeated(&db, "SELECT 1", " UNION (SELECT 1)", 1, "", 0),
-        TAKO_INVALID);
+    assert_int_equal(repeated(&db, "SELECT ", "(SELECT ", deep, "1)", 0),
+                     TAKO_INVALID);
+    assert_int_equal(repeated(&db, "SELECT 1 WHERE EXISTS (SELECT 1 ",
+                              "WHERE EXISTS (SELECT 1 ", deep, ")", deep + 1),
+                     TAKO_LIMIT);
+    assert_int_equal(repeated(&db, "SELECT 1", " UNION (SELECT 1)", 1, "", 0),
+                     TAKO_INVALID);
     assert_int_equal(repeated(&db, "SELECT [0", ", ANY x IN a SATISFIES x END",
                               TAKO_STATEMENT_SOURCES_MAX + 1, "]", 1),
                      TAKO_LIMIT);

@@ -3,7 +3,6 @@
  * mean, in statements on one small database. */
 #include "support_query.h"
 
-
 static const statement_row rows[] = {
 #include "resolve.inc"
 };
