@@ -98,9 +98,9 @@ static void run_get(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 
     (void)argc;
     value_result(
-        ctx, value_get(value_blob(argv[0]),
-                       tako_slice_of(path,
-                                     (size_t)sqlite3_value_bytes(argv[1]))));
+        ctx,
+        value_get(value_blob(argv[0]),
+                  tako_slice_of(path, (size_t)sqlite3_value_bytes(argv[1]))));
 }
 
 /* tql_at(value, key): an element by number or a field by name. */
