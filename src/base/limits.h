@@ -38,6 +38,10 @@
 #define TAKO_EXPR_DEPTH_MAX       200u  /* nesting of an expression */
 #define TAKO_CALL_ARGS_MAX        100u  /* arguments of one function */
 #define TAKO_PROJECTION_MAX       1000u /* fields of a result row */
+#define TAKO_PREDICATE_TERMS_MAX  8u    /* equalities looked up, of one */
+#define TAKO_PREDICATE_KEYS_MAX   1024u /* values of one equality, likewise */
+#define TAKO_PREDICATES_PREPARED_MAX                                           \
+    8192u /* of those that share a connection */
 #define TAKO_ROW_BYTES_MAX        (64u << 20) /* one result value */
 #define TAKO_COLLECT_BYTES_MAX                                                 \
     (256u << 20) /* what one UPDATE or DELETE holds */

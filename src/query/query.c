@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "query/check.h"
 #include "query/emit.h"
+#include "query/pool.h"
 
 tako_err query_sql_error(sqlite3 *db, int rc, tako_errbuf *e)
 {
@@ -104,15 +105,14 @@ static tako_err index_texts(query *q, tako_buf *out, tako_errbuf *e)
 tako_err query_sql_prepare(const query *q, tako_buf *sql, bool keep,
                            sqlite3_stmt **out, tako_errbuf *e)
 {
-    sqlite3 *db = store_conn_db(q->conn);
     const char *text = tako_buf_cstr(sql);
     int rc;
 
     if (sql->failed)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
-    rc = sqlite3_prepare_v3(db, text, (int)sql->len + 1,
+    rc = sqlite3_prepare_v3(q->db, text, (int)sql->len + 1,
                             keep ? SQLITE_PREPARE_PERSISTENT : 0, out, NULL);
-    return query_sql_error(db, rc, e);
+    return query_sql_error(q->db, rc, e);
 }
 
 /* The emitted statement that reads rows: the result, or what to change. */
@@ -129,7 +129,7 @@ static tako_err prepare_reading(query *q, tako_errbuf *e)
 
     (void)sqlite3_snprintf(sizeof table, table, "c%u", q->coll);
     if (q->coll != 0) {
-        err = index_texts(q, &indexes, e);
+        err = q->conn == NULL ? TAKO_OK : index_texts(q, &indexes, e);
         m.table = table;
         m.indexes = (const char *)indexes.ptr;
     }
@@ -226,8 +226,25 @@ static tako_err prepare_kind(query *q, tako_errbuf *e)
     return TAKO_OK;
 }
 
-tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
-                       query **out, tako_errbuf *e)
+/* Of a store's connection, or of a pool's, whose one collection is c1. */
+static tako_err prepare_on(query *q, tako_slice text, tako_errbuf *e)
+{
+    TAKO_TRY(query_parse_init(&q->parse, q->env, text, e));
+    TAKO_TRY(query_check(&q->parse));
+    if (q->conn == NULL) {
+        if (!query_is_simple(q))
+            return tako_fail(e, TAKO_UNSUPPORTED,
+                             "the statement reads more than one document");
+        q->coll = POOL_COLL;
+        return prepare_kind(q, e);
+    }
+    TAKO_TRY(schema_version(q->conn, &q->schema, e));
+    TAKO_TRY(find_collection(q, e));
+    return prepare_kind(q, e);
+}
+
+static tako_err prepare(const tako_env *env, store_conn *c, sqlite3 *db,
+                        tako_slice text, query **out, tako_errbuf *e)
 {
     query *q = tako_env_alloc(env, sizeof *q);
     tako_err err;
@@ -237,16 +254,9 @@ tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     q->env = env;
     q->conn = c;
+    q->db = db;
     q->params = tako_buf_on(env);
-    err = query_parse_init(&q->parse, env, text, e);
-    if (err == TAKO_OK)
-        err = query_check(&q->parse);
-    if (err == TAKO_OK)
-        err = schema_version(c, &q->schema, e);
-    if (err == TAKO_OK)
-        err = find_collection(q, e);
-    if (err == TAKO_OK)
-        err = prepare_kind(q, e);
+    err = prepare_on(q, text, e);
     q->parse.e = NULL; /* the caller's */
     if (err != TAKO_OK) {
         if (err == TAKO_NOMEM)
@@ -257,6 +267,19 @@ tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
     q->bound = q->parse.param_count == 0;
     *out = q;
     return TAKO_OK;
+}
+
+tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
+                       query **out, tako_errbuf *e)
+{
+    return prepare(env, c, store_conn_db(c), text, out, e);
+}
+
+tako_err query_project_prepare(query_pool *p, tako_slice select, query **out,
+                               tako_errbuf *e)
+{
+    TAKO_TRY(pool_ready(p, e));
+    return prepare(p->env, NULL, p->db, select, out, e);
 }
 
 void query_free(query *q)
@@ -281,11 +304,38 @@ tako_slice query_collection(const query *q)
     return q->parse.stmt.collection;
 }
 
+size_t query_collection_count(const query *q)
+{
+    return q->parse.stmt.collection.len > 0 ? 1 : 0;
+}
+
+tako_slice query_collection_at(const query *q, size_t i)
+{
+    TAKO_ASSERT(i < query_collection_count(q));
+    return q->parse.stmt.collection;
+}
+
+bool query_is_simple(const query *q)
+{
+    const query_stmt *st = &q->parse.stmt;
+
+    return st->kind == QUERY_SELECT && st->collection.len > 0 &&
+           !st->distinct && st->ids == NULL && st->group == NULL &&
+           st->having == NULL && st->limit == NULL && st->offset == NULL &&
+           !query_has_aggregate(st->outs) && !query_has_aggregate(st->order);
+}
+
+bool query_is_ordered(const query *q)
+{
+    return q->parse.stmt.order != NULL;
+}
+
 bool query_is_stale(const query *q)
 {
     int64_t now = 0;
 
-    return schema_version(q->conn, &now, NULL) != TAKO_OK || now != q->schema;
+    return q->conn != NULL &&
+           (schema_version(q->conn, &now, NULL) != TAKO_OK || now != q->schema);
 }
 
 /* ---- parameters --------------------------------------------------------------- */
