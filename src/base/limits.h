@@ -78,6 +78,12 @@
 
 /* api */
 #define TAKO_OBSERVERS_MAX      65536u
+#define TAKO_OBSERVER_COLLECTIONS_MAX 64u   /* that one statement reads */
+#define TAKO_OBSERVER_CHANGES_MAX     4096u /* waiting for one to be told */
+#define TAKO_OBSERVERS_CHANGES_BYTES_MAX                                       \
+    (64u << 20)                            /* of those of all */
+#define TAKO_OBSERVER_ROWS_MAX  65536u     /* kept to be compared, of one */
+#define TAKO_OBSERVER_ROWS_BYTES_MAX (4u << 20)
 #define TAKO_READERS_MAX        32u   /* connections reading at once */
 #define TAKO_READERS_IDLE_MAX   2u    /* kept open without use */
 #define TAKO_QUERIES_CACHED_MAX 24u   /* prepared, of one connection */

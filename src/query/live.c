@@ -65,6 +65,9 @@ struct live_coll {
     live_path *paths;
     live_watch *others;
     live_watch *all;
+    size_t watches;
+    size_t sated;      /* how many of them, */
+    uint64_t sated_at; /* of this commit */
 };
 
 struct live {
@@ -370,6 +373,7 @@ static void others_remove(live_coll *c, live_watch *w)
 
 static void coll_add(live_coll *c, live_watch *w)
 {
+    c->watches++;
     w->coll = c;
     w->next = c->all;
     if (c->all != NULL)
@@ -379,6 +383,7 @@ static void coll_add(live_coll *c, live_watch *w)
 
 static void coll_remove(live_coll *c, live_watch *w)
 {
+    c->watches--;
     if (w->prev != NULL)
         w->prev->next = w->next;
     else
@@ -468,6 +473,15 @@ typedef struct live_look {
     void *ctx;
 } live_look;
 
+static void sate(const live *l, live_watch *w)
+{
+    live_coll *c = w->coll;
+
+    w->sated = l->commit;
+    c->sated = c->sated_at == l->commit ? c->sated + 1 : 1;
+    c->sated_at = l->commit;
+}
+
 static unsigned judge_one(live_watch *w, tako_slice id, tako_slice body,
                           unsigned bit)
 {
@@ -491,7 +505,7 @@ static void judge(const live_look *k, live_watch *w)
     matched = judge_one(w, k->id, k->before, LIVE_BEFORE) |
               judge_one(w, k->id, k->after, LIVE_AFTER);
     if (matched != 0 && !k->fn(k->ctx, w->owner, matched))
-        w->sated = k->l->commit;
+        sate(k->l, w);
 }
 
 static void judge_found(const live_look *k, const live_path *p, tako_slice key)
@@ -507,6 +521,11 @@ static void judge_found(const live_look *k, const live_path *p, tako_slice key)
 void live_commit(live *l)
 {
     l->commit++;
+}
+
+bool live_wants(const live *l, const live_coll *c)
+{
+    return c->sated_at != l->commit || c->sated < c->watches;
 }
 
 void live_match(live *l, live_coll *c, tako_slice id, tako_slice before,
@@ -535,5 +554,5 @@ void live_lost(live *l, live_coll *c, live_fn *fn, void *ctx)
 {
     for (live_watch *w = c->all; w != NULL; w = w->next)
         if (w->sated != l->commit && !fn(ctx, w->owner, LIVE_UNKNOWN))
-            w->sated = l->commit;
+            sate(l, w);
 }

@@ -44,6 +44,8 @@ typedef bool live_fn(void *ctx, void *owner, unsigned matched);
 
 /* A commit begins: those that wanted no more of the last one do again. */
 void live_commit(live *l);
+/* False when all watches of the collection have heard enough of this commit. */
+bool live_wants(const live *l, const live_coll *c);
 /* One changed document; an empty body: it is not there. Calls fn for each
  * watch that it matched before or matches now. fn adds and removes none. */
 void live_match(live *l, live_coll *c, tako_slice id, tako_slice before,
