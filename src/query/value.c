@@ -294,6 +294,23 @@ const uint8_t *value_skip(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
+/* value_skip, with the values that most fields have seen to at once: small
+ * whole numbers, short texts and bytes. */
+static const uint8_t *skip_field(const uint8_t *p, const uint8_t *end)
+{
+    unsigned major, n;
+
+    if (p >= end)
+        return NULL;
+    major = *p >> 5;
+    n = *p & 0x1Fu;
+    if (n >= 24 || (major & 4u) != 0)
+        return value_skip(p, end);
+    if (major < 2)
+        return p + 1;
+    return n < (size_t)(end - p) ? p + 1 + n : NULL;
+}
+
 /* The value of a key (as its encoding) in the map at p. */
 static const uint8_t *find_key(const uint8_t *p, const uint8_t *end,
                                const uint8_t *key, size_t len)
@@ -318,7 +335,7 @@ static const uint8_t *find_key(const uint8_t *p, const uint8_t *end,
             if (c > 0)
                 return NULL;
         }
-        p = value_skip(p, end);
+        p = skip_field(p, end);
         if (p == NULL)
             return NULL;
     }
