@@ -103,6 +103,9 @@ void api_news_join(api_news_list *p)
 {
     size_t kept = 0;
 
+    p->joined = 0;
+    if (p->count == 0)
+        return;
     qsort(p->at, p->count, sizeof *p->at, news_cmp);
     for (size_t i = 0; i < p->count; i++) {
         api_news *to = kept > 0 ? &p->at[kept - 1] : NULL;

@@ -426,7 +426,7 @@ static tako_err deliver_changes(tako_db *db, api_delivery *d, api_observer *o,
     sys_mutex_lock(all->mutex);
     api_news_free(db, &p);
     o->reset = o->reset || err != TAKO_OK;
-    if (err == TAKO_OK)
+    if (err == TAKO_OK && commit > o->commit)
         o->commit = commit;
     sys_mutex_unlock(all->mutex);
     if (err == TAKO_OK && news)

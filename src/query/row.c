@@ -23,11 +23,13 @@ static int out_cmp(const void *a, const void *b)
 static tako_err put_key(query *q, query_out *out, tako_slice name)
 {
     tako_buf b = tako_buf_on(q->env);
+    bool failed;
 
     cbor_put_text(&b, name);
     out->key = tako_arena_copy(&q->parse.arena, tako_buf_slice(&b));
+    failed = b.failed || out->key.ptr == NULL;
     tako_buf_fini(&b);
-    return out->key.ptr == NULL ? TAKO_NOMEM : TAKO_OK;
+    return failed ? TAKO_NOMEM : TAKO_OK;
 }
 
 tako_err query_plan_outs(query *q)

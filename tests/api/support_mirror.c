@@ -250,7 +250,7 @@ static void on_diff(void *ctx, const char *json, size_t len, uint64_t commit)
          m->state_count == 0 || m->states[m->state_count - 1].commit < commit,
          "commits are not in order");
     apply(m, diff);
-    if (m->set)
+    if (m->set && m->count > 0)
         qsort(m->rows, m->count, sizeof *m->rows, text_cmp);
     if (m->state_count < MIRROR_STATES_MAX)
         m->states[m->state_count++] =
@@ -363,7 +363,7 @@ char *mirror_result(tako_db *db, const char *select, bool set)
         rows[i] = strdup(tako_buf_cstr(&row));
         tako_buf_fini(&row);
     }
-    if (set)
+    if (set && head.count > 0)
         qsort(rows, head.count, sizeof *rows, text_cmp);
     text = joined(rows, head.count);
     for (size_t i = 0; i < head.count; i++)

@@ -4,11 +4,12 @@
  * the query gives at that commit. */
 #include "support_mirror.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/limits.h"
+#include "api/api.h"
 
 /* ---- random histories ----------------------------------------------------------- */
 
@@ -311,6 +312,54 @@ static void test_changes__too_many_are_a_reset(void **state)
     mirror_free(&other);
 }
 
+/* Where memory fails, now and then, on whatever thread. */
+static atomic_uint allocations;
+static atomic_bool failing;
+static void *(*real_realloc)(void *ctx, void *p, size_t old, size_t n);
+
+static void *flaky_realloc(void *ctx, void *p, size_t old, size_t n)
+{
+    if (n > 0 && atomic_load(&failing) &&
+        atomic_fetch_add(&allocations, 1u) % 41 == 0)
+        return NULL;
+    return real_realloc(ctx, p, old, n);
+}
+
+static void test_changes__memory_that_fails_misses_nothing(void **state)
+{
+    static mirror mirrors[QUERIES];
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    test_env t;
+
+    test_env_init(&t, test_seed(41));
+    real_realloc = db->env.realloc;
+    db->env.realloc = flaky_realloc;
+    for (size_t q = 0; q < QUERIES; q++)
+        mirror_start(&mirrors[q], db, queries[q].select, queries[q].set, 0);
+    for (int i = 0; i < 300; i++) {
+        char text[200];
+
+        random_statement(&t, text, sizeof text);
+        if (i % 20 == 0)
+            sleep_ms(1);
+        atomic_store(&failing, i % 50 < 40);
+        (void)tako_run(db, text, NULL, NULL); /* it may fail */
+    }
+    atomic_store(&failing, false);
+    for (size_t q = 0; q < QUERIES; q++) {
+        char *rows = mirror_result(db, queries[q].select, queries[q].set);
+
+        mirror_wait_rows(&mirrors[q], rows);
+        free(rows);
+    }
+    tako_close(db);
+    for (size_t q = 0; q < QUERIES; q++) {
+        if (mirrors[q].wrong != NULL)
+            fail_msg("%s: %s", mirrors[q].select, mirrors[q].wrong);
+        mirror_free(&mirrors[q]);
+    }
+}
+
 static void test_results__too_large_to_keep_are_told_whole(void **state)
 {
     static mirror m;
@@ -369,6 +418,7 @@ int main(void)
         T(test_next__gets_one_delivery_of_all_that_happened),
         T(test_changes__the_same_documents_over_and_over_stay_few),
         T(test_changes__too_many_are_a_reset),
+        T(test_changes__memory_that_fails_misses_nothing),
         T(test_results__too_large_to_keep_are_told_whole),
         T(test_observe_diff__refuses_what_is_no_select),
     };
