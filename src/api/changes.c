@@ -61,8 +61,14 @@ static void change_drop(tako_db *db, api_change *c)
 
 /* ---- what waits for one observer ------------------------------------------------ */
 
-static void news_drop(tako_db *db, api_news *p)
+static size_t news_bytes(const api_news *p)
 {
+    return p->first->bytes + p->last->bytes;
+}
+
+static void news_drop(tako_db *db, api_news_list *l, api_news *p)
+{
+    l->bytes -= news_bytes(p);
     change_drop(db, p->first);
     change_drop(db, p->last);
 }
@@ -70,7 +76,7 @@ static void news_drop(tako_db *db, api_news *p)
 void api_news_free(tako_db *db, api_news_list *p)
 {
     for (size_t i = 0; i < p->count; i++)
-        news_drop(db, &p->at[i]);
+        news_drop(db, p, &p->at[i]);
     tako_env_free(&db->env, p->at, p->cap * sizeof *p->at);
     *p = (api_news_list){ 0 };
 }
@@ -80,7 +86,7 @@ void api_news_drop(tako_db *db, api_news_list *p, uint64_t commit)
     size_t n = 0;
 
     while (n < p->count && p->at[n].first->lsn <= commit)
-        news_drop(db, &p->at[n++]);
+        news_drop(db, p, &p->at[n++]);
     if (n == 0)
         return;
     memmove(p->at, p->at + n, (p->count - n) * sizeof *p->at);
@@ -132,7 +138,7 @@ static void news_shrink(tako_db *db, api_news_list *p)
 {
     api_news_join(p);
     for (size_t i = p->joined; i < p->count; i++)
-        news_drop(db, &p->at[i]);
+        news_drop(db, p, &p->at[i]);
     p->count = p->joined;
 }
 
@@ -142,11 +148,13 @@ static bool news_room(tako_db *db, api_observer *o)
     size_t cap = p->cap == 0 ? 4 : p->cap * 2;
     api_news *at;
 
-    if (p->count >= TAKO_OBSERVER_CHANGES_MAX) {
+    if (p->count >= TAKO_OBSERVER_CHANGES_MAX ||
+        p->bytes >= TAKO_OBSERVER_CHANGES_BYTES_MAX) {
         if (o->gathering) /* the commits in it must stay apart */
             return false;
         news_shrink(db, p);
-        if (p->count > TAKO_OBSERVER_CHANGES_MAX / 2)
+        if (p->count > TAKO_OBSERVER_CHANGES_MAX / 2 ||
+            p->bytes > TAKO_OBSERVER_CHANGES_BYTES_MAX / 2)
             return false;
     }
     if (p->count < p->cap)
@@ -180,6 +188,7 @@ static bool news_add(marking *m, api_observer *o, unsigned matched)
     if (m->change == NULL)
         return false;
     m->change->refs += 2; /* first and last */
+    o->news.bytes += 2 * m->change->bytes;
     o->news.at[o->news.count++] =
         (api_news){ m->change, m->change, (matched & LIVE_BEFORE) != 0,
                     (matched & LIVE_AFTER) != 0 };

@@ -29,6 +29,7 @@ typedef struct api_news {
 typedef struct api_news_list {
     api_news *at;
     size_t count, cap;
+    size_t bytes;  /* of the changes, each time that one is named */
     size_t joined; /* api_news_join: those that stand for the others */
 } api_news_list;
 

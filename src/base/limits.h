@@ -80,6 +80,7 @@
 #define TAKO_OBSERVERS_MAX      65536u
 #define TAKO_OBSERVER_COLLECTIONS_MAX 64u   /* that one statement reads */
 #define TAKO_OBSERVER_CHANGES_MAX     4096u /* waiting for one to be told */
+#define TAKO_OBSERVER_CHANGES_BYTES_MAX (8u << 20)
 #define TAKO_OBSERVERS_CHANGES_BYTES_MAX                                       \
     (64u << 20)                            /* of those of all */
 #define TAKO_OBSERVER_ROWS_MAX  65536u     /* kept to be compared, of one */

@@ -312,6 +312,33 @@ static void test_changes__too_many_are_a_reset(void **state)
     mirror_free(&other);
 }
 
+static void test_changes__of_too_many_bytes_are_a_reset(void **state)
+{
+    static mirror m, other;
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    unsigned n = TAKO_OBSERVER_CHANGES_BYTES_MAX / 60000 / 2 + 10;
+    char *rows;
+
+    db_fill(db, "c", n);
+    mirror_start(&m, db, "SELECT * FROM c", true, TAKO_OBSERVE_ASKED);
+    mirror_start(&other, db, "SELECT n FROM c WHERE n = 5", true, 0);
+    mirror_wait_commit(&m, 1);
+    mirror_wait_commit(&other, 1);
+    db_run(db, "UPDATE c SET t = repeat('x', 60000)", NULL);
+    mirror_wait_commit(&other,
+                       commit_of(db, "UPDATE c SET n = n + 1 WHERE n <> 5"));
+    db_ok(db, tako_observer_next(db, m.observer), "next");
+    rows = mirror_result(db, m.select, true);
+    mirror_wait_rows(&m, rows);
+    free(rows);
+    assert_int_equal(m.resets, 2);
+    assert_int_equal(other.resets, 1);
+    assert_null(m.wrong);
+    tako_close(db);
+    mirror_free(&m);
+    mirror_free(&other);
+}
+
 /* Where memory fails, now and then, on whatever thread. */
 static atomic_uint allocations;
 static atomic_bool failing;
@@ -418,6 +445,7 @@ int main(void)
         T(test_next__gets_one_delivery_of_all_that_happened),
         T(test_changes__the_same_documents_over_and_over_stay_few),
         T(test_changes__too_many_are_a_reset),
+        T(test_changes__of_too_many_bytes_are_a_reset),
         T(test_changes__memory_that_fails_misses_nothing),
         T(test_results__too_large_to_keep_are_told_whole),
         T(test_observe_diff__refuses_what_is_no_select),
