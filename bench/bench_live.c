@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "codec/json.h"
 #include "query/query.h"
@@ -122,7 +123,9 @@ static void measure_predicates(bench_live *l, double profile)
                          bench_median(rates, l->rounds), 1e6, false);
     }
     if (profile > 0)
-        (void)evaluations(&env, bodies, count, rows[2].text, profile);
+        (void)printf(
+            "%.0f evaluations\n",
+            profile * evaluations(&env, bodies, count, rows[2].text, profile));
     tako_buf_fini(&all);
     free(bodies);
 }
@@ -151,9 +154,20 @@ static void wait_calls(bench_live *l, uint64_t calls)
     (void)pthread_mutex_unlock(&l->mutex);
 }
 
+static double resident_bytes(void)
+{
+    FILE *f = fopen("/proc/self/statm", "r");
+    long all = 0, resident = 0;
+
+    bench_need(f != NULL && fscanf(f, "%ld %ld", &all, &resident) == 2,
+               "reading /proc/self/statm", NULL);
+    (void)fclose(f);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
 static void observe_all(bench_live *l)
 {
-    double start = now();
+    double start = now(), before = resident_bytes();
 
     for (size_t i = 0; i < l->observers; i++) {
         char params[64];
@@ -168,6 +182,9 @@ static void observe_all(bench_live *l)
     wait_calls(l, l->observers);
     bench_value_line(&l->out, "live_observe", "us each, with its first result",
                      (now() - start) * 1e6 / (double)l->observers, 0, true);
+    bench_value_line(&l->out, "live_memory", "bytes each, resident",
+                     (resident_bytes() - before) / (double)l->observers, 0,
+                     true);
 }
 
 /* Without the opening brace, for a field more. */
@@ -206,7 +223,7 @@ static double median_commit(bench_live *l, bool touching, double *p99,
         if (latency == NULL)
             continue;
         wait_calls(l, calls + 1);
-        told[i] = l->called - start - times[i];
+        told[i] = l->called - start;
     }
     if (latency != NULL)
         *latency = bench_percentile(told, COMMITS, 0.5);
@@ -272,7 +289,7 @@ static void measure_observers(bench_live *l)
                      (with - without) * 1e3, 1, true);
     bench_value_line(&l->out, "live_commit_added_p99", "ms, of the p99s",
                      (p99 - p99_without) * 1e3, 1, true);
-    bench_value_line(&l->out, "live_told", "ms from commit to callback",
+    bench_value_line(&l->out, "live_told", "ms from call to callback",
                      latency * 1e3, 0, true);
     bench_value_line(&l->out, "live_bulk", "documents/s that touch none",
                      rates_of(l, BATCH, 20 * BATCH), 50000, false);

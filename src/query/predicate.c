@@ -139,8 +139,8 @@ static tako_err check_shape(query_parse *p)
     return p->err;
 }
 
-/* A SELECT whose rows depend on its own documents alone, each by itself: its
- * WHERE says which documents matter to it. */
+/* A SELECT of one collection, whose WHERE says which of its documents matter.
+ * None with a join, UNNEST, a subquery, a set operator or WITH may pass. */
 static tako_err check_source(query_parse *p)
 {
     const query_stmt *st = &p->stmt;
