@@ -315,7 +315,8 @@ static const query_term *term_choose(const live *l, const live_coll *c,
     size_t least = SIZE_MAX;
 
     for (size_t i = 0; terms != NULL && i < terms->count; i++) {
-        size_t crowd = term_crowd(l, c, &terms->at[i]);
+        size_t crowd =
+            terms->at[i].order ? SIZE_MAX : term_crowd(l, c, &terms->at[i]);
 
         if (crowd < least) {
             least = crowd;

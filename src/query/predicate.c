@@ -5,10 +5,10 @@
  * SELECT finds. Parameters become constants: a predicate has one canonical
  * text.
  *
- * EQUALITIES. Conditions that are nothing but equalities of paths (terms.h)
- * are the many, and the ones that must cost little in time and memory: they
- * are judged by the terms alone and are never prepared. For the others a term
- * that does not hold spares the evaluation. */
+ * TERMS. Conditions that are nothing but comparisons of paths with constants
+ * (terms.h) are the many, and the ones that must cost little in time and
+ * memory: they are judged by the terms alone and are never prepared. For the
+ * others a term that does not hold spares the evaluation. */
 #include "query/internal.h"
 
 #include "base/check.h"
@@ -302,11 +302,8 @@ const query_terms *query_predicate_terms(const query_predicate *p)
 
 static bool terms_hold(const query_terms *t, tako_slice id, tako_slice body)
 {
-    uint8_t scratch[TERM_SCRATCH_BYTES];
-
     for (size_t i = 0; i < t->count; i++)
-        if (!query_term_holds(&t->at[i],
-                              query_term_key(&t->at[i], id, body, scratch)))
+        if (!query_term_holds(&t->at[i], id, body))
             return false;
     return true;
 }

@@ -182,7 +182,47 @@ static bool collect_in(draft *d, const node *n)
     return true;
 }
 
-/* Adds to the term what n requires; false: n is nothing that has one. */
+static bool is_ordered(const node *c)
+{
+    value_rank r =
+        c->kind == AST_CONST ? value_rank_cbor(c->text) : RANK_MISSING;
+
+    return r == RANK_NUMBER || r == RANK_TEXT;
+}
+
+static bool collect_bound(draft *d, const node *path, compare_op op,
+                          const node *c)
+{
+    if (!is_ordered(c) || !take_path(d, path) || !room(d, 1))
+        return false;
+    d->term.order = true;
+    d->term.op[d->term.count] = (uint8_t)op;
+    d->term.keys[d->term.count++] = c->text;
+    return true;
+}
+
+static bool collect_order(draft *d, const node *n)
+{
+    static const uint8_t turn[] = { COMPARE_EQ, COMPARE_NE, COMPARE_GT,
+                                    COMPARE_GE, COMPARE_LT, COMPARE_LE };
+    const node *l = n->first, *c = l->next;
+
+    if (l->kind == AST_CONST)
+        return collect_bound(d, c, (compare_op)turn[n->op], l);
+    return collect_bound(d, l, (compare_op)n->op, c);
+}
+
+static bool collect_between(draft *d, const node *n)
+{
+    const node *x = n->first, *a = x->next, *b = a->next;
+
+    return !n->negated && is_ordered(a) && is_ordered(b) &&
+           value_rank_cbor(a->text) == value_rank_cbor(b->text) &&
+           collect_bound(d, x, COMPARE_GE, a) &&
+           collect_bound(d, x, COMPARE_LE, b);
+}
+
+/* Adds to the equality what n requires; false: n is none of its path. */
 static bool collect(draft *d, const node *n)
 {
     if (d->p->err != TAKO_OK)
@@ -199,11 +239,20 @@ static bool collect(draft *d, const node *n)
     return true;
 }
 
+static bool collect_term(draft *d, const node *n)
+{
+    if (n->kind == AST_BETWEEN)
+        return collect_between(d, n);
+    if (n->kind == AST_COMPARE && n->op != COMPARE_EQ)
+        return collect_order(d, n);
+    return collect(d, n);
+}
+
 static void sort_keys(query_term *t)
 {
     size_t kept = 0;
 
-    if (t->count == 0)
+    if (t->count == 0 || t->order)
         return;
     qsort(t->keys, t->count, sizeof *t->keys, key_cmp);
     for (size_t i = 0; i < t->count; i++)
@@ -245,8 +294,9 @@ static tako_err block_make(query_terms *t, const query_term *from)
     slices = (tako_slice *)(void *)(t->at + t->count);
     text = (uint8_t *)(slices + keys);
     for (size_t i = 0; i < t->count; i++) {
-        t->at[i] = (query_term){ from[i].id, pack(&text, from[i].path), slices,
-                                 from[i].count };
+        t->at[i] = from[i];
+        t->at[i].path = pack(&text, from[i].path);
+        t->at[i].keys = slices;
         for (size_t k = 0; k < from[i].count; k++)
             *slices++ = pack(&text, from[i].keys[k]);
     }
@@ -263,7 +313,8 @@ tako_err query_terms_init(query_terms *t, query_parse *p, const node *where)
         n = where->first;
     for (; n != NULL; n = n == where ? NULL : n->next) {
         draft d = { .p = p, .open = true };
-        bool is_term = t->count < TAKO_PREDICATE_TERMS_MAX && collect(&d, n);
+        bool is_term =
+            t->count < TAKO_PREDICATE_TERMS_MAX && collect_term(&d, n);
 
         if (p->err != TAKO_OK)
             return p->err;
@@ -285,18 +336,48 @@ void query_terms_fini(query_terms *t)
 
 /* ---- documents ---------------------------------------------------------------- */
 
-tako_slice query_term_key(const query_term *t, tako_slice id, tako_slice body,
-                          uint8_t scratch[TERM_SCRATCH_BYTES])
+static tako_slice value_of(const query_term *t, tako_slice id, tako_slice body)
 {
     tako_slice v = t->id ? id : body;
 
-    if (t->path.len > 0)
-        v = value_get(v, t->path);
-    return key_of(v, scratch);
+    return t->path.len > 0 ? value_get(v, t->path) : v;
 }
 
-bool query_term_holds(const query_term *t, tako_slice key)
+tako_slice query_term_key(const query_term *t, tako_slice id, tako_slice body,
+                          uint8_t scratch[TERM_SCRATCH_BYTES])
 {
+    return key_of(value_of(t, id, body), scratch);
+}
+
+static bool order_holds(const query_term *t, tako_slice v)
+{
+    value_rank r = value_rank_cbor(v);
+
+    for (size_t i = 0; i < t->count; i++) {
+        compare_op op = (compare_op)t->op[i];
+        int c;
+
+        if (r != value_rank_cbor(t->keys[i]))
+            return false;
+        c = value_compare_cbor(v, t->keys[i]);
+        if ((c < 0 && op != COMPARE_LT && op != COMPARE_LE &&
+             op != COMPARE_NE) ||
+            (c > 0 && op != COMPARE_GT && op != COMPARE_GE &&
+             op != COMPARE_NE) ||
+            (c == 0 && op != COMPARE_LE && op != COMPARE_GE))
+            return false;
+    }
+    return true;
+}
+
+bool query_term_holds(const query_term *t, tako_slice id, tako_slice body)
+{
+    uint8_t scratch[TERM_SCRATCH_BYTES];
+    tako_slice key;
+
+    if (t->order)
+        return order_holds(t, value_of(t, id, body));
+    key = query_term_key(t, id, body, scratch);
     if (key.len == 0 || t->count == 0)
         return false;
     if (t->count == 1)

@@ -47,6 +47,9 @@ static inline int value_sql_rank(value_rank r)
  * exactly, strings by bytes, bytes, arrays and objects by their encoding. */
 int value_compare(sqlite3_value *a, sqlite3_value *b);
 
+/* The same of two encoded numbers, or two encoded texts. */
+int value_compare_cbor(tako_slice a, tako_slice b);
+
 /* Appends the CBOR of a value; a MISSING one appends nothing. */
 void value_put(tako_buf *out, sqlite3_value *v);
 /* The bytes of a BLOB value; empty for any other. */

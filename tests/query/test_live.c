@@ -72,15 +72,28 @@ static void random_term(test_env *t, const char *path, char *out, size_t cap)
 
 static void random_leaf(test_env *t, char *out, size_t cap)
 {
+    static const char *const ops[] = { "<", "<=", ">", ">=", "<>", "=" };
     char a[200], b[200];
     const char *path = path_at(t);
 
-    switch (test_below(t, 10)) {
+    switch (test_below(t, 13)) {
     case 0:
-        (void)snprintf(out, cap, "%s > %s", path, value_at(t));
+        (void)snprintf(out, cap, "%s %s %s", path,
+                       ops[test_below(t, COUNT(ops))], value_at(t));
         break;
     case 1:
-        (void)snprintf(out, cap, "NOT (%s = %s)", path, value_at(t));
+        (void)snprintf(out, cap, "NOT (%s %s %s)", value_at(t),
+                       ops[test_below(t, COUNT(ops))], path);
+        break;
+    case 10:
+    case 11:
+        (void)snprintf(out, cap, "%s %s %s", value_at(t),
+                       ops[test_below(t, COUNT(ops))], path);
+        break;
+    case 12:
+        (void)snprintf(out, cap, "%s %sBETWEEN %s AND %s", path,
+                       test_below(t, 4) ? "" : "NOT ", value_at(t),
+                       value_at(t));
         break;
     case 2:
         (void)snprintf(out, cap, "%s IS MISSING", path);
@@ -369,7 +382,8 @@ static void test_pool__prepares_again_what_was_let_go(void **state)
     for (int i = 0; i < MANY; i++) {
         char text[80];
 
-        (void)snprintf(text, sizeof text, "SELECT * FROM c WHERE f > %d", i);
+        (void)snprintf(text, sizeof text, "SELECT * FROM c WHERE f + 0 > %d",
+                       i);
         assert_int_equal(query_predicate_new_in(w.pool, tako_slice_str(text),
                                                 TAKO_SLICE_NONE, &p[i],
                                                 &w.db.e),
@@ -398,7 +412,8 @@ static void test_live__survives_every_failed_allocation(void **state)
         w.db.t.fail_after = nth;
         err = query_predicate_of(
             w.pool,
-            tako_slice_str("SELECT f FROM c WHERE f IN (1, 2.0, 'x') AND "
+            tako_slice_str("SELECT f FROM c WHERE lower(f) <> '' AND f IN (1, "
+                           "2.0, 'x') AND "
                            "g.k = 'y' AND h > 3 ORDER BY f"),
             TAKO_SLICE_NONE, &p, &w.db.e);
         if (err == TAKO_OK)
