@@ -48,6 +48,18 @@ static tako_err put_line(void *ctx, const char *kind, tako_slice json)
     return out->failed;
 }
 
+/* Sends what a watch has told; looks whether its caller is still there. */
+static tako_err flush_or_leave(void *ctx)
+{
+    line_out *out = ctx;
+    struct pollfd p = { out->wire->fd, POLLRDHUP, 0 };
+
+    out->failed = wire_flush(out->wire);
+    if (out->failed == TAKO_OK && poll(&p, 1, 0) > 0)
+        out->failed = TAKO_CLOSED;
+    return out->failed;
+}
+
 static tako_err answer(service *v, wire *w, tako_slice line)
 {
     line_out out = { w, TAKO_OK };
@@ -72,6 +84,7 @@ static void serve(control *c, int fd)
 
     wire_init(&w, c->env, fd);
     service_init(&v, c->env, c->db);
+    v.pause = flush_or_leave;
     while (err == TAKO_OK) {
         err = wire_read_line(&w, v.tx != NULL ? CONTROL_IDLE_TX_MS : -1, &line);
         if (err == TAKO_TIMEOUT) {

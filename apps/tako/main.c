@@ -40,6 +40,14 @@ static const command commands[] = {
       "      --peer tcp://192.168.1.20:4711 --subscribe 'SELECT * FROM "
       "orders'\n",
       cmd_run },
+    { "watch", "DB SELECT",
+      "A live query: a line for each change of its result.",
+      "  tako watch shop.db \"SELECT * FROM orders WHERE status = 'open'\"\n"
+      "  tako watch shop.db 'SELECT * FROM orders WHERE table = :t' --diff "
+      "\\\n"
+      "      --arg t=7\n"
+      "  tako watch shop.db 'SELECT count(*) AS n FROM orders' --count 2\n",
+      cmd_watch },
     { "peer", "add|remove DB ADDRESS",
       "Adds or drops a peer of a running database.",
       "  tako peer add shop.db tcp://192.168.1.20:4711\n"

@@ -5,7 +5,10 @@
 
 #include "codec/json.h"
 #include "query/query.h"
+#include "sys/sys.h"
 #include "text.h"
+
+#define WATCH_PAUSE_MS 500u /* between looks whether the caller is there */
 
 typedef struct call {
     service *v;
@@ -18,7 +21,7 @@ typedef struct call {
 
 void service_init(service *v, const tako_env *env, tako_db *db)
 {
-    *v = (service){ env, db, NULL };
+    *v = (service){ .env = env, .db = db };
 }
 
 bool service_rollback(service *v)
@@ -481,6 +484,126 @@ static tako_err op_wait(call *c)
     return err;
 }
 
+/* ---- watch ---------------------------------------------------------------------- */
+
+/* What the observer's thread leaves for the caller's. */
+typedef struct watcher {
+    sys_mutex *mutex;
+    sys_cond *told;
+    tako_buf json;
+    bool full;
+} watcher;
+
+/* A whole result that was not fetched gives way to the next. */
+static void on_told(void *ctx, const char *json, size_t len, uint64_t commit)
+{
+    watcher *w = ctx;
+
+    (void)commit;
+    sys_mutex_lock(w->mutex);
+    tako_buf_reset(&w->json);
+    tako_put_bytes(&w->json, tako_slice_of(json, len));
+    w->full = true;
+    sys_cond_signal(w->told);
+    sys_mutex_unlock(w->mutex);
+}
+
+static tako_err watch_pause(const call *c)
+{
+    return c->v->pause != NULL ? c->v->pause(c->ctx) : TAKO_OK;
+}
+
+/* Waits for the next delivery, which is moved to `json`. */
+static tako_err watch_wait(const call *c, watcher *w, tako_buf *json)
+{
+    tako_err err = watch_pause(c);
+
+    sys_mutex_lock(w->mutex);
+    while (err == TAKO_OK && !w->full) {
+        if (sys_cond_wait(w->told, w->mutex, WATCH_PAUSE_MS))
+            continue;
+        sys_mutex_unlock(w->mutex);
+        err = watch_pause(c);
+        sys_mutex_lock(w->mutex);
+    }
+    if (err == TAKO_OK) {
+        tako_buf was = *json;
+
+        *json = w->json;
+        w->json = was;
+        w->full = false;
+    }
+    sys_mutex_unlock(w->mutex);
+    return err == TAKO_OK && json->failed ? TAKO_NOMEM : err;
+}
+
+static tako_err watch_all(call *c, watcher *w, tako_observer o, bool diff)
+{
+    uint64_t most = number_of(c, "count", 0), count = 0;
+    tako_buf json = tako_buf_on(c->v->env);
+    tako_err err = TAKO_OK;
+
+    while (err == TAKO_OK && (most == 0 || count < most)) {
+        err = watch_wait(c, w, &json);
+        if (err == TAKO_OK)
+            err = c->emit(c->ctx, "row", tako_buf_slice(&json));
+        if (err == TAKO_OK && diff)
+            err = tako_observer_next(c->v->db, o);
+        count++;
+    }
+    if (err == TAKO_OK) {
+        tako_buf_reset(&json);
+        tako_put_fmt(&json, "{\"count\":%llu}", (unsigned long long)count);
+        err = done(c, &json);
+    }
+    tako_buf_fini(&json);
+    return err;
+}
+
+static tako_err watch_statement(call *c, watcher *w, const char *text)
+{
+    tako_slice given = cbor_map_get(c->request, tako_slice_str("params"));
+    tako_slice how = cbor_map_get(c->request, tako_slice_str("diff"));
+    bool diff = how.len == 1 && how.ptr[0] == 0xF5; /* true */
+    tako_params params = { NULL, given.ptr, given.len };
+    const tako_params *p = given.len > 0 ? &params : NULL;
+    tako_observer o = { 0 };
+    tako_err err;
+
+    err = diff ? tako_observe_diff(c->v->db, text, p, TAKO_OBSERVE_ASKED,
+                                   on_told, w, &o)
+               : tako_observe(c->v->db, text, p, on_told, w, &o);
+    if (err != TAKO_OK)
+        return failed(c, err);
+    err = watch_all(c, w, o, diff);
+    (void)tako_unobserve(c->v->db, o);
+    return err;
+}
+
+static tako_err op_watch(call *c)
+{
+    const tako_env *env = c->v->env;
+    watcher w = { .json = tako_buf_on(env) };
+    tako_buf text = tako_buf_on(env);
+    tako_err err = text_one_statement(text_of(c, "statement"), c->e);
+
+    if (err == TAKO_OK && c->v->tx != NULL)
+        err = tako_fail(c->e, TAKO_INVALID, "a transaction is open");
+    if (err == TAKO_OK)
+        err = cstr_of(c, "statement", &text);
+    if (err == TAKO_OK)
+        err = sys_mutex_new(env, &w.mutex);
+    if (err == TAKO_OK)
+        err = sys_cond_new(env, &w.told);
+    if (err == TAKO_OK)
+        err = watch_statement(c, &w, (const char *)text.ptr);
+    sys_cond_free(w.told);
+    sys_mutex_free(w.mutex);
+    tako_buf_fini(&w.json);
+    tako_buf_fini(&text);
+    return err;
+}
+
 static const struct {
     const char *op;
     tako_err (*run)(call *c);
@@ -490,7 +613,7 @@ static const struct {
     { "hash", op_hash },         { "check", op_check },
     { "backup", op_backup },     { "compact", op_compact },
     { "peer_add", op_peer_add }, { "peer_remove", op_peer_remove },
-    { "wait", op_wait },
+    { "wait", op_wait },         { "watch", op_watch },
 };
 
 tako_err service_call(service *v, tako_slice request, service_emit *emit,

@@ -17,6 +17,11 @@
  *   compact                                                         {}
  *   peer_add, peer_remove   address                                 {}
  *   wait         commit, peer?, timeout_ms                          {}
+ *   watch        statement, params?, diff?, count?   deliveries     {"count":n}
+ *
+ * A row of watch is what an observer is told (tako.h): the whole result, or
+ * with "diff":true what changed; count 0, or none, goes on until the caller
+ * leaves. The next diff is asked for when the last has been sent.
  *
  * BEGIN, COMMIT and ROLLBACK are statements: a service holds at most one
  * transaction, rolled back with it. */
@@ -30,10 +35,15 @@
 /* kind: "row", "note", "done". Not TAKO_OK: stop, and return that. */
 typedef tako_err service_emit(void *ctx, const char *kind, tako_slice json);
 
+/* Now and then while a call waits for something to tell: sends what was
+ * emitted. Not TAKO_OK: the caller has left. */
+typedef tako_err service_pause(void *ctx);
+
 typedef struct service {
     const tako_env *env;
     tako_db *db;
-    tako_tx *tx; /* NULL: none open */
+    tako_tx *tx;          /* NULL: none open */
+    service_pause *pause; /* NULL: nothing to do; ctx as emit's */
 } service;
 
 void service_init(service *v, const tako_env *env, tako_db *db);

@@ -193,16 +193,56 @@ TAKO_API void tako_tx_rollback(tako_tx *tx);
 /* ---- observers ----------------------------------------------------------------------- */
 
 /* The whole result as a JSON array, first at once and then after commits
- * (local or merged) that touched the statement's collection and changed the
- * result. Deliveries to one observer never overlap; commits that come while
- * one runs are answered by one more, of the latest state. rows_json ends in
- * NUL and is gone when fn returns; out may be NULL. TAKO_INVALID (the
- * statement, or no SELECT), TAKO_UNSUPPORTED, TAKO_LIMIT, TAKO_BUSY */
-typedef void tako_observe_fn(void *ctx, const char *rows_json, size_t len,
+ * (local or merged) that changed the result. Deliveries to one observer never
+ * overlap; commits that come while one runs are answered by one more, of the
+ * latest state. rows_json ends in NUL and is gone when fn returns; out may be
+ * NULL. TAKO_INVALID (the statement, or no SELECT), TAKO_UNSUPPORTED,
+ * TAKO_LIMIT, TAKO_BUSY */
+typedef void tako_observe_fn(void *ctx, const char *json, size_t len,
                              uint64_t commit);
 TAKO_API tako_err tako_observe(tako_db *db, const char *select,
                                const tako_params *params, tako_observe_fn *fn,
                                void *ctx, tako_observer *out);
+
+/* The same, but fn gets what changed since its last call, as one JSON object.
+ * Each is of one commit, and holds also what was changed by more than one.
+ *
+ *   {"commit":7,"reset":false,
+ *    "inserted":[{"at":2,"row":{...}}],
+ *    "updated":[{"at":0,"old":{...},"new":{...}}],
+ *    "removed":[{"at":1,"row":{...}}],
+ *    "moved":[{"from":3,"to":1}]}
+ *
+ * All keys are always there. reset: true in the first call and whenever the
+ * difference cannot be told (a result that is too large to be kept, too many
+ * changes at once): forget all rows, then apply; all are "inserted".
+ *
+ * A SELECT of one collection with nothing but WHERE: its result is a set. There
+ * is no "at", nothing moves, and nothing but the documents that changed is
+ * looked at. A row is found by its _id, or, if it is not selected, by being
+ * equal ("old", or the removed "row").
+ *
+ * Any other (ORDER BY, LIMIT, aggregates, DISTINCT, ...) is a list. To go from
+ * the old list to the new one: (1) take out the rows at each removed "at" and
+ * moved "from", which are places in the old list, from the last to the first;
+ * (2) put in those inserted, and moved, at "at" and "to", which are places in
+ * the new list, from the first to the last; (3) the row at each updated "at",
+ * a place in the new list, becomes "new". A row that moved may also be
+ * updated. Rows are the same when their _id is; rows without one when they
+ * are equal, and what is left of those is paired in order.
+ *
+ * flags: 0, or TAKO_OBSERVE_ASKED: after the first call fn is called once for
+ * each tako_observer_next(), at the next commit that changes something, or at
+ * once when there was one. What happens in between is told in one. */
+#define TAKO_OBSERVE_ASKED 1u
+TAKO_API tako_err tako_observe_diff(tako_db *db, const char *select,
+                                    const tako_params *params, uint32_t flags,
+                                    tako_observe_fn *fn, void *ctx,
+                                    tako_observer *out);
+/* Asks for the next delivery; from any thread, also from the callback. Asking
+ * twice before it came asks once. TAKO_NOTFOUND */
+TAKO_API tako_err tako_observer_next(tako_db *db, tako_observer observer);
+
 /* After it returns the callback does not run any more (when called from the
  * callback itself: after that returns). TAKO_NOTFOUND */
 TAKO_API tako_err tako_unobserve(tako_db *db, tako_observer observer);

@@ -3,7 +3,7 @@
  *
  * THREADS. The store is used by one thread at a time: whoever holds
  * db->writer (lock.c). Each reader connection is used by whoever took it from
- * the pool (readers.c). Observers run on one thread of their own
+ * the pool (readers.c). Observers are told on one thread of their own
  * (observe.c), the node on the loop's (sync.c), and a keeper gives back memory
  * of readers that rest (maps.c). Locks are taken in this
  * order, and none of the later ones is held while a callback runs:
@@ -66,6 +66,7 @@ typedef struct api_query {
 
 typedef struct api_queries {
     const tako_env *env;
+    query_pool *pool; /* not NULL: projections in it, not queries of conn */
     uint64_t tick;
     api_query at[TAKO_QUERIES_CACHED_MAX];
 } api_queries;
@@ -184,9 +185,16 @@ tako_err api_result_fill(tako_result *r, size_t limit, tako_errbuf *e);
 tako_err api_select_json(api_reader *r, tako_slice text, tako_slice params,
                          tako_buf *json, tako_errbuf *e);
 
-/* ---- observers (observe.c) -------------------------------------------------------- */
+/* ---- observers (observe.h) -------------------------------------------------------- */
 
 typedef struct api_observer api_observer;
+
+/* A place for an observer; its id is the place and how often it was used. */
+typedef struct api_observer_slot {
+    api_observer *observer; /* NULL: free */
+    uint32_t next_free;     /* + 1; 0: none */
+    uint16_t uses;
+} api_observer_slot;
 
 typedef struct api_observers {
     sys_mutex *mutex;
@@ -194,18 +202,23 @@ typedef struct api_observers {
     sys_cond *quiet; /* a callback returned */
     sys_thread *thread;
     uint64_t thread_id;
-    api_observer *first, *last;
-    api_observer *queue, *queue_last; /* to be looked at */
-    uint32_t running;                 /* its callback may be running; 0 none */
+    api_observer_slot *slots;
+    uint32_t slot_cap, slot_used, free; /* free: + 1 */
+    api_observer *queue, *queue_last;   /* to be looked at */
+    uint32_t running; /* its callback may be running; 0 none */
     atomic_uint count;
-    uint32_t next_id;
     bool stop;
+
+    struct live *live; /* which commits matter to whom */
+    query_pool *pool;  /* of its predicates */
+    uint64_t marked;   /* the last commit that was looked at */
+    size_t change_bytes;
 } api_observers;
 
 tako_err api_observers_init(tako_db *db);
 void api_observers_fini(tako_db *db);
-/* The writer is held: a commit touched what store_changes names. */
-void api_observers_mark(tako_db *db);
+/* The writer is held: commit lsn changed what the store tells. */
+void api_observers_mark(tako_db *db, uint64_t lsn);
 
 /* ---- sync (sync.c, calls.c) -------------------------------------------------------- */
 

@@ -1,39 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-/* OBSERVE -- live queries.
+/* OBSERVE -- live queries: who there is, and the thread that tells them.
  *
- * One dispatcher thread, started with the first observer. A commit marks the
- * observers of the collections that it touched and puts them in a queue; the
- * dispatcher takes them from its front, runs each query on a reader and calls
- * back when the result's hash is another than last time. An observer stands
- * in the queue at most once, so commits that come meanwhile are answered by
- * one more run, of the latest state, and callbacks never overlap.
+ * One dispatcher thread, started with the first observer. A commit finds the
+ * observers that it matters to (changes.c), which makes them due; those that
+ * may deliver stand in a queue, once at most, and the dispatcher takes them
+ * from its front (deliver.c). So commits that come meanwhile are answered by
+ * one more delivery, of the latest state, and callbacks never overlap.
  *
- * ENDING. tako_unobserve takes the observer out of the list and the queue. If
- * the dispatcher has it in hand, the dispatcher frees it; the caller waits for
- * that unless it is the dispatcher itself (from the callback).
+ * ASKING. An observer with TAKO_OBSERVE_ASKED is due for as long as it takes
+ * until it is asked for; each question gets one delivery, when there is one.
  *
- * NOT HERE: which documents changed. Every observer of a touched collection
- * runs its whole query again; the diff is that the callback is spared when
- * nothing changed. */
-#include "api/api.h"
+ * ENDING. tako_unobserve takes the observer out of its place, the registry and
+ * the queue. If the dispatcher has it in hand, the dispatcher frees it; the
+ * caller waits for that unless it is the dispatcher itself (from the
+ * callback). */
+#include "api/observe.h"
 
-#include "base/hash.h"
+#define OBSERVE_RETRY_MS    50u /* after a failure that may pass */
+#define OBSERVE_SLOTS_LEAST 16u
 
-#define OBSERVE_KEEP_BYTES (256u << 10) /* of the result's buffer */
-#define OBSERVE_RETRY_MS   50u          /* after a failure that may pass */
-
-struct api_observer {
-    uint32_t id;
-    uint32_t coll; /* 0: not made yet; the writer's holder alone */
-    bool queued, dead;
-    bool delivered;
-    uint8_t hash[32];
-    tako_buf text, params, collection;
-    tako_observe_fn *fn;
-    void *ctx;
-    api_observer *next;       /* in the list */
-    api_observer *queue_next; /* in the queue */
-};
+_Static_assert(TAKO_OBSERVERS_MAX <= 1u << 16, "an id has 16 bits of place");
 
 tako_err api_observers_init(tako_db *db)
 {
@@ -45,24 +31,26 @@ tako_err api_observers_init(tako_db *db)
     return sys_cond_new(&db->env, &o->quiet);
 }
 
+/* NULL is a no-op. It stands nowhere any more. */
 static void observer_free(tako_db *db, api_observer *o)
 {
     if (o == NULL)
         return;
     tako_buf_fini(&o->text);
     tako_buf_fini(&o->params);
-    tako_buf_fini(&o->collection);
+    row_list_fini(&o->rows);
     tako_env_free(&db->env, o, sizeof *o);
 }
 
 /* ---- the queue; with the mutex held ---------------------------------------- */
 
-static void queue_add(api_observers *all, api_observer *o)
+void api_observer_wake(api_observers *all, api_observer *o)
 {
-    if (o->queued || o->dead)
+    if (o->queued || o->dead || !o->due || (o->by_asking && !o->asked))
         return;
     o->queued = true;
     o->queue_next = NULL;
+    o->queue_prev = all->queue_last;
     if (all->queue_last != NULL)
         all->queue_last->queue_next = o;
     else
@@ -71,173 +59,166 @@ static void queue_add(api_observers *all, api_observer *o)
     sys_cond_signal(all->work);
 }
 
-static api_observer *queue_take(api_observers *all)
-{
-    api_observer *o = all->queue;
-
-    all->queue = o->queue_next;
-    if (all->queue == NULL)
-        all->queue_last = NULL;
-    o->queued = false;
-    return o;
-}
-
 static void queue_remove(api_observers *all, api_observer *o)
 {
-    api_observer *before = NULL;
-
     if (!o->queued)
         return;
-    for (api_observer *at = all->queue; at != o; at = at->queue_next)
-        before = at;
-    if (before != NULL)
-        before->queue_next = o->queue_next;
+    if (o->queue_prev != NULL)
+        o->queue_prev->queue_next = o->queue_next;
     else
         all->queue = o->queue_next;
-    if (all->queue_last == o)
-        all->queue_last = before;
+    if (o->queue_next != NULL)
+        o->queue_next->queue_prev = o->queue_prev;
+    else
+        all->queue_last = o->queue_prev;
     o->queued = false;
 }
 
-static api_observer *list_remove(api_observers *all, uint32_t id)
+/* The next that may deliver, or NULL. One that was queued before it answered
+ * the question it had waits for another. */
+static api_observer *queue_take(api_observers *all)
 {
-    api_observer *before = NULL, *o = all->first;
+    api_observer *o;
 
-    while (o != NULL && o->id != id) {
-        before = o;
-        o = o->next;
+    while ((o = all->queue) != NULL) {
+        queue_remove(all, o);
+        if (o->due && (!o->by_asking || o->asked))
+            break;
     }
-    if (o == NULL)
-        return NULL;
-    if (before != NULL)
-        before->next = o->next;
-    else
-        all->first = o->next;
-    if (all->last == o)
-        all->last = before;
-    (void)atomic_fetch_sub(&all->count, 1u);
+    if (o != NULL)
+        o->due = false;
     return o;
 }
 
-/* ---- commits -------------------------------------------------------------------- */
+/* ---- places; with the mutex held -------------------------------------------- */
 
-/* One bit per collection number that the last commit touched. */
-typedef struct touched {
-    uint64_t bits[(TAKO_COLLECTIONS_MAX + 64u) / 64u];
-} touched;
-
-static void touched_read(const store *s, touched *out)
-{
-    size_t count = 0;
-    const store_change *c = store_changes(s, &count);
-
-    *out = (touched){ { 0 } };
-    for (size_t i = 0; i < count; i++)
-        if (c[i].coll <= TAKO_COLLECTIONS_MAX)
-            out->bits[c[i].coll / 64u] |= UINT64_C(1) << (c[i].coll % 64u);
-}
-
-static bool touched_has(const touched *t, uint32_t coll)
-{
-    return (t->bits[coll / 64u] >> (coll % 64u) & 1u) != 0;
-}
-
-void api_observers_mark(tako_db *db)
+static tako_err slots_grow(tako_db *db, tako_errbuf *e)
 {
     api_observers *all = &db->observers;
-    touched t;
+    uint32_t cap = all->slot_cap == 0 ? OBSERVE_SLOTS_LEAST : all->slot_cap * 2;
+    api_observer_slot *p;
 
-    if (atomic_load(&all->count) == 0)
-        return;
-    touched_read(db->store, &t);
-    sys_mutex_lock(all->mutex);
-    for (api_observer *o = all->first; o != NULL; o = o->next) {
-        if (o->coll == 0 && store_coll_find(store_writer(db->store),
-                                            tako_buf_slice(&o->collection),
-                                            &o->coll) != TAKO_OK)
-            o->coll = 0;
-        if (o->coll != 0 && touched_has(&t, o->coll))
-            queue_add(all, o);
+    p = db->env.realloc(db->env.ctx, all->slots, all->slot_cap * sizeof *p,
+                        cap * sizeof *p);
+    if (p == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    all->slots = p;
+    all->slot_cap = cap;
+    return TAKO_OK;
+}
+
+static tako_err slot_take(tako_db *db, api_observer *o, tako_errbuf *e)
+{
+    api_observers *all = &db->observers;
+    api_observer_slot *s;
+
+    if (atomic_load(&all->count) >= TAKO_OBSERVERS_MAX)
+        return tako_fail(e, TAKO_LIMIT, "more than %u observers",
+                         TAKO_OBSERVERS_MAX);
+    if (all->free == 0) {
+        if (all->slot_used == all->slot_cap)
+            TAKO_TRY(slots_grow(db, e));
+        all->slots[all->slot_used] = (api_observer_slot){ NULL, 0, 0 };
+        all->free = ++all->slot_used;
     }
-    sys_mutex_unlock(all->mutex);
+    s = &all->slots[all->free - 1];
+    o->id = all->free - 1;
+    all->free = s->next_free;
+    if (++s->uses == 0) /* no id is 0 */
+        s->uses = 1;
+    o->id |= (uint32_t)s->uses << 16;
+    s->observer = o;
+    (void)atomic_fetch_add(&all->count, 1u);
+    return TAKO_OK;
+}
+
+static api_observer *slot_find(const api_observers *all, uint32_t id)
+{
+    uint32_t place = id & 0xFFFFu;
+    api_observer *o =
+        place < all->slot_used ? all->slots[place].observer : NULL;
+
+    return o != NULL && o->id == id ? o : NULL;
+}
+
+static void slot_give(api_observers *all, api_observer *o)
+{
+    uint32_t place = o->id & 0xFFFFu;
+
+    all->slots[place].observer = NULL;
+    all->slots[place].next_free = all->free;
+    all->free = place + 1;
+    (void)atomic_fetch_sub(&all->count, 1u);
+}
+
+/* Out of everything; the observer itself stays. */
+static void forget(tako_db *db, api_observer *o)
+{
+    slot_give(&db->observers, o);
+    queue_remove(&db->observers, o);
+    api_observer_unwatch(db, o);
 }
 
 /* ---- the dispatcher ---------------------------------------------------------------- */
 
-static tako_err result_read(tako_db *db, api_observer *o, tako_buf *json,
-                            uint64_t *commit, tako_errbuf *e)
-{
-    api_reader *r = NULL;
-    tako_err err;
-
-    TAKO_TRY(api_reader_take(db, &r, e));
-    *commit = r->lsn;
-    tako_buf_reset(json);
-    err = api_select_json(r, tako_buf_slice(&o->text),
-                          tako_buf_slice(&o->params), json, e);
-    api_reader_give(db, r);
-    (void)tako_buf_cstr(json);
-    return err == TAKO_OK && json->failed ? TAKO_NOMEM : err;
-}
-
-/* Runs the query and the callback, without the mutex. */
-static tako_err deliver(tako_db *db, api_observer *o, tako_buf *json)
+/* Without the mutex. */
+static tako_err deliver(tako_db *db, api_delivery *d, api_observer *o)
 {
     tako_errbuf e = { "" };
-    uint8_t hash[32];
-    uint64_t commit = 0;
-    tako_err err = result_read(db, o, json, &commit, &e);
+    tako_err err = TAKO_OK;
     char text[256];
 
-    if (err != TAKO_OK) {
+    if (d->pool == NULL)
+        err = api_delivery_init(d, db);
+    if (err == TAKO_OK)
+        err = api_deliver(db, d, o, &e);
+    if (err != TAKO_OK)
         tako_log(&db->env, TAKO_LOG_ERROR, "observer_failed",
                  "\"observer\":%u,\"error\":\"%s\",\"detail\":%s", o->id,
                  tako_err_name(err), tako_log_str(e.text, text, sizeof text));
-        return err;
+    return err;
+}
+
+/* With the mutex held; lets go of it meanwhile. */
+static void serve(tako_db *db, api_delivery *d, api_observer *o)
+{
+    api_observers *all = &db->observers;
+    tako_err err;
+
+    all->running = o->id;
+    sys_mutex_unlock(all->mutex);
+    err = deliver(db, d, o);
+    sys_mutex_lock(all->mutex);
+    all->running = 0;
+    if (o->dead) {
+        observer_free(db, o);
+    } else {
+        o->due = o->due || tako_err_is_transient(err);
+        api_observer_wake(all, o); /* what came while it was told */
     }
-    tako_hash32(tako_buf_slice(json), hash);
-    if (o->delivered && memcmp(hash, o->hash, sizeof hash) == 0)
-        return TAKO_OK;
-    memcpy(o->hash, hash, sizeof hash);
-    o->delivered = true;
-    o->fn(o->ctx, (const char *)json->ptr, json->len, commit);
-    if (json->cap > OBSERVE_KEEP_BYTES)
-        tako_buf_fini(json);
-    return TAKO_OK;
+    sys_cond_broadcast(all->quiet);
+    if (tako_err_is_transient(err) && !all->stop)
+        (void)sys_cond_wait(all->work, all->mutex, OBSERVE_RETRY_MS);
 }
 
 static void dispatch(void *arg)
 {
     tako_db *db = arg;
     api_observers *all = &db->observers;
-    tako_buf json = tako_buf_on(&db->env);
+    api_delivery d = { 0 };
 
     sys_mutex_lock(all->mutex);
     all->thread_id = sys_thread_self();
     while (!all->stop) {
-        api_observer *o;
-        tako_err err;
+        api_observer *o = queue_take(all);
 
-        if (all->queue == NULL) {
+        if (o != NULL)
+            serve(db, &d, o);
+        else
             (void)sys_cond_wait(all->work, all->mutex, UINT64_MAX);
-            continue;
-        }
-        o = queue_take(all);
-        all->running = o->id;
-        sys_mutex_unlock(all->mutex);
-        err = deliver(db, o, &json);
-        sys_mutex_lock(all->mutex);
-        all->running = 0;
-        if (o->dead) {
-            observer_free(db, o);
-        } else if (tako_err_is_transient(err)) {
-            queue_add(all, o);
-            (void)sys_cond_wait(all->work, all->mutex, OBSERVE_RETRY_MS);
-        }
-        sys_cond_broadcast(all->quiet);
     }
     sys_mutex_unlock(all->mutex);
-    tako_buf_fini(&json);
+    api_delivery_fini(&d);
 }
 
 void api_observers_fini(tako_db *db)
@@ -253,8 +234,17 @@ void api_observers_fini(tako_db *db)
         sys_mutex_unlock(all->mutex);
         sys_thread_join(all->thread);
     }
-    while (all->first != NULL)
-        observer_free(db, list_remove(all, all->first->id));
+    for (uint32_t i = 0; i < all->slot_used; i++) {
+        api_observer *o = all->slots[i].observer;
+
+        if (o == NULL)
+            continue;
+        forget(db, o);
+        observer_free(db, o);
+    }
+    live_free(all->live);
+    query_pool_free(all->pool);
+    tako_env_free(&db->env, all->slots, all->slot_cap * sizeof *all->slots);
     sys_cond_free(all->work);
     sys_cond_free(all->quiet);
     sys_mutex_free(all->mutex);
@@ -263,8 +253,29 @@ void api_observers_fini(tako_db *db)
 
 /* ---- the program's calls ------------------------------------------------------------- */
 
+/* With the mutex held: the first delivery is due at once. */
+static tako_err observer_add(tako_db *db, api_observer *o, const query *q,
+                             tako_errbuf *e)
+{
+    api_observers *all = &db->observers;
+    tako_err err;
+
+    if (all->thread == NULL)
+        TAKO_TRY(sys_thread_start(&db->env, dispatch, db, &all->thread));
+    TAKO_TRY(slot_take(db, o, e));
+    err = api_observer_watch(db, o, q, e);
+    if (err != TAKO_OK) {
+        forget(db, o);
+        return err;
+    }
+    o->due = o->asked = o->reset = true;
+    api_observer_wake(all, o);
+    return TAKO_OK;
+}
+
 /* Compiles the statement once, so that its errors are told here and now. */
-static tako_err observer_check(tako_db *db, api_observer *o, tako_errbuf *e)
+static tako_err observer_start(tako_db *db, api_observer *o, uint32_t *id,
+                               tako_errbuf *e)
 {
     tako_slice text = tako_buf_slice(&o->text);
     api_reader *r = NULL;
@@ -279,64 +290,62 @@ static tako_err observer_check(tako_db *db, api_observer *o, tako_errbuf *e)
     err = api_query_take(&r->queries, r->conn, text, &q, e);
     if (err == TAKO_OK)
         err = query_bind(q, tako_buf_slice(&o->params), e);
-    if (err == TAKO_OK)
-        tako_put_bytes(&o->collection, query_collection(q));
+    if (err == TAKO_OK) {
+        if (o->kind != OBSERVED_WHOLE)
+            o->kind = query_is_simple(q) && !query_is_ordered(q)
+                          ? OBSERVED_CHANGES
+                          : OBSERVED_RESULTS;
+        sys_mutex_lock(db->observers.mutex);
+        err = observer_add(db, o, q, e);
+        *id = o->id;
+        sys_mutex_unlock(db->observers.mutex);
+    }
     api_query_give(&r->queries, q);
     api_reader_give(db, r);
     return err;
 }
 
-static tako_err observer_new(tako_db *db, const char *select,
-                             const tako_params *params, api_observer **out,
-                             tako_errbuf *e)
+static tako_err observe(tako_db *db, const char *select,
+                        const tako_params *params, api_observer *o,
+                        uint32_t *id, tako_errbuf *e)
 {
-    api_observer *o = tako_env_alloc(&db->env, sizeof *o);
     tako_buf own = tako_buf_on(&db->env);
     tako_slice text = TAKO_SLICE_NONE, map = TAKO_SLICE_NONE;
-    tako_err err;
+    tako_err err = api_statement(select, &text, e);
 
-    if (o == NULL)
-        return tako_fail(e, TAKO_NOMEM, "out of memory");
-    o->text = o->params = o->collection = own;
-    err = api_statement(select, &text, e);
+    o->text = o->params = tako_buf_on(&db->env);
+    o->rows = row_list_on(&db->env);
     if (err == TAKO_OK)
         err = api_params(params, &own, &map, e);
     if (err == TAKO_OK) {
         tako_put_bytes(&o->text, text);
         tako_put_bytes(&o->params, map);
         err = o->text.failed || o->params.failed ? TAKO_NOMEM
-                                                 : observer_check(db, o, e);
+                                                 : observer_start(db, o, id, e);
     }
-    if (err == TAKO_OK && o->collection.failed)
-        err = TAKO_NOMEM;
     tako_buf_fini(&own);
-    if (err != TAKO_OK)
-        observer_free(db, o);
-    else
-        *out = o;
     return err;
 }
 
-/* With the mutex held. */
-static tako_err observer_add(tako_db *db, api_observer *o, tako_errbuf *e)
+static tako_err observe_as(tako_db *db, const char *select,
+                           const tako_params *params, api_observer how,
+                           tako_observer *out)
 {
-    api_observers *all = &db->observers;
+    tako_errbuf e = { "" };
+    api_observer *o = tako_env_alloc(&db->env, sizeof *o);
+    uint32_t id = 0;
+    tako_err err;
 
-    if (atomic_load(&all->count) >= TAKO_OBSERVERS_MAX)
-        return tako_fail(e, TAKO_LIMIT, "more than %u observers",
-                         TAKO_OBSERVERS_MAX);
-    if (all->thread == NULL)
-        TAKO_TRY(sys_thread_start(&db->env, dispatch, db, &all->thread));
-    if (++all->next_id == 0)
-        all->next_id = 1;
-    o->id = all->next_id;
-    if (all->last != NULL)
-        all->last->next = o;
-    else
-        all->first = o;
-    all->last = o;
-    (void)atomic_fetch_add(&all->count, 1u);
-    queue_add(all, o); /* the first delivery */
+    if (o == NULL)
+        return api_fail(db, TAKO_NOMEM, NULL);
+    *o = how;
+    err = observe(db, select, params, o, &id, &e);
+    if (err != TAKO_OK) {
+        observer_free(db, o);
+        return api_fail(db, err, &e);
+    }
+    if (out != NULL) /* the observer may be gone by now */
+        out->id = id;
     return TAKO_OK;
 }
 
@@ -344,28 +353,41 @@ tako_err tako_observe(tako_db *db, const char *select,
                       const tako_params *params, tako_observe_fn *fn, void *ctx,
                       tako_observer *out)
 {
-    tako_errbuf e = { "" };
-    api_observer *o = NULL;
-    tako_err err;
-    uint32_t id = 0;
-
     TAKO_ARG(db != NULL && fn != NULL);
-    err = observer_new(db, select, params, &o, &e);
-    if (err != TAKO_OK)
-        return api_fail(db, err, &e);
-    o->fn = fn;
-    o->ctx = ctx;
-    sys_mutex_lock(db->observers.mutex);
-    err = observer_add(db, o, &e);
-    id = o->id;
-    sys_mutex_unlock(db->observers.mutex);
-    if (err != TAKO_OK) {
-        observer_free(db, o);
-        return api_fail(db, err, &e);
+    return observe_as(
+        db, select, params,
+        (api_observer){ .kind = OBSERVED_WHOLE, .fn = fn, .ctx = ctx }, out);
+}
+
+tako_err tako_observe_diff(tako_db *db, const char *select,
+                           const tako_params *params, uint32_t flags,
+                           tako_observe_fn *fn, void *ctx, tako_observer *out)
+{
+    TAKO_ARG(db != NULL && fn != NULL && (flags & ~TAKO_OBSERVE_ASKED) == 0);
+    return observe_as(
+        db, select, params,
+        (api_observer){ .kind = OBSERVED_CHANGES,
+                        .fn = fn,
+                        .ctx = ctx,
+                        .by_asking = (flags & TAKO_OBSERVE_ASKED) != 0 },
+        out);
+}
+
+tako_err tako_observer_next(tako_db *db, tako_observer observer)
+{
+    api_observers *all;
+    api_observer *o;
+
+    TAKO_ARG(db != NULL);
+    all = &db->observers;
+    sys_mutex_lock(all->mutex);
+    o = slot_find(all, observer.id);
+    if (o != NULL) {
+        o->asked = true;
+        api_observer_wake(all, o);
     }
-    if (out != NULL)
-        out->id = id;
-    return TAKO_OK;
+    sys_mutex_unlock(all->mutex);
+    return o != NULL ? TAKO_OK : api_fail(db, TAKO_NOTFOUND, NULL);
 }
 
 tako_err tako_unobserve(tako_db *db, tako_observer observer)
@@ -376,12 +398,12 @@ tako_err tako_unobserve(tako_db *db, tako_observer observer)
     TAKO_ARG(db != NULL);
     all = &db->observers;
     sys_mutex_lock(all->mutex);
-    o = list_remove(all, observer.id);
+    o = slot_find(all, observer.id);
     if (o == NULL) {
         sys_mutex_unlock(all->mutex);
         return api_fail(db, TAKO_NOTFOUND, NULL);
     }
-    queue_remove(all, o);
+    forget(db, o);
     if (all->running == observer.id) {
         o->dead = true; /* the dispatcher frees it */
         while (all->running == observer.id &&

@@ -76,7 +76,8 @@ tako_err api_query_take(api_queries *c, store_conn *conn, tako_slice text,
         }
         entry_clear(c, at);
     }
-    TAKO_TRY(query_prepare(c->env, conn, text, &q, e));
+    TAKO_TRY(c->pool != NULL ? query_project_prepare(c->pool, text, &q, e)
+                             : query_prepare(c->env, conn, text, &q, e));
     *out = q;
     at = running ? NULL : entry_room(c);
     if (at == NULL)

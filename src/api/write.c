@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* WRITE -- the way of every commit.
  *
- * With the writer held: commit, move the epoch (readers.c), tell observers
- * which collections it touched, hand its changes to the node, and only then
+ * With the writer held: commit, move the epoch (readers.c), find the observers
+ * that it matters to, hand its changes to the node, and only then
  * see to the write-ahead log, which is out of the way of whoever waits for the
  * news. So observers and the node hear of commits in the order they were made.
  * Commits of the node itself take the same way, but the node tells its own
@@ -22,7 +22,7 @@ static void committed(tako_db *db, uint64_t lsn)
 {
     (void)atomic_fetch_add(&db->epoch, 1u);
     if (lsn != 0)
-        api_observers_mark(db);
+        api_observers_mark(db, lsn);
 }
 
 /* The writer is let go. */

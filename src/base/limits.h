@@ -51,6 +51,11 @@
 #define TAKO_COLLECT_BYTES_MAX                                                 \
     (256u << 20) /* what one UPDATE or DELETE holds */
 
+/* predicates */
+#define TAKO_PREDICATE_TERMS_MAX     8u    /* of one, told without SQLite */
+#define TAKO_PREDICATE_KEYS_MAX      1024u /* values of one equality, likewise */
+#define TAKO_PREDICATES_PREPARED_MAX 8192u /* that share a connection */
+
 /* mesh */
 #define TAKO_FRAME_BYTES_MAX   (16u << 10) /* one frame on a link */
 #define TAKO_MESSAGE_BYTES_MAX (72u << 20) /* one message, of many frames */
@@ -81,8 +86,16 @@
 #define TAKO_SYNC_NEEDS_MAX        4096u /* documents asked for in one message */
 #define TAKO_SYNC_REASON_BYTES_MAX 400u  /* texts that peers send */
 
+/* observers */
+#define TAKO_OBSERVERS_MAX               65536u
+#define TAKO_OBSERVER_COLLECTIONS_MAX    64u   /* that one statement reads */
+#define TAKO_OBSERVER_CHANGES_MAX        4096u /* waiting for one to be told */
+#define TAKO_OBSERVER_CHANGES_BYTES_MAX  (8u << 20)
+#define TAKO_OBSERVERS_CHANGES_BYTES_MAX (64u << 20) /* those of all */
+#define TAKO_OBSERVER_ROWS_MAX           65536u /* of a result that is kept */
+#define TAKO_OBSERVER_ROWS_BYTES_MAX     (4u << 20)
+
 /* api */
-#define TAKO_OBSERVERS_MAX      65536u
 #define TAKO_READERS_MAX        32u   /* connections reading at once */
 #define TAKO_READERS_IDLE_MAX   2u    /* kept open without use */
 #define TAKO_QUERIES_CACHED_MAX 24u   /* prepared, of one connection */

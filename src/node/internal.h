@@ -115,6 +115,7 @@ struct node {
     node_sub *subs;
     size_t sub_count;
     sync_predicate *predicates;
+    query_pool *pool;     /* of all predicates; NULL: none was made yet */
     node_commit *commits; /* not yet told, in order */
     uint64_t told;        /* the last commit that sessions heard of */
     uint64_t gap_ms;      /* since when a commit before the first is missing */

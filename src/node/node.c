@@ -176,6 +176,7 @@ void node_free(node *n)
     node_commits_free(n);
     node_peers_free(n);
     TAKO_ASSERT(n->predicates == NULL);
+    query_pool_free(n->pool);
     mesh_context_free(n->context);
     tako_buf_fini(&n->out);
     tako_env_free(n->env, n, sizeof *n);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* PREDICATES -- compiled subscriptions, one for each canonical text: a mesh
- * of neighbours that want the same costs one. */
+ * of neighbours that want the same costs one, and those that want different
+ * things share a connection in memory. */
 #include "node/internal.h"
 
 #include <string.h>
@@ -24,7 +25,9 @@ tako_err node_predicate_get(node *n, tako_slice text, tako_slice params,
     query_predicate *made = NULL;
     sync_predicate *p;
 
-    TAKO_TRY(query_predicate_new(n->env, text, params, &made, e));
+    if (n->pool == NULL)
+        TAKO_TRY(query_pool_new(n->env, &n->pool, e));
+    TAKO_TRY(query_predicate_new_in(n->pool, text, params, &made, e));
     for (p = n->predicates; p != NULL; p = p->next)
         if (tako_slice_eq(query_predicate_text(p->query),
                           query_predicate_text(made))) {

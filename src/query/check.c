@@ -371,7 +371,9 @@ bool query_path_keys(const query_stmt *st, const node *n, tako_slice *keys,
     }
     if (at->kind != AST_NAME)
         return false;
-    if (depth > 1 && tako_slice_eq(at->text, st->target->alias))
+    if (depth > 1 &&
+        (at->op == NAME_WHOLE ||
+         (st->target != NULL && tako_slice_eq(at->text, st->target->alias))))
         depth--; /* alias.field */
     if (depth > max)
         return false;

@@ -33,7 +33,8 @@ typedef struct query_ops {
 
 struct query {
     const tako_env *env;
-    store_conn *conn;
+    store_conn *conn; /* NULL: a projection, on a pool's connection */
+    sqlite3 *db;      /* of either */
     query_parse parse;
     uint32_t coll;  /* 0: does not exist */
     int64_t schema; /* SQLite's schema version when prepared */
@@ -76,6 +77,10 @@ tako_err query_plan_ops(query *q);
 /* Sets q->by_id for an UPDATE or DELETE. */
 void query_plan_by_id(query *q);
 crdt_type query_declared(const query *q, crdt_path path);
+
+/* The equalities that a predicate requires (terms.h). */
+struct query_terms;
+const struct query_terms *query_predicate_terms(const query_predicate *p);
 
 /* What a running write statement needs. */
 typedef struct query_run_state {

@@ -1,23 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Predicates: the WHERE of a subscription or permission, as one expression
- * over a bound body, on a connection without tables. It is the emitter's
- * condition and SQLite's evaluator, so it cannot differ from what a SELECT
- * finds. Parameters become constants: a predicate has one canonical text. */
+/* Predicates: the WHERE of a subscription, permission or live query, as one
+ * expression over a bound body, on a connection without tables. It is the
+ * emitter's condition and SQLite's evaluator, so it cannot differ from what a
+ * SELECT finds. Parameters become constants: a predicate has one canonical
+ * text.
+ *
+ * TERMS. Conditions that are nothing but comparisons of paths with constants
+ * (terms.h) are the many, and the ones that must cost little in time and
+ * memory: they are judged by the terms alone and are never prepared. For the
+ * others a term that does not hold spares the evaluation. */
 #include "query/internal.h"
 
 #include "base/check.h"
 #include "query/check.h"
 #include "query/emit.h"
 #include "query/functions.h"
+#include "query/pool.h"
 #include "query/print.h"
+#include "query/terms.h"
 
 struct query_predicate {
     const tako_env *env;
-    query_parse parse;
-    tako_buf text;
-    sqlite3 *db;
-    sqlite3_stmt *stmt; /* NULL: every document matches */
+    query_pool *pool;
+    bool owns_pool;
+    bool all; /* every document matches */
     bool uses_id;
+    bool uses_body;
+    tako_buf texts; /* the three below, each ending in NUL */
+    tako_slice collection, text, sql;
+    query_terms terms;
+    pool_stmt stmt;
 };
 
 /* Replaces parameters by their values. */
@@ -174,122 +186,216 @@ static tako_err check_shape(query_parse *p)
     return p->err;
 }
 
-static tako_err open_db(query_predicate *f, tako_errbuf *e)
+/* A SELECT of one collection, whose WHERE says which of its documents matter:
+ * it may group, order and limit them, but read nothing else. */
+static tako_err check_source(query_parse *p)
 {
-    int rc = sqlite3_open_v2(
-        ":memory:", &f->db,
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    query_select *s = p->stmt.select;
+    const query_source *f;
 
-    if (rc != SQLITE_OK)
-        return tako_fail(e, rc == SQLITE_NOMEM ? TAKO_NOMEM : TAKO_IO,
-                         "opening a connection in memory");
-    return query_register((void *)(uintptr_t)f->env, f->db);
-}
-
-static tako_err prepare(query_predicate *f, tako_errbuf *e)
-{
-    emit m = { .p = &f->parse, .sql = tako_buf_on(f->env) };
-    const char *sql;
-    tako_err err;
-    int rc;
-
-    m.body = "?1";
-    m.id = "?2";
-    tako_put_str(&m.sql, "SELECT 1 WHERE ");
-    emit_true(&m, f->parse.stmt.select->first->where);
-    sql = tako_buf_cstr(&m.sql);
-    err = f->parse.err;
-    if (err == TAKO_OK && m.sql.failed)
-        err = tako_fail(e, TAKO_NOMEM, "out of memory");
-    if (err == TAKO_OK) {
-        rc = sqlite3_prepare_v3(f->db, sql, (int)m.sql.len + 1,
-                                SQLITE_PREPARE_PERSISTENT, &f->stmt, NULL);
-        err = query_sql_error(f->db, rc, e);
+    if (p->stmt.kind == QUERY_SELECT && p->stmt.explain == EXPLAIN_NONE) {
+        f = s->first->from;
+        if (s->with == NULL && f != NULL && f->kind == SOURCE_COLLECTION &&
+            f->next == NULL && f->ids == NULL && !query_has_select(s) &&
+            query_find_volatile(s->first->where) == NULL)
+            return TAKO_OK;
     }
-    if (err == TAKO_OK)
-        f->uses_id = sqlite3_bind_parameter_count(f->stmt) > 1;
-    tako_buf_fini(&m.sql);
-    return err;
+    p->err = tako_fail(p->e, TAKO_UNSUPPORTED,
+                       "the statement reads more than one collection");
+    return p->err;
 }
 
-tako_err query_predicate_new(const tako_env *env, tako_slice text,
-                             tako_slice params, query_predicate **out,
-                             tako_errbuf *e)
+/* ---- making one ------------------------------------------------------------- */
+
+static void put_text(query_predicate *f, tako_slice s)
 {
-    query_predicate *f = tako_env_alloc(env, sizeof *f);
+    tako_put_bytes(&f->texts, s);
+    tako_put_u8(&f->texts, 0);
+}
+
+/* The texts of a checked and folded statement. */
+static tako_err put_texts(query_predicate *f, query_parse *p, bool canonical)
+{
+    tako_slice name = p->stmt.select->first->from->name;
+    emit m = { .p = p, .sql = tako_buf_on(f->env), .body = "?1", .id = "?2" };
+    size_t text, sql;
+    tako_err err = TAKO_OK;
+
+    put_text(f, name);
+    text = f->texts.len;
+    if (canonical)
+        err = query_print(p, &f->texts);
+    put_text(f, TAKO_SLICE_NONE);
+    sql = f->texts.len;
+    if (err == TAKO_OK && !f->all && !f->terms.exact) {
+        tako_put_str(&m.sql, "SELECT 1 WHERE ");
+        emit_true(&m, p->stmt.select->first->where);
+        put_text(f, tako_buf_slice(&m.sql));
+        err = p->err;
+    }
+    if (err == TAKO_OK && (m.sql.failed || f->texts.failed))
+        err = TAKO_NOMEM;
+    tako_buf_fini(&m.sql);
+    if (err != TAKO_OK)
+        return err;
+    f->collection = tako_slice_of(f->texts.ptr, name.len);
+    f->text = tako_slice_of(f->texts.ptr + text, sql - text - 1);
+    if (f->texts.len > sql)
+        f->sql = tako_slice_of(f->texts.ptr + sql, f->texts.len - sql - 1);
+    return TAKO_OK;
+}
+
+static tako_err compile(query_predicate *f, query_parse *p, tako_slice params,
+                        tako_err (*check)(query_parse *p), bool canonical)
+{
+    node *where;
+
+    TAKO_TRY(check(p));
+    TAKO_TRY(query_check(p));
+    where = p->stmt.select->first->where;
+    TAKO_TRY(check_fixed(p));
+    TAKO_TRY(fold_params(p, where, params));
+    TAKO_TRY(fold_values(p, where));
+    f->all = where == NULL;
+    TAKO_TRY(query_terms_init(&f->terms, p, where));
+    TAKO_TRY(put_texts(f, p, canonical));
+    if (f->sql.len == 0)
+        return TAKO_OK;
+    TAKO_TRY(pool_prepare(f->pool, &f->stmt, f->sql, p->e));
+    f->uses_body = sqlite3_bind_parameter_count(f->stmt.stmt) > 0;
+    f->uses_id = sqlite3_bind_parameter_count(f->stmt.stmt) > 1;
+    return TAKO_OK;
+}
+
+static tako_err predicate_make(query_pool *pool, bool owns, tako_slice text,
+                               tako_slice params,
+                               tako_err (*check)(query_parse *p),
+                               bool canonical, query_predicate **out,
+                               tako_errbuf *e)
+{
+    query_predicate *f = tako_env_alloc(pool->env, sizeof *f);
+    query_parse parse;
     tako_err err;
 
     *out = NULL;
     if (f == NULL)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
-    f->env = env;
-    f->text = tako_buf_on(env);
-    err = query_parse_init(&f->parse, env, text, e);
+    f->env = pool->env;
+    f->pool = pool;
+    f->texts = tako_buf_on(f->env);
+    err = query_parse_init(&parse, f->env, text, e);
     if (err == TAKO_OK)
-        err = check_shape(&f->parse);
-    if (err == TAKO_OK)
-        err = query_check(&f->parse);
-    if (err == TAKO_OK)
-        err = check_fixed(&f->parse);
-    if (err == TAKO_OK)
-        err =
-            fold_params(&f->parse, f->parse.stmt.select->first->where, params);
-    if (err == TAKO_OK)
-        err = fold_values(&f->parse, f->parse.stmt.select->first->where);
-    if (err == TAKO_OK)
-        err = query_print(&f->parse, &f->text);
-    if (err == TAKO_OK && f->parse.stmt.select->first->where != NULL) {
-        err = open_db(f, e);
-        if (err == TAKO_OK)
-            err = prepare(f, e);
-    }
-    f->parse.e = NULL;
+        err = compile(f, &parse, params, check, canonical);
+    query_parse_fini(&parse);
     if (err != TAKO_OK) {
         if (err == TAKO_NOMEM)
             (void)tako_fail(e, err, "out of memory");
         query_predicate_free(f);
         return err;
     }
+    f->owns_pool = owns;
     *out = f;
     return TAKO_OK;
+}
+
+tako_err query_predicate_new(const tako_env *env, tako_slice text,
+                             tako_slice params, query_predicate **out,
+                             tako_errbuf *e)
+{
+    query_pool *pool;
+    tako_err err;
+
+    *out = NULL;
+    TAKO_TRY(query_pool_new(env, &pool, e));
+    err = predicate_make(pool, true, text, params, check_shape, true, out, e);
+    if (err != TAKO_OK)
+        query_pool_free(pool);
+    return err;
+}
+
+tako_err query_predicate_new_in(query_pool *pool, tako_slice text,
+                                tako_slice params, query_predicate **out,
+                                tako_errbuf *e)
+{
+    return predicate_make(pool, false, text, params, check_shape, true, out, e);
+}
+
+tako_err query_predicate_of(query_pool *pool, tako_slice select,
+                            tako_slice params, query_predicate **out,
+                            tako_errbuf *e)
+{
+    return predicate_make(pool, false, select, params, check_source, false, out,
+                          e);
 }
 
 void query_predicate_free(query_predicate *p)
 {
     if (p == NULL)
         return;
-    (void)sqlite3_finalize(p->stmt);
-    (void)sqlite3_close(p->db);
-    tako_buf_fini(&p->text);
-    query_parse_fini(&p->parse);
+    pool_drop(p->pool, &p->stmt);
+    if (p->owns_pool)
+        query_pool_free(p->pool);
+    query_terms_fini(&p->terms);
+    tako_buf_fini(&p->texts);
     tako_env_free(p->env, p, sizeof *p);
 }
 
 tako_slice query_predicate_collection(const query_predicate *p)
 {
-    return p->parse.stmt.select->first->from->name;
+    return p->collection;
 }
 
 tako_slice query_predicate_text(const query_predicate *p)
 {
-    return tako_buf_slice(&p->text);
+    return p->text;
+}
+
+const query_terms *query_predicate_terms(const query_predicate *p)
+{
+    return &p->terms;
+}
+
+/* ---- judging ------------------------------------------------------------------ */
+
+static bool terms_hold(const query_terms *t, tako_slice id, tako_slice body)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (!query_term_holds(&t->at[i], id, body))
+            return false;
+    return true;
+}
+
+tako_err query_predicate_eval(query_predicate *p, tako_slice id,
+                              tako_slice body, bool *match)
+{
+    sqlite3_stmt *stmt;
+    int rc = SQLITE_OK;
+
+    *match = p->all && body.len > 0;
+    if (body.len == 0 || p->all)
+        return TAKO_OK;
+    *match = terms_hold(&p->terms, id, body);
+    if (p->terms.exact || !*match)
+        return TAKO_OK;
+    if (p->stmt.stmt == NULL)
+        TAKO_TRY(pool_prepare(p->pool, &p->stmt, p->sql, NULL));
+    else
+        pool_use(p->pool, &p->stmt);
+    stmt = p->stmt.stmt;
+    if (p->uses_body)
+        rc = sqlite3_bind_blob(stmt, 1, body.ptr, (int)body.len, SQLITE_STATIC);
+    if (rc == SQLITE_OK && p->uses_id)
+        rc = value_bind(stmt, 2, id);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    *match = rc == SQLITE_ROW;
+    (void)sqlite3_reset(stmt);
+    return query_sql_error(p->pool->db, rc, NULL);
 }
 
 bool query_predicate_match(query_predicate *p, tako_slice id, tako_slice body)
 {
     bool match;
 
-    if (body.len == 0)
-        return false;
-    if (p->stmt == NULL)
-        return true;
-    if (sqlite3_bind_parameter_count(p->stmt) > 0 &&
-        sqlite3_bind_blob(p->stmt, 1, body.ptr, (int)body.len, SQLITE_STATIC) !=
-            SQLITE_OK)
-        return false;
-    if (p->uses_id && value_bind(p->stmt, 2, id) != SQLITE_OK)
-        return false;
-    match = sqlite3_step(p->stmt) == SQLITE_ROW;
-    (void)sqlite3_reset(p->stmt);
-    return match;
+    return query_predicate_eval(p, id, body, &match) == TAKO_OK && match;
 }

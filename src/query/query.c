@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "query/check.h"
 #include "query/emit.h"
+#include "query/pool.h"
 
 tako_err query_sql_error(sqlite3 *db, int rc, tako_errbuf *e)
 {
@@ -112,7 +113,6 @@ static tako_err index_texts(query *q, uint32_t coll, tako_buf *out,
 tako_err query_sql_prepare(const query *q, tako_buf *sql, bool keep,
                            sqlite3_stmt **out, tako_errbuf *e)
 {
-    sqlite3 *db = store_conn_db(q->conn);
     const char *text = tako_buf_cstr(sql);
     int rc;
 
@@ -122,14 +122,14 @@ tako_err query_sql_prepare(const query *q, tako_buf *sql, bool keep,
         return tako_fail(e, TAKO_LIMIT,
                          "the statement becomes over %u bytes of SQL",
                          TAKO_SQL_BYTES_MAX);
-    rc = sqlite3_prepare_v3(db, text, (int)sql->len + 1,
+    rc = sqlite3_prepare_v3(q->db, text, (int)sql->len + 1,
                             keep ? SQLITE_PREPARE_PERSISTENT : 0, out, NULL);
     if (rc == SQLITE_ERROR) /* SQLite's parser has limits of its own */
         return tako_fail(e, TAKO_LIMIT,
                          "the statement is nested too deep, or has too much "
                          "of something: %s",
-                         sqlite3_errmsg(db));
-    return query_sql_error(db, rc, e);
+                         sqlite3_errmsg(q->db));
+    return query_sql_error(q->db, rc, e);
 }
 
 static bool forget_hints(query *q)
@@ -302,8 +302,25 @@ tako_err query_begin(query *q, tako_errbuf *e)
     return query_sql_error(store_conn_db(q->conn), rc, e);
 }
 
-tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
-                       query **out, tako_errbuf *e)
+/* Of a store's connection, or of a pool's, whose one collection is c1. */
+static tako_err prepare_on(query *q, tako_slice text, tako_errbuf *e)
+{
+    TAKO_TRY(query_parse_init(&q->parse, q->env, text, e));
+    TAKO_TRY(query_check(&q->parse));
+    if (q->conn == NULL) {
+        if (!query_is_simple(q))
+            return tako_fail(e, TAKO_UNSUPPORTED,
+                             "the statement reads more than one document");
+        q->parse.stmt.select->first->from->coll = POOL_COLL;
+        return prepare_kind(q, e);
+    }
+    TAKO_TRY(schema_version(q->conn, &q->schema, e));
+    TAKO_TRY(find_collections(q, e));
+    return prepare_kind(q, e);
+}
+
+static tako_err prepare(const tako_env *env, store_conn *c, sqlite3 *db,
+                        tako_slice text, query **out, tako_errbuf *e)
 {
     query *q = tako_env_alloc(env, sizeof *q);
     tako_err err;
@@ -313,16 +330,9 @@ tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     q->env = env;
     q->conn = c;
+    q->db = db;
     q->params = tako_buf_on(env);
-    err = query_parse_init(&q->parse, env, text, e);
-    if (err == TAKO_OK)
-        err = query_check(&q->parse);
-    if (err == TAKO_OK)
-        err = schema_version(c, &q->schema, e);
-    if (err == TAKO_OK)
-        err = find_collections(q, e);
-    if (err == TAKO_OK)
-        err = prepare_kind(q, e);
+    err = prepare_on(q, text, e);
     q->parse.e = NULL; /* the caller's */
     if (err != TAKO_OK) {
         if (err == TAKO_NOMEM)
@@ -334,6 +344,19 @@ tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
     find_asked(q);
     *out = q;
     return TAKO_OK;
+}
+
+tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
+                       query **out, tako_errbuf *e)
+{
+    return prepare(env, c, store_conn_db(c), text, out, e);
+}
+
+tako_err query_project_prepare(query_pool *p, tako_slice select, query **out,
+                               tako_errbuf *e)
+{
+    TAKO_TRY(pool_ready(p, e));
+    return prepare(p->env, NULL, p->db, select, out, e);
 }
 
 void query_free(query *q)
@@ -407,14 +430,23 @@ bool query_is_simple(const query *q)
     c = st->select->first;
     return c->from != NULL && c->from->kind == SOURCE_COLLECTION &&
            c->from->next == NULL && c->from->ids == NULL && !c->distinct &&
-           !c->grouped && !query_has_select(st->select);
+           !c->grouped && !query_has_select(st->select) &&
+           query_find_volatile(c->outs) == NULL &&
+           query_find_volatile(c->where) == NULL &&
+           query_find_volatile(st->select->order) == NULL;
+}
+
+bool query_is_ordered(const query *q)
+{
+    return q->parse.stmt.select != NULL && q->parse.stmt.select->order != NULL;
 }
 
 bool query_is_stale(const query *q)
 {
     int64_t now = 0;
 
-    return schema_version(q->conn, &now, NULL) != TAKO_OK || now != q->schema;
+    return q->conn != NULL &&
+           (schema_version(q->conn, &now, NULL) != TAKO_OK || now != q->schema);
 }
 
 /* ---- parameters --------------------------------------------------------------- */

@@ -100,11 +100,36 @@ void query_reset(query *q);
 tako_err query_run(query *q, store *s, tako_buf *ids, uint64_t *count,
                    tako_errbuf *e);
 
+/* ---- live queries ----------------------------------------------------------- */
+
+/* The collections that a SELECT reads. */
+size_t query_collection_count(const query *q);
+tako_slice query_collection_at(const query *q, size_t i);
+/* Each row comes from one document of one collection and from nothing else:
+ * no DISTINCT, aggregate, GROUP BY, LIMIT, OFFSET. An ORDER BY may be. */
+bool query_is_simple(const query *q);
+bool query_is_ordered(const query *q);
+
+/* What predicates and projections share: a connection in memory. One thread
+ * at a time uses a pool and all that is made in it; it is freed last. */
+typedef struct query_pool query_pool;
+tako_err query_pool_new(const tako_env *env, query_pool **out, tako_errbuf *e);
+void query_pool_free(query_pool *p);
+
+/* A simple SELECT, to be run on one document at a time that need not be
+ * stored: bind, set the document, step (no row: it does not match). */
+tako_err query_project_prepare(query_pool *p, tako_slice select, query **out,
+                               tako_errbuf *e);
+/* Sets the pool's one document: its row in the store, its _id, its body, which
+ * must live until the last step. */
+tako_err query_project_document(query_pool *p, int64_t row, tako_slice id,
+                                tako_slice body, tako_errbuf *e);
+
 /* ---- predicates: subscriptions and permissions --------------------------- */
 
 /* The WHERE of `SELECT * FROM c [WHERE ...]` over one document at a time: the
- * same emitted expression, on a private in-memory connection, prepared once.
- * One thread at a time. */
+ * same emitted expression, on a connection in memory, prepared once. One
+ * thread at a time. */
 typedef struct query_predicate query_predicate;
 
 /* params: as query_bind; bound once. TAKO_INVALID when the statement needs
@@ -112,11 +137,24 @@ typedef struct query_predicate query_predicate;
 tako_err query_predicate_new(const tako_env *env, tako_slice text,
                              tako_slice params, query_predicate **out,
                              tako_errbuf *e);
+/* The same in a pool. */
+tako_err query_predicate_new_in(query_pool *pool, tako_slice text,
+                                tako_slice params, query_predicate **out,
+                                tako_errbuf *e);
+/* The WHERE of any SELECT that reads one collection only: a change of a
+ * document that matches neither before nor after does not change the result.
+ * It has no canonical text. TAKO_UNSUPPORTED: it reads more. */
+tako_err query_predicate_of(query_pool *pool, tako_slice select,
+                            tako_slice params, query_predicate **out,
+                            tako_errbuf *e);
 void query_predicate_free(query_predicate *p);
 tako_slice query_predicate_collection(const query_predicate *p);
 /* Canonical text, parameters folded in: equal interests, equal text. */
 tako_slice query_predicate_text(const query_predicate *p);
-/* id: CBOR; body: as stored. An empty body (tombstone) never matches. */
+/* id: CBOR; body: as stored. An empty body (tombstone) never matches. A
+ * failure reads as no match; of the second it is told. */
 bool query_predicate_match(query_predicate *p, tako_slice id, tako_slice body);
+tako_err query_predicate_eval(query_predicate *p, tako_slice id,
+                              tako_slice body, bool *match);
 
 #endif /* TAKO_QUERY_QUERY_H */

@@ -144,6 +144,24 @@ int value_compare(sqlite3_value *a, sqlite3_value *b)
     return tako_slice_cmp(value_blob(a), value_blob(b));
 }
 
+int value_compare_cbor(tako_slice a, tako_slice b)
+{
+    tako_reader ra = tako_reader_of(a), rb = tako_reader_of(b);
+    cbor_item x, y;
+
+    if (!cbor_read(&ra, &x) || !cbor_read(&rb, &y))
+        return 0;
+    if (x.kind == CBOR_TEXT)
+        return tako_slice_cmp(x.str, y.str);
+    if (x.kind == CBOR_INT && y.kind == CBOR_INT)
+        return x.integer < y.integer ? -1 : x.integer > y.integer;
+    if (x.kind == CBOR_INT)
+        return compare_mixed(x.integer, y.real);
+    if (y.kind == CBOR_INT)
+        return -compare_mixed(y.integer, x.real);
+    return x.real < y.real ? -1 : x.real > y.real;
+}
+
 void value_put(tako_buf *out, sqlite3_value *v)
 {
     double d;

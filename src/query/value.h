@@ -57,6 +57,8 @@ typedef struct value_number {
 bool value_number_of(sqlite3_value *v, value_number *out);
 /* Exactly, an integer against a float too. */
 int value_number_compare(const value_number *a, const value_number *b);
+/* The same of two encoded numbers, or two encoded texts. */
+int value_compare_cbor(tako_slice a, tako_slice b);
 
 /* Appends the CBOR of a value; a MISSING one appends nothing. */
 void value_put(tako_buf *out, sqlite3_value *v);

@@ -232,6 +232,45 @@ static void test_observe__refuses_what_is_no_select(void **state)
     assert_int_equal(s.calls, 0);
 }
 
+static void test_observe__thousands_come_and_go(void **state)
+{
+    enum { MANY = 3000 };
+    static tako_observer o[MANY];
+    static seen s, one;
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    tako_observer again;
+
+    seen_init(&s, db);
+    seen_init(&one, db);
+    for (int i = 0; i < MANY; i++) {
+        char text[80];
+
+        (void)snprintf(text, sizeof text, "SELECT v FROM c WHERE v = %d", i);
+        db_ok(db,
+              tako_observe_diff(db, text, NULL, 0, on_rows,
+                                i == 1234 ? &one : &s, &o[i]),
+              text);
+        for (int k = 0; k < i; k += 500)
+            assert_int_not_equal(o[k].id, o[i].id);
+    }
+    while (calls_of(&s) + calls_of(&one) < MANY)
+        sleep_ms(1);
+    db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1, 'v': 1234})", NULL);
+    seen_wait(&one, "{\"commit\":1,\"reset\":false,\"inserted\":[{\"row\":"
+                    "{\"v\":1234}}],\"updated\":[],\"removed\":[],"
+                    "\"moved\":[]}");
+    assert_int_equal(calls_of(&s), MANY - 1);
+    for (int i = 0; i < MANY; i++)
+        db_ok(db, tako_unobserve(db, o[(i * 7) % MANY]), "unobserve");
+    db_ok(db, tako_observe(db, "SELECT v FROM c", NULL, on_rows, &s, &again),
+          "observe");
+    for (int i = 0; i < MANY; i++) { /* a used place has another id */
+        assert_int_not_equal(again.id, o[i].id);
+        assert_int_equal(tako_unobserve(db, o[i]), TAKO_NOTFOUND);
+    }
+    tako_close(db);
+}
+
 static void test_close__waits_for_observers(void **state)
 {
     tako_db *db = db_open(db_path(*state, "a.tako"));
@@ -261,6 +300,7 @@ int main(void)
         T(test_observe__ends_from_the_callback_itself),
         T(test_unobserve__waits_for_a_running_callback),
         T(test_observe__refuses_what_is_no_select),
+        T(test_observe__thousands_come_and_go),
         T(test_close__waits_for_observers),
     };
 

@@ -13,9 +13,9 @@ import time
 import tako_e2e
 from tako_e2e import World, need, need_equal
 
-COMMANDS = ["query", "shell", "import", "export", "run", "peer", "wait",
-            "secret", "status", "hash", "check", "compact", "backup", "restore",
-            "probe"]
+COMMANDS = ["query", "shell", "import", "export", "run", "watch", "peer",
+            "wait", "secret", "status", "hash", "check", "compact", "backup",
+            "restore", "probe"]
 
 
 def case_help_and_version(world):

@@ -20,6 +20,7 @@ if(Python3_Interpreter_FOUND AND TARGET tako_cli)
   tako_e2e(e2e/kill 290 --rounds 20)
   tako_e2e(e2e/line 120)
   tako_e2e(e2e/probe_json 120)
+  tako_e2e(e2e/watch 120)
 endif()
 
 # The restaurant of demo/taqueria, from the shared library, as an app would.
