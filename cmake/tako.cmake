@@ -22,6 +22,11 @@ if(TAKO_SANITIZE)
   target_compile_definitions(tako_flags INTERFACE TAKO_ARENA_PASSTHROUGH)
 endif()
 
+# What a fuzzer learns from: not the target alone, but all that it calls.
+if(TAKO_FUZZ)
+  target_compile_options(tako_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # tako_module(name libraries...): src/name/**.c as library tako_name, with the
 # generated lexers and parsers of *.re and *.y, linked to what LAYERS allows.
 function(tako_module name)

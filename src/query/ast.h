@@ -305,6 +305,8 @@ bool query_lex(query_parse *p, uint32_t *pos, bool after_dot, query_token *out);
 
 /* The token code of a word in any case; TK_ID when it is no keyword. */
 int query_keyword(tako_slice word);
+/* All keywords by number, to go through them; NULL beyond the last. */
+const char *query_keyword_at(size_t i);
 /* How a message names a token code. */
 const char *query_token_name(int code);
 /* Edits (insert, delete, replace, swap) between two words, any case, at most

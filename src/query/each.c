@@ -19,7 +19,8 @@ typedef struct each_tab {
 
 typedef struct each_cursor {
     sqlite3_vtab_cursor base;
-    sqlite3_value *list;
+    uint8_t *list; /* a copy, in room that is used again */
+    size_t room;
     value_iter *walks; /* of the lists around; the innermost last */
     size_t depth, cap; /* walks in use, and there is room for */
     int64_t *places;   /* in each */
@@ -89,7 +90,7 @@ static int each_close(sqlite3_vtab_cursor *cur)
 {
     each_cursor *c = (each_cursor *)cur;
 
-    sqlite3_value_free(c->list);
+    sqlite3_free(c->list);
     sqlite3_free(c->walks);
     sqlite3_free(c->places);
     sqlite3_free(c);
@@ -110,6 +111,22 @@ static bool grow(each_cursor *c)
         return false;
     c->places = places;
     c->cap = cap;
+    return true;
+}
+
+static bool copy(each_cursor *c, tako_slice v, tako_slice *out)
+{
+    if (v.len > c->room) {
+        uint8_t *more = sqlite3_realloc64(c->list, v.len);
+
+        if (more == NULL)
+            return false;
+        c->list = more;
+        c->room = v.len;
+    }
+    if (v.len > 0)
+        memcpy(c->list, v.ptr, v.len);
+    *out = tako_slice_of(c->list, v.len);
     return true;
 }
 
@@ -151,18 +168,16 @@ static int each_filter(sqlite3_vtab_cursor *cur, int num, const char *str,
                        int argc, sqlite3_value **argv)
 {
     each_cursor *c = (each_cursor *)cur;
+    tako_slice list;
 
     (void)num;
     (void)str;
-    sqlite3_value_free(c->list);
-    c->list = NULL;
     c->at = -1;
     c->depth = 0;
     c->done = true;
     if (argc < 1 || sqlite3_value_type(argv[0]) != SQLITE_BLOB)
         return SQLITE_OK;
-    c->list = sqlite3_value_dup(argv[0]);
-    if (c->list == NULL || !enter(c, value_blob(c->list)))
+    if (!copy(c, value_blob(argv[0]), &list) || !enter(c, list))
         return SQLITE_NOMEM;
     c->done = false;
     return each_next(cur);

@@ -318,7 +318,8 @@ void emit_index(emit *e, uint32_t coll, tako_slice sql_name)
         emit_value(e, k->first);
         tako_put_str(&e->sql, way);
     }
-    tako_put_str(&e->sql, ") WHERE body IS NOT NULL");
+    /* With the row's number the _id, so that who asks for that needs no row. */
+    tako_put_str(&e->sql, ",id) WHERE body IS NOT NULL");
     if (where != NULL) {
         tako_put_str(&e->sql, " AND ");
         emit_true(e, where);

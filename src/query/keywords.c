@@ -182,6 +182,11 @@ int query_keyword(tako_slice word)
     return TK_ID;
 }
 
+const char *query_keyword_at(size_t i)
+{
+    return i < sizeof words / sizeof words[0] ? words[i].word : NULL;
+}
+
 const char *query_token_name(int code)
 {
     for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {

@@ -3,7 +3,10 @@
  * rows. */
 #include "support_query.h"
 
+#include <ctype.h>
 #include <stdio.h>
+
+#include "query/ast.h"
 
 #include "query/functions.h"
 
@@ -106,6 +109,22 @@ static bool is_called(const char *text, const char *name)
     return false;
 }
 
+/* Whether a keyword stands in the text, in capitals and alone. */
+static bool is_used(const char *text, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (const char *at = text; (at = strstr(at, word)) != NULL; at += n) {
+        if ((at == text ||
+             !(isalnum((unsigned char)at[-1]) || at[-1] == '_')) &&
+            !isalnum((unsigned char)at[n]) && at[n] != '_')
+            return true;
+    }
+    return false;
+}
+
+/* Each statement and clause begins with a word of its own, so every word of
+ * the language in an example is every statement in one. */
 static void test_query__the_examples_of_the_manual_hold(void **state)
 {
     test_db *db = *state;
@@ -113,6 +132,14 @@ static void test_query__the_examples_of_the_manual_hold(void **state)
     unsigned missing = 0, names = 0;
 
     assert_true(run_page(db, TAKO_SOURCE_DIR "/docs/query.md", &all) > 20);
+    for (const char *word; (word = query_keyword_at(names)) != NULL; names++) {
+        if (!is_used(tako_buf_cstr(&all), word)) {
+            print_message("docs/query.md has no example of %s\n", word);
+            missing++;
+        }
+    }
+    assert_true(names > 90);
+    names = 0;
     tako_buf_reset(&all);
     assert_true(run_page(db, TAKO_SOURCE_DIR "/docs/query_functions.md", &all) >
                 30);
