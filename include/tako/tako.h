@@ -142,8 +142,8 @@ TAKO_API tako_err tako_execute(tako_db *db, const char *statement,
 TAKO_API tako_err tako_run(tako_db *db, const char *statement,
                            const char *params_json, uint64_t *commit);
 
-/* The next row of a SELECT: TAKO_OK, or TAKO_NOTFOUND at the end, also at the
- * first call for a mutation's result. */
+/* The next row of a SELECT, or of a mutation with RETURNING: TAKO_OK, or
+ * TAKO_NOTFOUND at the end, also at the first call for a mutation without. */
 TAKO_API tako_err tako_result_next(tako_result *r);
 /* The current row, valid until the next call of tako_result_next or
  * tako_result_free on r. TAKO_MISUSE when there is none: before the first
@@ -158,7 +158,8 @@ TAKO_API tako_err tako_result_json(tako_result *r, const char **json,
 TAKO_API uint64_t tako_result_mutated(const tako_result *r);
 TAKO_API const char *tako_result_ids_json(tako_result *r);
 TAKO_API uint64_t tako_result_commit(const tako_result *r);
-/* 1 when the statement was a SELECT. */
+/* 1 when the statement gives rows, be they none: a SELECT, or a mutation with
+ * RETURNING, which has what it did as well. */
 TAKO_API int tako_result_has_rows(const tako_result *r);
 TAKO_API void tako_result_free(tako_result *r);
 
