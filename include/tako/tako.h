@@ -259,6 +259,7 @@ TAKO_API tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
  *
  *   version                    of the library
  *   documents, tombstones      live ones; deleted ones that are remembered
+ *   evicted                    forgotten here, and remembered as such
  *   collections                how many
  *   file_bytes, wal_bytes, free_bytes   free_bytes: what tako_compact() gives
  *   commit                     the last commit's number
