@@ -177,6 +177,7 @@ static tako_err conflict(query_run_state *r, tako_slice id, tako_slice fields)
             return tako_fail(r->e, TAKO_NOMEM, "out of memory");
     }
     TAKO_TRY(store_edit(r->s, q->coll, id, &d, r->e));
+    TAKO_TRY(query_types_check(r, d));
     if (q->parse.stmt.policy == CONFLICT_UPDATE)
         TAKO_TRY(set_all(r, d, fields, &touched));
     else

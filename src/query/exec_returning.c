@@ -84,6 +84,18 @@ tako_err query_returning_one(query_run_state *r, tako_slice id)
     return err;
 }
 
+tako_err query_returning_blocks(query_run_state *r, tako_slice found)
+{
+    tako_reader in = tako_reader_of(found);
+
+    if (r->q->returning == NULL || found.len == 0)
+        return TAKO_OK;
+    TAKO_TRY(query_returning_begin(r));
+    while (tako_reader_left(&in) > 0)
+        TAKO_TRY(query_returning_one(r, tako_read_block(&in)));
+    return TAKO_OK;
+}
+
 tako_err query_returning_all(query_run_state *r, tako_slice ids)
 {
     tako_reader in = tako_reader_of(ids);

@@ -110,19 +110,30 @@ typedef struct query_run_state {
 } query_run_state;
 
 /* exec_returning.c. Nothing without RETURNING: begin, then one by one; or all
- * whose _ids stand in `ids`, one after the other. */
+ * whose _ids stand in `ids`, one after the other, or as blocks. */
 tako_err query_returning_begin(query_run_state *r);
 tako_err query_returning_one(query_run_state *r, tako_slice id);
 tako_err query_returning_all(query_run_state *r, tako_slice ids);
+tako_err query_returning_blocks(query_run_state *r, tako_slice found);
 
 tako_err query_run_insert(query_run_state *r);
 tako_err query_run_change(query_run_state *r); /* UPDATE and DELETE */
+tako_err query_run_evict(query_run_state *r);
+/* What q->stmt finds: blocks of _ids, each followed by what UPDATE needs. */
+tako_err query_collect(query_run_state *r, tako_buf *out);
 tako_err query_run_dot(query_run_state *r);
 /* Makes room for an id in r->ids, before its document is written: after that
  * nothing may fail. */
 bool query_run_room(query_run_state *r, tako_slice id);
+/* types.c: fails where a declared type contradicts what the document has; for
+ * a document before it is written. */
+tako_err query_types_check(query_run_state *r, const crdt_doc *d);
 /* Writes one value of a declared or undeclared type. */
 tako_err query_set_field(query_run_state *r, crdt_doc *d, crdt_path path,
                          crdt_type type, tako_slice value);
+tako_err query_apply(query_run_state *r, crdt_doc *d, const query_op *op);
+/* "a.b: text" */
+tako_err query_path_fail(query_run_state *r, crdt_path path, tako_err code,
+                         const char *text);
 
 #endif /* TAKO_QUERY_INTERNAL_H */

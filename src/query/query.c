@@ -269,8 +269,9 @@ static tako_err prepare_kind(query *q, tako_errbuf *e)
         query_plan_by_id(q);
         return prepare_reading(q, e);
     case QUERY_DELETE:
-    case QUERY_EVICT:
         query_plan_by_id(q);
+        return prepare_reading(q, e);
+    case QUERY_EVICT:
         return prepare_reading(q, e);
     case QUERY_INSERT:
         return prepare_insert(q, e);

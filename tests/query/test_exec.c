@@ -51,10 +51,10 @@ static void test_exec__counters_are_applied(void **state)
     expect(db, "UPDATE c APPLY n RESTART, m RESTART WITH 9", NULL, "1 1");
     expect(db, "SELECT n, m FROM c", NULL, "{\"m\":9,\"n\":0}");
     expect(db, "UPDATE c (n COUNTER) SET n = 3", NULL,
-           "ERROR TAKO_INVALID: a counter changes by INCREMENT and RESTART, "
-           "not SET");
+           "ERROR TAKO_INVALID: n: a COUNTER changes by INCREMENT and RESTART, "
+           "not by SET to a number");
     expect(db, "UPDATE c APPLY n INCREMENT BY :x", "{\"x\":\"a\"}",
-           "ERROR TAKO_INVALID: a counter moves by whole numbers");
+           "ERROR TAKO_INVALID: n: a COUNTER moves by whole numbers");
 }
 
 static void test_exec__delete_takes_what_matches(void **state)
@@ -92,7 +92,7 @@ static void test_exec__a_failed_statement_leaves_nothing(void **state)
     (void)must(db, "UPDATE c SET x = 3 WHERE _id = 1", NULL);
     expect(db, "UPDATE c APPLY x INCREMENT BY :n WHERE _id = 1",
            "{\"n\":\"one\"}",
-           "ERROR TAKO_INVALID: a counter moves by whole numbers");
+           "ERROR TAKO_INVALID: x: a COUNTER moves by whole numbers");
     (void)run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
     assert_int_equal(store_commit(db->s, &lsn, &db->e), TAKO_OK);
     expect(db, "SELECT * FROM c", NULL, "{\"x\":3,\"_id\":1}");

@@ -79,6 +79,16 @@ static void test_exec_insert__initial_documents_are_seeds(void **state)
            "INSERT INTO c INITIAL VERSION 3 DOCUMENTS ({'_id': 's', 'v': 3})",
            NULL, "1 \"s\"");
     expect(db, "SELECT v FROM c", NULL, "{\"v\":9}");
+    (void)must(db, "DELETE FROM c", NULL); /* is not undone by a seed */
+    (void)must(db,
+               "INSERT INTO c INITIAL VERSION 4 DOCUMENTS ({'_id': 's', 'v': "
+               "4})",
+               NULL);
+    expect(db,
+           "INSERT INTO c INITIAL VERSION 4 DOCUMENTS ({'_id': 's', 'v': 4}) "
+           "RETURNING *",
+           NULL, "0");
+    expect(db, "SELECT v FROM c", NULL, "");
     expect(db, "INSERT INTO c INITIAL DOCUMENTS ({'v': 1})", NULL,
            "ERROR TAKO_INVALID: an INITIAL document needs an _id: every device "
            "must seed the same one");
