@@ -168,12 +168,31 @@ static tako_err take_rows(tako_result *res, query *q, tako_errbuf *e)
     return err;
 }
 
+/* Undone as well when its rows cannot be had. */
+static tako_err run_returning(tako_db *db, query *q, tako_result *res,
+                              tako_errbuf *e)
+{
+    tako_err err;
+
+    TAKO_TRY(store_savepoint(db->store, e));
+    err = query_run(q, db->store, &res->ids, &res->mutated, e);
+    if (err == TAKO_OK)
+        err = take_rows(res, q, e);
+    if (err == TAKO_OK)
+        store_savepoint_keep(db->store);
+    else
+        store_savepoint_undo(db->store);
+    return err;
+}
+
 static tako_err run_bound(tako_db *db, query *q, tako_result *res,
                           tako_errbuf *e)
 {
-    if (!query_kind_reads(query_kind_of(q)))
-        TAKO_TRY(query_run(q, db->store, &res->ids, &res->mutated, e));
-    return query_has_rows(q) ? take_rows(res, q, e) : TAKO_OK;
+    if (query_kind_reads(query_kind_of(q)))
+        return take_rows(res, q, e);
+    if (query_has_rows(q))
+        return run_returning(db, q, res, e);
+    return query_run(q, db->store, &res->ids, &res->mutated, e);
 }
 
 tako_err api_run(tako_db *db, tako_slice text, tako_slice params,

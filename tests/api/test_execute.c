@@ -108,6 +108,24 @@ static void test_execute__a_mutation_may_give_rows(void **state)
     tako_close(db);
 }
 
+static void test_execute__evicts(void **state)
+{
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    char *json = NULL;
+
+    assert_int_equal(
+        db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1}), ({'_id': 2})", NULL),
+        2);
+    assert_int_equal(tako_run(db, "EVICT FROM c", NULL, NULL), TAKO_DENIED);
+    assert_int_equal(db_run(db, "EVICT FROM c WHERE _id = 1 FORCE", NULL), 1);
+    db_expect(db, "SELECT * FROM c", NULL, "[{\"_id\":2}]");
+    assert_int_equal(tako_get(db, "c", "1", &json), TAKO_NOTFOUND);
+    db_ok(db, tako_status(db, &json), "status");
+    assert_non_null(strstr(json, "\"tombstones\":0,\"evicted\":1,"));
+    tako_free(json);
+    tako_close(db);
+}
+
 static void test_execute__takes_parameters_as_cbor(void **state)
 {
     static const uint8_t map[] = { 0xa1, 0x61, 'd', 0xa1, 0x63,
@@ -257,6 +275,7 @@ int main(void)
         T(test_execute__inserts_selects_updates_deletes),
         T(test_execute__tells_what_a_mutation_did),
         T(test_execute__a_mutation_may_give_rows),
+        T(test_execute__evicts),
         T(test_execute__takes_parameters_as_cbor),
         T(test_execute__says_what_is_wrong_and_where),
         T(test_execute__says_misuse),
