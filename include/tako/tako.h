@@ -129,6 +129,7 @@ typedef struct tako_params {
  *                   version does not carry out yet
  * TAKO_EXISTS       INSERT of an _id that is there, CREATE of an index that is
  * TAKO_NOTFOUND     DROP of an index that is not there
+ * TAKO_DENIED       EVICT without FORCE of documents that were changed here
  * TAKO_LIMIT        a statement, a document, a result beyond docs/query.md
  * TAKO_BUSY         a transaction of the program writes for longer than the
  *                   opening's busy_wait_ms, or too many results are open

@@ -6,7 +6,7 @@
 
 static tako_err evict_one(query_run_state *r, tako_slice id, uint64_t *own)
 {
-    tako_errbuf e;
+    tako_errbuf e = { "" };
     tako_err err =
         store_evict(r->s, r->q->coll, id, r->q->parse.stmt.force, &e);
 

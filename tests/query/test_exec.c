@@ -224,6 +224,9 @@ static void fail_each(test_db *db, const char *text, const char *params)
             err = err == TAKO_NOTFOUND ? TAKO_OK : err;
         } else if (err == TAKO_OK) {
             err = query_run(q, db->s, &out, &n, &db->e);
+            while (err == TAKO_OK)
+                err = query_step(q, &out, &db->e);
+            err = err == TAKO_NOTFOUND ? TAKO_OK : err;
         }
         db->t.fail_after = -1;
         query_free(q);
@@ -259,6 +262,12 @@ static void test_exec__survives_every_failed_allocation(void **state)
               "INSERT INTO c DOCUMENTS ({'_id': 'b', 'x': lower('A')}), (:d)",
               "{\"d\":{\"x\":1}}");
     fail_each(db, "CREATE INDEX i ON c (x)", NULL);
+    fail_each(db, "UPDATE c SET x = 2 RETURNING *, x + 1 AS y", NULL);
+    fail_each(db, "DELETE FROM c WHERE _id = 'a' RETURNING *", NULL);
+    fail_each(db, "INSERT INTO new DOCUMENTS ({'x': 1}) RETURNING x", NULL);
+    fail_each(db, "INSERT INTO c (o.n COUNTER) SELECT x, {'n': 1} AS o FROM c",
+              NULL);
+    fail_each(db, "EVICT FROM c FORCE RETURNING *", NULL);
 }
 
 int main(void)
