@@ -132,6 +132,8 @@ static void run_text(world *w, tako_slice text)
         read_rows(w, q);
     else if (err == TAKO_OK && !query_kind_is_control(kind))
         err = query_run(q, w->s, &ids, &n, &e);
+    if (err == TAKO_OK && kind < QUERY_BEGIN && query_has_rows(q))
+        read_rows(w, q); /* of RETURNING; a SELECT has none left */
     CHECK(err == TAKO_OK || e.text[0] != '\0');
     query_free(q);
     tako_buf_fini(&ids);

@@ -125,24 +125,53 @@ static tako_err emit_rows(call *c, tako_result *r, tako_buf *b)
     }
     if (err != TAKO_NOTFOUND)
         return failed(c, err);
-    tako_put_fmt(b, "{\"rows\":%llu}", (unsigned long long)rows);
-    return done(c, b);
+    tako_put_fmt(b, "\"rows\":%llu", (unsigned long long)rows);
+    return TAKO_OK;
 }
 
-static tako_err emit_mutated(call *c, tako_result *r, tako_buf *b)
+static tako_err put_mutated(tako_result *r, tako_buf *b)
 {
     const char *ids = tako_result_ids_json(r);
 
     if (ids == NULL)
         return TAKO_NOMEM;
-    tako_put_str(b, "{\"mutated\":");
+    tako_put_str(b, "\"mutated\":");
     tako_put_str(b, ids);
-    tako_put_fmt(b, ",\"commit\":%llu}",
+    tako_put_fmt(b, ",\"commit\":%llu",
                  (unsigned long long)tako_result_commit(r));
+    return TAKO_OK;
+}
+
+static tako_err emit_result(call *c, query_kind kind, tako_result *r,
+                            tako_buf *b)
+{
+    bool rows = tako_result_has_rows(r);
+
+    tako_put_u8(b, '{');
+    if (rows)
+        TAKO_TRY(emit_rows(c, r, b));
+    if (rows && !query_kind_reads(kind))
+        tako_put_u8(b, ',');
+    if (!query_kind_reads(kind))
+        TAKO_TRY(put_mutated(r, b));
+    tako_put_u8(b, '}');
     return done(c, b);
 }
 
-static tako_err run_statement(call *c, const char *text)
+tako_slice service_after_rows(tako_slice done)
+{
+    tako_slice rows = tako_slice_str("{\"rows\":");
+    size_t at = rows.len;
+
+    if (done.len < at || memcmp(done.ptr, rows.ptr, at) != 0)
+        return TAKO_SLICE_NONE;
+    while (at < done.len && done.ptr[at] != ',')
+        at++;
+    return at < done.len ? tako_slice_of(done.ptr + at + 1, done.len - at - 1)
+                         : TAKO_SLICE_NONE;
+}
+
+static tako_err run_statement(call *c, query_kind kind, const char *text)
 {
     tako_params params = { NULL, NULL, 0 };
     tako_slice given = cbor_map_get(c->request, tako_slice_str("params"));
@@ -158,8 +187,7 @@ static tako_err run_statement(call *c, const char *text)
         err = tako_execute(c->v->db, text, given.len ? &params : NULL, &r);
     if (err != TAKO_OK)
         return failed(c, err);
-    err =
-        tako_result_has_rows(r) ? emit_rows(c, r, &b) : emit_mutated(c, r, &b);
+    err = emit_result(c, kind, r, &b);
     tako_result_free(r);
     tako_buf_fini(&b);
     return err;
@@ -208,7 +236,7 @@ static tako_err run_kind(call *c, query_kind kind, const char *text)
         return begin(c, kind == QUERY_BEGIN ? 0 : TAKO_TX_READ_ONLY);
     if (query_kind_is_control(kind))
         return end(c, kind == QUERY_COMMIT);
-    return run_statement(c, text);
+    return run_statement(c, kind, text);
 }
 
 static tako_err op_execute(call *c)

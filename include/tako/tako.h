@@ -129,6 +129,7 @@ typedef struct tako_params {
  *                   version does not carry out yet
  * TAKO_EXISTS       INSERT of an _id that is there, CREATE of an index that is
  * TAKO_NOTFOUND     DROP of an index that is not there
+ * TAKO_DENIED       EVICT without FORCE of documents that were changed here
  * TAKO_LIMIT        a statement, a document, a result beyond docs/query.md
  * TAKO_BUSY         a transaction of the program writes for longer than the
  *                   opening's busy_wait_ms, or too many results are open
@@ -142,8 +143,8 @@ TAKO_API tako_err tako_execute(tako_db *db, const char *statement,
 TAKO_API tako_err tako_run(tako_db *db, const char *statement,
                            const char *params_json, uint64_t *commit);
 
-/* The next row of a SELECT: TAKO_OK, or TAKO_NOTFOUND at the end, also at the
- * first call for a mutation's result. */
+/* The next row of a SELECT, or of a mutation with RETURNING: TAKO_OK, or
+ * TAKO_NOTFOUND at the end, also at the first call for a mutation without. */
 TAKO_API tako_err tako_result_next(tako_result *r);
 /* The current row, valid until the next call of tako_result_next or
  * tako_result_free on r. TAKO_MISUSE when there is none: before the first
@@ -158,7 +159,8 @@ TAKO_API tako_err tako_result_json(tako_result *r, const char **json,
 TAKO_API uint64_t tako_result_mutated(const tako_result *r);
 TAKO_API const char *tako_result_ids_json(tako_result *r);
 TAKO_API uint64_t tako_result_commit(const tako_result *r);
-/* 1 when the statement was a SELECT. */
+/* 1 when the statement gives rows, be they none: a SELECT, or a mutation with
+ * RETURNING, which has what it did as well. */
 TAKO_API int tako_result_has_rows(const tako_result *r);
 TAKO_API void tako_result_free(tako_result *r);
 
@@ -298,6 +300,7 @@ TAKO_API tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
  *
  *   version                    of the library
  *   documents, tombstones      live ones; deleted ones that are remembered
+ *   evicted                    forgotten here, and remembered as such
  *   collections                how many
  *   file_bytes, wal_bytes, free_bytes   free_bytes: what tako_compact() gives
  *   commit                     the last commit's number

@@ -156,18 +156,43 @@ tako_err api_select_json(api_reader *r, tako_slice text, tako_slice params,
     return err;
 }
 
-static tako_err run_select(tako_result *res, query *q, tako_slice params,
-                           tako_errbuf *e)
+/* All rows, from the statement as it stands. */
+static tako_err take_rows(tako_result *res, query *q, tako_errbuf *e)
 {
-    tako_err err = query_bind(q, params, e);
+    tako_err err;
 
     res->has_rows = true;
-    if (err != TAKO_OK)
-        return err;
     res->query = q;
     err = api_result_fill(res, SIZE_MAX, e);
     res->query = NULL;
     return err;
+}
+
+/* Undone as well when its rows cannot be had. */
+static tako_err run_returning(tako_db *db, query *q, tako_result *res,
+                              tako_errbuf *e)
+{
+    tako_err err;
+
+    TAKO_TRY(store_savepoint(db->store, e));
+    err = query_run(q, db->store, &res->ids, &res->mutated, e);
+    if (err == TAKO_OK)
+        err = take_rows(res, q, e);
+    if (err == TAKO_OK)
+        store_savepoint_keep(db->store);
+    else
+        store_savepoint_undo(db->store);
+    return err;
+}
+
+static tako_err run_bound(tako_db *db, query *q, tako_result *res,
+                          tako_errbuf *e)
+{
+    if (query_kind_reads(query_kind_of(q)))
+        return take_rows(res, q, e);
+    if (query_has_rows(q))
+        return run_returning(db, q, res, e);
+    return query_run(q, db->store, &res->ids, &res->mutated, e);
 }
 
 tako_err api_run(tako_db *db, tako_slice text, tako_slice params,
@@ -181,13 +206,10 @@ tako_err api_run(tako_db *db, tako_slice text, tako_slice params,
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     err = api_query_take(&db->writer_queries, store_writer(db->store), text, &q,
                          e);
-    if (err == TAKO_OK && query_kind_of(q) == QUERY_SELECT) {
-        err = run_select(res, q, params, e);
-    } else if (err == TAKO_OK) {
+    if (err == TAKO_OK)
         err = query_bind(q, params, e);
-        if (err == TAKO_OK)
-            err = query_run(q, db->store, &res->ids, &res->mutated, e);
-    }
+    if (err == TAKO_OK)
+        err = run_bound(db, q, res, e);
     api_query_give(&db->writer_queries, q);
     if (err == TAKO_OK && (res->ids.failed || res->rows.failed))
         err = tako_fail(e, TAKO_NOMEM, "out of memory");

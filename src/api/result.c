@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* RESULT -- the rows of a SELECT, or what a mutation did.
+/* RESULT -- the rows of a SELECT, or what a mutation did, or both (RETURNING).
  *
  * The first 64 KiB of rows are read when the statement runs; a result that
  * fits gives its reader back at once, so that a forgotten small result costs

@@ -11,6 +11,7 @@ static void put_facts(const store_facts *f, tako_buf *out)
 {
     obs_put_u64(out, "documents", f->documents);
     obs_put_u64(out, "tombstones", f->tombstones);
+    obs_put_u64(out, "evicted", f->evicted);
     obs_put_u64(out, "collections", f->collections);
     obs_put_u64(out, "file_bytes", f->file_bytes);
     obs_put_u64(out, "wal_bytes", f->wal_bytes);

@@ -49,7 +49,8 @@
 #define TAKO_REGEXP_DEPTH_MAX      100u  /* groups in groups */
 #define TAKO_REGEXPS_CACHED_MAX    8u    /* compiled, of one connection */
 #define TAKO_COLLECT_BYTES_MAX                                                 \
-    (256u << 20) /* what one UPDATE or DELETE holds */
+    (256u << 20) /* what one UPDATE, DELETE or INSERT ... SELECT holds */
+#define TAKO_RETURNING_BYTES_MAX (64u << 20) /* rows of one that writes */
 
 /* predicates */
 #define TAKO_PREDICATE_TERMS_MAX     8u    /* of one, told without SQLite */

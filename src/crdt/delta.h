@@ -54,8 +54,9 @@ tako_err crdt_delta_encode(const crdt_doc *d, const crdt_context *base,
 typedef enum crdt_delta_result {
     CRDT_DELTA_APPLIED,
     CRDT_DELTA_STALE, /* we have all of it already */
-    CRDT_DELTA_NEEDS, /* base is not covered, or the sum disagrees: ask for
-                       * the whole document; d is unchanged */
+    CRDT_DELTA_NEEDS, /* base is not covered, the sum disagrees, or d is a
+                       * marker's: ask for the whole document; d is
+                       * unchanged */
 } crdt_delta_result;
 
 /* Reads one delta from `in` (to its end; more may follow) and applies it. What

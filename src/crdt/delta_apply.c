@@ -387,7 +387,7 @@ static tako_err apply(crdt_doc *d, const parser *p, unsigned flags,
     if (crdt_context_covers(&d->context, &x->context))
         return TAKO_OK;
     *result = CRDT_DELTA_NEEDS;
-    if (!crdt_context_covers(&d->context, &p->base))
+    if (d->hollow || !crdt_context_covers(&d->context, &p->base))
         return TAKO_OK;
     if (!births_fit(d, x))
         return tako_fail(e, TAKO_CORRUPT, "delta of a life without a birth");

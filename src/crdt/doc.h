@@ -132,7 +132,8 @@ tako_err crdt_fresh_meta(crdt_dot dot, tako_slice body, tako_buf *meta);
  * a checked body map this is a valid state. */
 bool crdt_meta_is_fresh(tako_slice meta, crdt_dot *dot);
 
-/* Only what the front of meta says, without decoding the rest. */
+/* Only what the front of meta says, without decoding the rest; the context
+ * also of a marker. */
 tako_err crdt_meta_context(tako_arena *a, tako_slice meta, crdt_context *out);
 uint64_t crdt_meta_generation(tako_slice meta); /* 0 when malformed */
 
@@ -174,12 +175,41 @@ tako_err crdt_restart(crdt_doc *d, crdt_dot dot, crdt_path path, int64_t with,
                       tako_errbuf *e);
 tako_err crdt_delete(crdt_doc *d, crdt_dot dot);
 
+/* What a reader meets at a path. */
+typedef struct crdt_at {
+    crdt_type type;   /* CRDT_AUTO: nothing */
+    bool unknown;     /* of a type that this version does not know */
+    tako_slice value; /* of a register or an attachment */
+} crdt_at;
+crdt_at crdt_look(const crdt_doc *d, crdt_path path);
+
 /* INSERT ... INITIAL: the constant state that is merged, never written:
  * generation 1, every dot (hash of id, seed_version and fields ; 1 +
  * seed_version), so that the greater VERSION shows among seeds and any real
  * write beats both. seed_version < 2^40. */
 tako_err crdt_initial(tako_arena *a, tako_slice id, uint64_t seed_version,
                       tako_slice fields, crdt_doc **out);
+
+/* ---- markers ----------------------------------------------------------- */
+
+/* What is kept, where meta stands, of a living document that was evicted
+ * here: generation, births and context, and nothing of what is inside. Not a
+ * state: it never travels, and decoding it as one gives TAKO_CORRUPT. */
+bool crdt_meta_is_marker(tako_slice meta);
+tako_err crdt_marker_put(const crdt_doc *d, tako_buf *meta);
+
+/* A document that only tells what was known; it takes no delta that brings
+ * anything new, and is not to be written, merged or encoded.
+ * TAKO_CORRUPT (e says what), TAKO_NOMEM */
+tako_err crdt_marker_read(tako_arena *a, tako_slice meta, crdt_doc **out,
+                          tako_errbuf *e);
+
+/* What a local write by actor `self` to the evicted key begins with: nothing,
+ * such that an INSERT makes it the same generation, with a context of its
+ * own; or, where the marker knows events of self, a new life, as if self had
+ * deleted it. In the same arena. */
+tako_err crdt_marker_follow(const crdt_doc *marker, crdt_actor self,
+                            crdt_doc **out);
 
 /* ---- under another name ------------------------------------------------ */
 
@@ -204,6 +234,7 @@ typedef struct crdt_merge_info {
     bool changed; /* `into` is another state than before */
     bool lost;    /* a concurrent update was lost to a removal */
     bool forged;  /* one dot with two contents was met */
+    bool evicted; /* store_merge: something new of what was evicted here */
     crdt_dot forged_dot;
 } crdt_merge_info;
 

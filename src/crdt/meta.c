@@ -119,6 +119,8 @@ tako_err crdt_meta_context(tako_arena *a, tako_slice meta, crdt_context *out)
 {
     crdt_front f;
 
+    if (crdt_meta_is_marker(meta))
+        meta = crdt_marker_meta(meta);
     if (!crdt_front_read(meta, &f))
         return TAKO_CORRUPT;
     *out = (crdt_context){ .count = f.count, .cap = f.count };

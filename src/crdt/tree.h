@@ -85,6 +85,7 @@ struct crdt_doc {
     crdt_context context;
     crdt_births births;
     crdt_map root; /* no maker, no marks */
+    bool hollow;   /* of a marker: what is inside is not known here */
 };
 
 /* What a reader sees at a slot. */
@@ -188,6 +189,9 @@ tako_err crdt_merge_beyond(crdt_doc *into, const crdt_doc *from,
 
 /* A copy of the nodes in d's own arena; strings are shared. */
 tako_err crdt_doc_copy(const crdt_doc *d, crdt_doc **out);
+
+/* The meta inside a marker. */
+tako_slice crdt_marker_meta(tako_slice meta);
 
 /* What shows inside a map, as a CBOR map. */
 void crdt_map_put(const crdt_map *m, tako_buf *out);

@@ -176,6 +176,33 @@ static crdt_slot *find_slot(crdt_doc *d, crdt_path path, crdt_map **parent)
     return s;
 }
 
+crdt_at crdt_look(const crdt_doc *d, crdt_path path)
+{
+    const crdt_slot *s = find_slot((crdt_doc *)d, path, NULL); /* reads */
+    crdt_at at = { CRDT_AUTO, false, TAKO_SLICE_NONE };
+    const crdt_entry *value;
+
+    switch (s == NULL ? CRDT_SHOW_NOTHING : crdt_slot_shows(s)) {
+    case CRDT_SHOW_VALUE:
+        value = &s->values.at[s->values.count - 1];
+        at.type = (crdt_type)value->type;
+        at.value = value->value;
+        break;
+    case CRDT_SHOW_MAP:
+        at.type = CRDT_MAP;
+        break;
+    case CRDT_SHOW_COUNTER:
+        at.type = CRDT_COUNTER;
+        break;
+    case CRDT_SHOW_UNKNOWN:
+        at.unknown = true;
+        break;
+    case CRDT_SHOW_NOTHING:
+        break;
+    }
+    return at;
+}
+
 static crdt_show shows_at(crdt_doc *d, crdt_path path)
 {
     const crdt_slot *s = find_slot(d, path, NULL);

@@ -25,6 +25,12 @@ tako_err query_run_dot(query_run_state *r)
 
 /* ---- UPDATE and DELETE --------------------------------------------------------- */
 
+static bool removes(const query *q)
+{
+    return q->parse.stmt.kind == QUERY_DELETE ||
+           q->parse.stmt.kind == QUERY_EVICT;
+}
+
 /* Appends what one found row needs to `out`: its _id, the new values in the
  * order of SET (empty: MISSING), a byte per UNSET (1: there is something). */
 static tako_err collect_row(query_run_state *r, tako_buf *out)
@@ -59,7 +65,7 @@ static tako_err collect_row(query_run_state *r, tako_buf *out)
     return TAKO_OK;
 }
 
-static tako_err collect(query_run_state *r, tako_buf *out)
+tako_err query_collect(query_run_state *r, tako_buf *out)
 {
     query *q = r->q;
     tako_err err = TAKO_OK;
@@ -75,48 +81,6 @@ static tako_err collect(query_run_state *r, tako_buf *out)
     return err;
 }
 
-tako_err query_set_field(query_run_state *r, crdt_doc *d, crdt_path path,
-                         crdt_type type, tako_slice value)
-{
-    tako_reader in = tako_reader_of(value);
-    cbor_item item;
-    tako_err err;
-
-    if (type == CRDT_COUNTER && r->q->parse.stmt.kind == QUERY_INSERT) {
-        if (!cbor_read(&in, &item) || item.kind != CBOR_INT)
-            return tako_fail(r->e, TAKO_INVALID,
-                             "the counter %.*s starts with a whole number",
-                             (int)path.keys[0].len,
-                             (const char *)path.keys[0].ptr);
-        err = crdt_restart(d, r->dot, path, item.integer, r->e);
-    } else {
-        err = crdt_set(d, r->dot, path, type, value, r->e);
-    }
-    if (err == TAKO_NOMEM)
-        (void)tako_fail(r->e, err, "out of memory");
-    return err;
-}
-
-static tako_err apply(query_run_state *r, crdt_doc *d, const query_op *op)
-{
-    tako_reader in;
-    cbor_item item = { .kind = CBOR_INT };
-
-    if (op->type != CRDT_AUTO && op->type != CRDT_COUNTER)
-        return tako_fail(
-            r->e, TAKO_INVALID, "%.*s is declared another type than COUNTER",
-            (int)op->path.keys[0].len, (const char *)op->path.keys[0].ptr);
-    if (op->value != NULL) {
-        in = tako_reader_of(query_fixed(r->q, op->value));
-        if (in.in.len == 0 || !cbor_read(&in, &item) || item.kind != CBOR_INT)
-            return tako_fail(r->e, TAKO_INVALID,
-                             "a counter moves by whole numbers");
-    }
-    if (op->op == APPLY_RESTART)
-        return crdt_restart(d, r->dot, op->path, item.integer, r->e);
-    return crdt_increment(d, r->dot, op->path, item.integer, r->e);
-}
-
 /* Changes one found document. *touched: something was written. in: what
  * collect_row found out; NULL: all values are fixed. */
 static tako_err change_doc(query_run_state *r, crdt_doc *d, tako_reader *in,
@@ -128,9 +92,10 @@ static tako_err change_doc(query_run_state *r, crdt_doc *d, tako_reader *in,
         *touched = true;
         return crdt_delete(d, r->dot);
     }
+    TAKO_TRY(query_types_check(r, d));
     for (size_t i = 0; i < q->applies.count; i++) {
         *touched = true;
-        TAKO_TRY(apply(r, d, &q->applies.ops[i]));
+        TAKO_TRY(query_apply(r, d, &q->applies.ops[i]));
     }
     for (size_t i = 0; i < q->sets.count; i++) {
         const query_op *op = &q->sets.ops[i];
@@ -192,7 +157,13 @@ static tako_err change_direct(query_run_state *r, tako_slice id)
 
     TAKO_TRY(query_run_dot(r));
     TAKO_TRY(store_edit(r->s, r->q->coll, id, &d, r->e));
-    return crdt_doc_alive(d) ? change_one(r, d, id, NULL) : TAKO_OK;
+    if (!crdt_doc_alive(d))
+        return TAKO_OK;
+    if (removes(r->q)) {
+        TAKO_TRY(query_returning_begin(r));
+        TAKO_TRY(query_returning_one(r, id));
+    }
+    return change_one(r, d, id, NULL);
 }
 
 tako_err query_run_change(query_run_state *r)
@@ -206,7 +177,9 @@ tako_err query_run_change(query_run_state *r)
     if (direct.len > 0)
         return change_direct(r, direct);
     if (q->coll != 0)
-        err = collect(r, &found);
+        err = query_collect(r, &found);
+    if (err == TAKO_OK && removes(q))
+        err = query_returning_blocks(r, tako_buf_slice(&found));
     in = tako_reader_of(tako_buf_slice(&found));
     while (err == TAKO_OK && tako_reader_left(&in) > 0) {
         tako_slice id = tako_read_block(&in);
@@ -285,7 +258,7 @@ static tako_err run_kind(query_run_state *r)
     case QUERY_DELETE:
         return query_run_change(r);
     case QUERY_EVICT:
-        return TAKO_UNSUPPORTED;
+        return query_run_evict(r);
     case QUERY_CREATE_INDEX:
         return run_create_index(r);
     case QUERY_DROP_INDEX:
@@ -325,12 +298,16 @@ static bool writes_one(const query_run_state *r)
 /* Runs it inside a savepoint. */
 static tako_err run_guarded(query_run_state *r)
 {
+    size_t before = r->ids->len;
     tako_err err;
 
     TAKO_TRY(store_savepoint(r->s, r->e));
     err = run_kind(r);
     if (err == TAKO_OK && r->ids->failed)
         err = TAKO_NOMEM;
+    if (err == TAKO_OK && !removes(r->q))
+        err = query_returning_all(
+            r, tako_slice_of(r->ids->ptr + before, r->ids->len - before));
     if (err == TAKO_OK)
         store_savepoint_keep(r->s);
     else
@@ -349,19 +326,24 @@ tako_err query_run(query *q, store *s, tako_buf *ids, uint64_t *count,
     if (!q->bound)
         return tako_fail(e, TAKO_INVALID, "the parameters are not bound");
     q->running = false;
+    query_forget_rows(q);
     TAKO_TRY(query_begin(q, e));
     r.a = tako_buf_on(q->env);
     r.b = tako_buf_on(q->env);
     r.c = tako_buf_on(q->env);
+    r.row = tako_buf_on(q->env);
     err = writes_one(&r) ? run_kind(&r) : run_guarded(&r);
     if (err == TAKO_NOMEM)
         (void)tako_fail(e, err, "out of memory");
-    if (err == TAKO_OK)
+    if (err == TAKO_OK) {
         *count = r.count;
-    else
+    } else {
         ids->len = before;
+        query_forget_rows(q);
+    }
     tako_buf_fini(&r.a);
     tako_buf_fini(&r.b);
     tako_buf_fini(&r.c);
+    tako_buf_fini(&r.row);
     return err;
 }

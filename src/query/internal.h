@@ -17,6 +17,14 @@ typedef struct query_out {
     bool id;        /* an _id, in the columns row and id from there on */
 } query_out;
 
+/* How a row is put together from the columns of a statement. */
+typedef struct query_plan {
+    bool star;  /* a document and columns beside it */
+    bool whole; /* one column is the row */
+    query_out *outs;
+    size_t out_count;
+} query_plan;
+
 /* A path that is written. */
 typedef struct query_op {
     crdt_path path;
@@ -40,18 +48,19 @@ struct query {
     int64_t schema; /* SQLite's schema version when prepared */
 
     sqlite3_stmt *stmt; /* SELECT; UPDATE and DELETE: what finds the rows */
+    query_plan plan;    /* of a SELECT's rows, also INSERT's */
     const node *by_id;  /* _id = this is all that they ask; or NULL */
+    sqlite3_stmt *returning; /* RETURNING of one row; or NULL */
+    query_plan returned;
+    tako_buf rows; /* blocks: what a run left for query_step */
+    size_t rows_at;
+
     bool bound, done;
     bool running; /* has the time of its run */
     int64_t now_ms;
     bool asks, asks_text; /* calls clock(), request_info() */
     tako_buf params;      /* the bound map */
     bool params_flat;     /* no value in it is too deep for a document */
-
-    bool star;  /* a document and columns beside it */
-    bool whole; /* one column is the row */
-    query_out *outs;
-    size_t out_count;
 
     query_ops types, sets, unsets, applies;
     sqlite3_stmt **docs; /* INSERT: per document NULL or its SELECT */
@@ -68,9 +77,17 @@ tako_err query_bind_stmt(const query *q, sqlite3_stmt *stmt, tako_errbuf *e);
 /* The bound value of a parameter, or a constant. */
 tako_slice query_fixed(const query *q, const node *n);
 
-/* row.c: plans the fields of the result; appends one row. */
-tako_err query_plan_outs(query *q, const query_select *s);
-tako_err query_put_row(const query *q, tako_buf *row);
+/* Leaves a row for query_step: how statements that do more than read give
+ * rows. TAKO_LIMIT beyond TAKO_RETURNING_BYTES_MAX */
+tako_err query_leave_row(query *q, tako_slice row, tako_errbuf *e);
+void query_forget_rows(query *q);
+/* Prepares RETURNING for the collection as it is now. */
+tako_err query_prepare_returning(query *q, tako_errbuf *e);
+
+/* row.c: plans the fields of the result; appends the row that a statement
+ * stands on. */
+tako_err query_plan_outs(query *q, const query_select *s, query_plan *out);
+tako_err query_put_row(const query_plan *p, sqlite3_stmt *stmt, tako_buf *row);
 
 /* ops.c: the paths of types, sets, unsets and applies. */
 tako_err query_plan_ops(query *q);
@@ -91,19 +108,37 @@ typedef struct query_run_state {
     crdt_dot dot;
     bool have_dot;
     tako_buf a, b, c; /* scratch */
+    tako_buf row;     /* of RETURNING */
     uint8_t ulid[16];
     bool have_ulid;
     tako_errbuf *e;
 } query_run_state;
 
+/* exec_returning.c. Nothing without RETURNING: begin, then one by one; or all
+ * whose _ids stand in `ids`, one after the other, or as blocks. */
+tako_err query_returning_begin(query_run_state *r);
+tako_err query_returning_one(query_run_state *r, tako_slice id);
+tako_err query_returning_all(query_run_state *r, tako_slice ids);
+tako_err query_returning_blocks(query_run_state *r, tako_slice found);
+
 tako_err query_run_insert(query_run_state *r);
 tako_err query_run_change(query_run_state *r); /* UPDATE and DELETE */
+tako_err query_run_evict(query_run_state *r);
+/* What q->stmt finds: blocks of _ids, each followed by what UPDATE needs. */
+tako_err query_collect(query_run_state *r, tako_buf *out);
 tako_err query_run_dot(query_run_state *r);
 /* Makes room for an id in r->ids, before its document is written: after that
  * nothing may fail. */
 bool query_run_room(query_run_state *r, tako_slice id);
+/* types.c: fails where a declared type contradicts what the document has; for
+ * a document before it is written. */
+tako_err query_types_check(query_run_state *r, const crdt_doc *d);
 /* Writes one value of a declared or undeclared type. */
 tako_err query_set_field(query_run_state *r, crdt_doc *d, crdt_path path,
                          crdt_type type, tako_slice value);
+tako_err query_apply(query_run_state *r, crdt_doc *d, const query_op *op);
+/* "a.b: text" */
+tako_err query_path_fail(query_run_state *r, crdt_path path, tako_err code,
+                         const char *text);
 
 #endif /* TAKO_QUERY_INTERNAL_H */

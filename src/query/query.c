@@ -152,7 +152,7 @@ static tako_err prepare_reading(query *q, tako_errbuf *e)
 
     do {
         tako_buf_reset(&m.sql);
-        if (st->kind == QUERY_SELECT)
+        if (st->kind == QUERY_SELECT || st->kind == QUERY_INSERT)
             emit_select(&m, st->select, FORM_ROWS);
         else
             emit_collect(&m);
@@ -164,6 +164,23 @@ static tako_err prepare_reading(query *q, tako_errbuf *e)
          * the statement runs as if it had not been given. */
     } while (err != TAKO_OK && forget_hints(q));
     tako_buf_fini(&m.sql);
+    return err;
+}
+
+tako_err query_prepare_returning(query *q, tako_errbuf *e)
+{
+    emit m = { .p = &q->parse, .sql = tako_buf_on(q->env) };
+    tako_err err;
+
+    (void)sqlite3_finalize(q->returning);
+    q->returning = NULL;
+    q->parse.e = e;
+    emit_returning(&m);
+    err = q->parse.err;
+    if (err == TAKO_OK)
+        err = query_sql_prepare(q, &m.sql, true, &q->returning, e);
+    tako_buf_fini(&m.sql);
+    q->parse.e = NULL;
     return err;
 }
 
@@ -229,23 +246,35 @@ static tako_err find_collections(query *q, tako_errbuf *e)
     return TAKO_OK;
 }
 
+/* INSERT: its documents are given, or the rows of a SELECT. */
+static tako_err prepare_insert(query *q, tako_errbuf *e)
+{
+    const query_stmt *st = &q->parse.stmt;
+
+    TAKO_TRY(query_plan_ops(q));
+    if (st->select == NULL)
+        return prepare_docs(q, e);
+    TAKO_TRY(query_plan_outs(q, st->select, &q->plan));
+    return prepare_reading(q, e);
+}
+
 static tako_err prepare_kind(query *q, tako_errbuf *e)
 {
     switch (q->parse.stmt.kind) {
     case QUERY_SELECT:
-        TAKO_TRY(query_plan_outs(q, q->parse.stmt.select));
+        TAKO_TRY(query_plan_outs(q, q->parse.stmt.select, &q->plan));
         return prepare_reading(q, e);
     case QUERY_UPDATE:
         TAKO_TRY(query_plan_ops(q));
         query_plan_by_id(q);
         return prepare_reading(q, e);
     case QUERY_DELETE:
-    case QUERY_EVICT:
         query_plan_by_id(q);
         return prepare_reading(q, e);
+    case QUERY_EVICT:
+        return prepare_reading(q, e);
     case QUERY_INSERT:
-        TAKO_TRY(query_plan_ops(q));
-        return prepare_docs(q, e);
+        return prepare_insert(q, e);
     case QUERY_CREATE_INDEX:
     case QUERY_DROP_INDEX:
     case QUERY_BEGIN:
@@ -262,13 +291,17 @@ static tako_err prepare_kind(query *q, tako_errbuf *e)
     return TAKO_OK;
 }
 
+static bool has_call(sqlite3_stmt *stmt, const char *call)
+{
+    return stmt != NULL && strstr(sqlite3_sql(stmt), call) != NULL;
+}
+
 static bool mentions(const query *q, const char *call)
 {
-    bool found = q->stmt != NULL && strstr(sqlite3_sql(q->stmt), call) != NULL;
+    bool found = has_call(q->stmt, call) || has_call(q->returning, call);
 
     for (size_t i = 0; i < q->doc_count && !found; i++)
-        found =
-            q->docs[i] != NULL && strstr(sqlite3_sql(q->docs[i]), call) != NULL;
+        found = has_call(q->docs[i], call);
     return found;
 }
 
@@ -302,6 +335,12 @@ tako_err query_begin(query *q, tako_errbuf *e)
     return query_sql_error(store_conn_db(q->conn), rc, e);
 }
 
+static tako_err prepare_returned(query *q, tako_errbuf *e)
+{
+    TAKO_TRY(query_plan_outs(q, q->parse.stmt.returning, &q->returned));
+    return query_prepare_returning(q, e);
+}
+
 /* Of a store's connection, or of a pool's, whose one collection is c1. */
 static tako_err prepare_on(query *q, tako_slice text, tako_errbuf *e)
 {
@@ -316,7 +355,8 @@ static tako_err prepare_on(query *q, tako_slice text, tako_errbuf *e)
     }
     TAKO_TRY(schema_version(q->conn, &q->schema, e));
     TAKO_TRY(find_collections(q, e));
-    return prepare_kind(q, e);
+    TAKO_TRY(prepare_kind(q, e));
+    return q->parse.stmt.returning != NULL ? prepare_returned(q, e) : TAKO_OK;
 }
 
 static tako_err prepare(const tako_env *env, store_conn *c, sqlite3 *db,
@@ -332,6 +372,7 @@ static tako_err prepare(const tako_env *env, store_conn *c, sqlite3 *db,
     q->conn = c;
     q->db = db;
     q->params = tako_buf_on(env);
+    q->rows = tako_buf_on(env);
     err = prepare_on(q, text, e);
     q->parse.e = NULL; /* the caller's */
     if (err != TAKO_OK) {
@@ -364,9 +405,11 @@ void query_free(query *q)
     if (q == NULL)
         return;
     (void)sqlite3_finalize(q->stmt);
+    (void)sqlite3_finalize(q->returning);
     for (size_t i = 0; i < q->doc_count; i++)
         (void)sqlite3_finalize(q->docs[i]);
     tako_buf_fini(&q->params);
+    tako_buf_fini(&q->rows);
     query_parse_fini(&q->parse);
     tako_env_free(q->env, q, sizeof *q);
 }
@@ -374,6 +417,13 @@ void query_free(query *q)
 query_kind query_kind_of(const query *q)
 {
     return kind_of(&q->parse.stmt);
+}
+
+bool query_has_rows(const query *q)
+{
+    return query_kind_reads(kind_of(&q->parse.stmt)) ||
+           kind_of(&q->parse.stmt) == QUERY_PROVISION ||
+           q->parse.stmt.returning != NULL;
 }
 
 tako_slice query_collection(const query *q)
@@ -526,13 +576,27 @@ tako_err query_bind(query *q, tako_slice params, tako_errbuf *e)
 
 /* ---- reading rows --------------------------------------------------------------- */
 
+/* The next of the rows that a run left. */
+static tako_err step_left(query *q, tako_buf *row, tako_errbuf *e)
+{
+    tako_reader in = tako_reader_of(tako_buf_slice(&q->rows));
+
+    in.pos = q->rows_at;
+    if (tako_reader_left(&in) == 0)
+        return TAKO_NOTFOUND;
+    tako_put_bytes(row, tako_read_block(&in));
+    q->rows_at = in.pos;
+    return row->failed ? tako_fail(e, TAKO_NOMEM, "out of memory") : TAKO_OK;
+}
+
 tako_err query_step(query *q, tako_buf *row, tako_errbuf *e)
 {
     size_t before = row->len;
     tako_err err;
     int rc;
 
-    TAKO_ARG(q->parse.stmt.kind == QUERY_SELECT);
+    if (kind_of(&q->parse.stmt) != QUERY_SELECT)
+        return step_left(q, row, e);
     if (!q->bound)
         return tako_fail(e, TAKO_INVALID, "the parameters are not bound");
     if (q->done)
@@ -540,7 +604,7 @@ tako_err query_step(query *q, tako_buf *row, tako_errbuf *e)
     TAKO_TRY(query_begin(q, e));
     rc = sqlite3_step(q->stmt);
     if (rc == SQLITE_ROW) {
-        err = query_put_row(q, row);
+        err = query_put_row(&q->plan, q->stmt, row);
         if (err == TAKO_OK)
             return TAKO_OK;
         row->len = before;
@@ -553,10 +617,18 @@ tako_err query_step(query *q, tako_buf *row, tako_errbuf *e)
     return err == TAKO_OK ? TAKO_NOTFOUND : err;
 }
 
+void query_forget_rows(query *q)
+{
+    tako_buf_fini(&q->rows); /* queries are kept; so much memory is not */
+    tako_buf_reset(&q->rows);
+    q->rows_at = 0;
+}
+
 void query_reset(query *q)
 {
     if (q->stmt != NULL)
         (void)sqlite3_reset(q->stmt);
+    query_forget_rows(q);
     q->done = false;
     q->running = false;
 }

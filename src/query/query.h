@@ -87,9 +87,14 @@ bool query_is_stale(const query *q);
  * lacks: TAKO_INVALID with the name. */
 tako_err query_bind(query *q, tako_slice params, tako_errbuf *e);
 
+/* Whether it gives rows: what reads, and what writes and says what of. */
+bool query_has_rows(const query *q);
+
 /* SELECT: appends the next row as a CBOR map to `row`; TAKO_NOTFOUND at the
  * end. Holds a read transaction of its connection until the end, an error, or
- * query_reset. */
+ * query_reset.
+ * Anything else: the next of the rows that query_run left (RETURNING), in the
+ * order of its ids; they are kept until query_reset or the next run. */
 tako_err query_step(query *q, tako_buf *row, tako_errbuf *e);
 void query_reset(query *q);
 

@@ -323,12 +323,40 @@ static void mint(store *s, actor_state *next, uint64_t since, const char *why)
     tako_log(s->env, TAKO_LOG_INFO, "actor_minted", "\"reason\":\"%s\"", why);
 }
 
+/* ---- an actor that writes no more ---------------------------------------- */
+
+#define ACTOR_RETIRED_KEY "actor.retired"
+
+tako_err actor_retire(store *s, tako_errbuf *e)
+{
+    tako_err err = store_kv_put(s, ACTOR_RETIRED_KEY,
+                                tako_slice_of(s->state.actor.id, 16));
+
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "writing that the actor retires failed");
+    s->txn.retired = true;
+    return TAKO_OK;
+}
+
+static tako_err is_retired(store *s, const actor_state *now, bool *out)
+{
+    tako_buf key = tako_buf_on(s->env);
+    tako_err err = store_kv_get(&s->writer, ACTOR_RETIRED_KEY, &key);
+
+    *out = err == TAKO_OK &&
+           tako_slice_eq(tako_buf_slice(&key),
+                         tako_slice_of(now->actor.id, sizeof now->actor.id));
+    tako_buf_fini(&key);
+    return err == TAKO_NOTFOUND ? TAKO_OK : err;
+}
+
 tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
 {
     tako_machine machine;
     actor_state next;
     const char *why = NULL;
     crdt_dot last;
+    bool retired;
     tako_err err;
 
     TAKO_TRY(state_read(s, &s->state, e));
@@ -342,6 +370,11 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
                              (const char *)s->seal_path.ptr);
     }
     s->files->machine(s->files->ctx, &machine);
+    err = is_retired(s, &next, &retired);
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "reading its actor failed");
+    if (why == NULL && retired)
+        why = "documents came back without events of ours";
     if (why == NULL && next.dirty && memcmp(next.boot, machine.boot, 16) != 0)
         why = "sent commits may be lost";
     if (why != NULL) {
@@ -405,13 +438,16 @@ tako_err actor_renew(store *s, uint64_t taken, tako_errbuf *e)
     TAKO_TRY(seen_put(s, last, e));
     /* What is sent under the new name is as unsynced as before: the dirty
      * mark stays. */
-    mint(s, &next, s->next_lsn - 1, "our own later events came from elsewhere");
+    mint(s, &next, s->next_lsn - 1,
+         s->retired ? "documents came back without events of ours"
+                    : "our own later events came from elsewhere");
     next.taken = taken;
     if (next.lsn < next.since)
         next.lsn = next.since;
     TAKO_TRY(actor_save(s, &next, e));
     s->own_last = s->own_kept = taken;
     s->foreign = 0;
+    s->retired = false;
     s->wrote = true;
     return TAKO_OK;
 }

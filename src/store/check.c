@@ -77,6 +77,19 @@ static tako_err check_pages(checker *k, tako_errbuf *e)
     return rc == SQLITE_DONE ? TAKO_OK : conn_fail(k->conn, rc, "checking", e);
 }
 
+/* What its version was of is gone. */
+static tako_err check_marker(checker *k, uint32_t coll, const store_row *row)
+{
+    crdt_doc *doc = NULL;
+    tako_err err;
+
+    tako_arena_reset(&k->arena);
+    err = crdt_marker_read(&k->arena, row->meta, &doc, NULL);
+    if (err == TAKO_CORRUPT)
+        found_doc(k, coll, row, "the marker of its eviction is malformed");
+    return err == TAKO_CORRUPT ? TAKO_OK : err;
+}
+
 static tako_err check_row(checker *k, uint32_t coll, const store_row *row)
 {
     uint8_t version[16];
@@ -87,6 +100,8 @@ static tako_err check_row(checker *k, uint32_t coll, const store_row *row)
 
     if (doc_key_of(row->id, &key, &why) != TAKO_OK)
         found_doc(k, coll, row, "the _id is malformed");
+    if (store_row_is_marker(row))
+        return check_marker(k, coll, row);
     crdt_version(row->meta, row->body, version);
     if (memcmp(version, row->version, sizeof version) != 0) {
         found_doc(k, coll, row, "the version does not match the content");

@@ -133,6 +133,9 @@ tako_err actor_reserve(store *s, tako_errbuf *e);
 /* Writes `next` synced and takes it over; outside transactions. */
 tako_err actor_save(store *s, const actor_state *next, tako_errbuf *e);
 
+/* Inside a transaction, and with it: the present actor writes no more, because
+ * it would claim to have seen what it has not. */
+tako_err actor_retire(store *s, tako_errbuf *e);
 /* store_renew_actor; hlcs of the new actor up to `taken` are taken. */
 tako_err actor_renew(store *s, uint64_t taken, tako_errbuf *e);
 
@@ -213,6 +216,7 @@ typedef struct store_txn {
     bool open;
     tako_err broken; /* the failure that rolled it back */
     bool dotted;
+    bool retired;    /* the actor is, when this commits */
     bool ahead_told; /* a clock ahead of ours was logged */
     bool coll_made;
     crdt_dot dot;
@@ -232,7 +236,8 @@ typedef struct edit_memory {
 typedef struct doc_edit {
     bool open;
     bool stored;
-    bool taken; /* another ULID has its row */
+    bool taken;  /* another ULID has its row */
+    bool marker; /* it was evicted: doc tells only what was known */
     uint32_t coll;
     doc_key key;
     int64_t row;
@@ -264,6 +269,7 @@ struct store {
     uint64_t own_kept;    /* the greatest that a commit has */
     uint64_t pending_hlc; /* observed inside a transaction */
     uint64_t foreign;     /* our actor's hlc that we never gave out */
+    bool retired;         /* our actor is: actor_retire() */
     uint64_t lsn;         /* last commit */
     uint64_t next_lsn;
     _Atomic(uint64_t) sent; /* commits up to it may have left */
@@ -297,6 +303,12 @@ tako_err txn_break(store *s, tako_err err);
 tako_err edit_load(store *s, edit_memory *m, uint32_t coll, tako_slice id,
                    doc_edit *out, tako_errbuf *e);
 tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e);
+/* edit_load for a local write: what was evicted is as if it were new. */
+tako_err edit_local(store *s, uint32_t coll, tako_slice id, doc_edit *out,
+                    tako_errbuf *e);
+/* Replaces the row, which is there, by these bytes. */
+tako_err edit_replace(store *s, doc_edit *d, const uint8_t version[16],
+                      tako_slice meta, tako_slice body, tako_errbuf *e);
 /* Inserts a state under an id that may be known. TAKO_EXISTS */
 tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
                         tako_slice meta, tako_slice body, int64_t *row,

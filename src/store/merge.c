@@ -6,6 +6,11 @@
  * without building a tree. Everything else is decoded, which checks it, and
  * merged.
  *
+ * EVICTED  What is new of a document that was evicted here, by its marker's
+ * context and generation, replaces the marker whole. A tombstone does so at
+ * once, a living state only when the caller wants it (store_merge_back): only
+ * it knows whether somebody here is still interested.
+ *
  * A remote event of our own actor that we never made says that this file was
  * rolled back or copied. Our own events of a document were made here, on that
  * document: one that its context here lacks is not ours. It is merged, and
@@ -68,9 +73,28 @@ static tako_err check_body(tako_slice body, tako_errbuf *e)
     return err == TAKO_INVALID ? TAKO_CORRUPT : err;
 }
 
+/* A remote state of what was evicted here. */
+static tako_err meet_marker(store *s, doc_edit *d, crdt_doc *remote, bool back,
+                            crdt_merge_info *info, tako_errbuf *e)
+{
+    if (crdt_context_covers(crdt_doc_context(d->doc),
+                            crdt_doc_context(remote)) ||
+        crdt_doc_generation(remote) < crdt_doc_generation(d->doc))
+        return TAKO_OK;
+    if (crdt_doc_alive(remote) && !back) {
+        info->evicted = true;
+        return TAKO_OK;
+    }
+    if (own_of(s, remote) < own_of(s, d->doc))
+        TAKO_TRY(actor_retire(s, e));
+    info->changed = true;
+    d->doc = remote;
+    return edit_save(s, d, false, e);
+}
+
 /* Merges into what is stored, or into nothing. */
 static tako_err merge_slow(store *s, uint32_t coll, tako_slice id,
-                           tako_slice meta, tako_slice body,
+                           tako_slice meta, tako_slice body, bool back,
                            crdt_merge_info *info, tako_errbuf *e)
 {
     edit_memory *m = &s->merge_memory;
@@ -88,14 +112,17 @@ static tako_err merge_slow(store *s, uint32_t coll, tako_slice id,
     }
     if (tako_slice_eq(meta, d.meta) && tako_slice_eq(body, d.body))
         return TAKO_OK;
+    if (d.marker)
+        return meet_marker(s, &d, remote, back, info, e);
     err = crdt_merge(d.doc, remote, info);
     if (err != TAKO_OK)
         return tako_fail(e, err, "merging a document failed");
     return edit_save(s, &d, false, e);
 }
 
-tako_err store_merge(store *s, uint32_t coll, tako_slice id, tako_slice meta,
-                     tako_slice body, crdt_merge_info *info, tako_errbuf *e)
+static tako_err merge_state(store *s, uint32_t coll, tako_slice id,
+                            tako_slice meta, tako_slice body, bool back,
+                            crdt_merge_info *info, tako_errbuf *e)
 {
     crdt_merge_info local;
     crdt_dot dot;
@@ -111,17 +138,30 @@ tako_err store_merge(store *s, uint32_t coll, tako_slice id, tako_slice meta,
         return tako_fail(e, TAKO_LIMIT, "a state has over %u bytes",
                          TAKO_DOC_STATE_BYTES_MAX);
     if (!crdt_meta_is_fresh(meta, &dot))
-        return merge_slow(s, coll, id, meta, body, info, e);
+        return merge_slow(s, coll, id, meta, body, back, info, e);
     TAKO_TRY(doc_key_of(id, &key, e));
     TAKO_TRY(check_body(body, e));
     err = insert_state(s, coll, &key, meta, body, e);
     if (err == TAKO_EXISTS)
-        return merge_slow(s, coll, id, meta, body, info, e);
+        return merge_slow(s, coll, id, meta, body, back, info, e);
     if (err != TAKO_OK)
         return err;
     info->changed = true;
     err = note_dot(s, dot, 0);
     return err == TAKO_OK ? err : tako_fail(e, err, "out of memory");
+}
+
+tako_err store_merge(store *s, uint32_t coll, tako_slice id, tako_slice meta,
+                     tako_slice body, crdt_merge_info *info, tako_errbuf *e)
+{
+    return merge_state(s, coll, id, meta, body, false, info, e);
+}
+
+tako_err store_merge_back(store *s, uint32_t coll, tako_slice id,
+                          tako_slice meta, tako_slice body,
+                          crdt_merge_info *info, tako_errbuf *e)
+{
+    return merge_state(s, coll, id, meta, body, true, info, e);
 }
 
 tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,

@@ -168,6 +168,17 @@ static tako_err suspects(redo *r, uint32_t coll, redo_id **out)
     return err == TAKO_NOTFOUND ? TAKO_OK : err;
 }
 
+/* Of a marker only what it has seen is put under the new name. */
+static tako_err redo_save(redo *r, doc_edit *d)
+{
+    if (!d->marker)
+        return edit_save(r->s, d, false, r->e);
+    conn_buf_reset(&r->s->meta);
+    TAKO_TRY(crdt_marker_put(d->doc, &r->s->meta));
+    return edit_replace(r->s, d, d->version, tako_buf_slice(&r->s->meta),
+                        TAKO_SLICE_NONE, r->e);
+}
+
 static tako_err redo_coll(redo *r, uint32_t coll)
 {
     redo_id *list;
@@ -180,7 +191,7 @@ static tako_err redo_coll(redo *r, uint32_t coll)
         TAKO_TRY(crdt_doc_redot(d.doc, &r->what, &done));
         if (!done)
             continue;
-        TAKO_TRY(edit_save(r->s, &d, false, r->e));
+        TAKO_TRY(redo_save(r, &d));
         r->count++;
     }
     tako_arena_reset(&r->ids);

@@ -198,8 +198,8 @@ static tako_err count_rows(store_conn *c, store_facts *out, tako_errbuf *e)
     uint32_t max = store_coll_max(c);
 
     for (uint32_t coll = 1; coll <= max; coll++) {
-        char sql[80];
-        int64_t all = 0, alive = 0;
+        char sql[100];
+        int64_t all = 0, alive = 0, evicted = 0;
 
         if (store_coll_name(c, coll).len == 0)
             continue;
@@ -208,8 +208,14 @@ static tako_err count_rows(store_conn *c, store_facts *out, tako_errbuf *e)
         (void)snprintf(sql, sizeof sql,
                        "SELECT count(*) FROM c%u WHERE body IS NOT NULL", coll);
         TAKO_TRY(conn_int(c, sql, &alive, e));
+        (void)snprintf(sql, sizeof sql,
+                       "SELECT count(*) FROM c%u WHERE body IS NULL AND"
+                       " substr(meta,1,1)=x'00'",
+                       coll);
+        TAKO_TRY(conn_int(c, sql, &evicted, e));
         out->documents += (uint64_t)alive;
-        out->tombstones += (uint64_t)(all - alive);
+        out->tombstones += (uint64_t)(all - alive - evicted);
+        out->evicted += (uint64_t)evicted;
         out->collections++;
     }
     return TAKO_OK;

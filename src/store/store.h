@@ -12,7 +12,8 @@
  * of what shows, without _id; NULL for a tombstone. For an _id that is a ULID
  * text, row is its first 62 bits + 1 (positive) and id its other 9 bytes; all other ids (and
  * the rare ULID whose row is taken) have negative rows and the CBOR of the _id in
- * id, under a partial unique index. */
+ * id, under a partial unique index. Of an evicted document body is NULL too,
+ * and meta a marker. */
 #ifndef TAKO_STORE_STORE_H
 #define TAKO_STORE_STORE_H
 
@@ -120,7 +121,7 @@ tako_err store_rolled_back(store *s, uint64_t hlc, uint64_t *lsn,
                            uint64_t *redotted, tako_errbuf *e);
 
 typedef struct store_facts {
-    uint64_t documents, tombstones;
+    uint64_t documents, tombstones, evicted;
     uint64_t file_bytes, wal_bytes, free_bytes;
     uint32_t collections;
     uint64_t lsn;
@@ -150,11 +151,14 @@ uint32_t store_coll_max(store_conn *c); /* greatest number in use */
 typedef struct store_row {
     int64_t row;
     tako_slice id;   /* CBOR of the _id */
-    tako_slice body; /* empty for a tombstone */
+    tako_slice body; /* empty for a tombstone, and when evicted */
     tako_slice meta;
-    uint8_t version[16];
+    uint8_t version[16]; /* when evicted: of what it was */
     uint64_t lsn;
 } store_row;
+
+/* Evicted: no state of a document, and never to be sent as one. */
+bool store_row_is_marker(const store_row *row);
 
 /* Slices are borrowed until the next store call on the same conn.
  * TAKO_NOTFOUND: nothing stored under id, not even a tombstone. */
@@ -213,15 +217,27 @@ tako_err store_edit(store *s, uint32_t coll, tako_slice id, crdt_doc **doc,
                     tako_errbuf *e);
 tako_err store_edit_save(store *s, tako_errbuf *e);
 
-/* Merges a whole remote state (hostile bytes: checked here). */
+/* Merges a whole remote state (hostile bytes: checked here). Of what was
+ * evicted here only a newer tombstone is taken; a newer living state sets
+ * info->evicted and changes nothing: store_merge_back takes that too. */
 tako_err store_merge(store *s, uint32_t coll, tako_slice id, tako_slice meta,
                      tako_slice body, crdt_merge_info *info, tako_errbuf *e);
+tako_err store_merge_back(store *s, uint32_t coll, tako_slice id,
+                          tako_slice meta, tako_slice body,
+                          crdt_merge_info *info, tako_errbuf *e);
 /* Applies a remote delta. CRDT_DELTA_NEEDS leaves all as it was. */
 tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
                            tako_reader *delta, const uint8_t sum_key[16],
                            const crdt_names_in *names,
                            crdt_delta_result *result, crdt_merge_info *info,
                            tako_errbuf *e);
+
+/* Forgets what a living document holds, here alone: a marker stays, so that
+ * neither this state nor an older one comes back by merging.
+ * TAKO_NOTFOUND; TAKO_DENIED: it has changes of the present actor, and not
+ * force; both leave all as it was. */
+tako_err store_evict(store *s, uint32_t coll, tako_slice id, bool force,
+                     tako_errbuf *e);
 
 /* What the last commit (or the running transaction) wrote, in order, each
  * document once. Valid until the next store_begin. */

@@ -77,13 +77,15 @@ tako_err store_begin(store *s, tako_errbuf *e)
         (void)crdt_clock_observe(&s->clock, s->pending_hlc, wall_ms(s));
         s->pending_hlc = 0;
     }
-    if (s->foreign != 0) /* P1: never write under a name that went on */
+    /* P1: never write under a name that went on, or claims too much. */
+    if (s->foreign != 0 || s->retired)
         TAKO_TRY(store_renew_actor(s, e));
     TAKO_TRY(actor_reserve(s, e));
     TAKO_TRY(conn_run(&s->writer, "BEGIN IMMEDIATE", e));
     s->txn.open = true;
     s->txn.broken = TAKO_OK;
     s->txn.dotted = false;
+    s->txn.retired = false;
     s->txn.ahead_told = false;
     s->txn.lsn = s->next_lsn;
     s->txn.coll_count = s->writer.coll_count;
@@ -119,6 +121,7 @@ tako_err store_commit(store *s, uint64_t *lsn, tako_errbuf *e)
         if (lsn != NULL)
             *lsn = s->lsn;
     }
+    s->retired = s->retired || s->txn.retired;
     s->wrote = true;
     if (s->durability == STORE_NORMAL)
         s->unsynced = true;
@@ -207,10 +210,9 @@ tako_err store_dot(store *s, crdt_dot *out, tako_errbuf *e)
     TAKO_ARG(s != NULL && out != NULL);
     TAKO_TRY(txn_check(s, e));
     if (!s->txn.dotted) {
-        if (s->foreign != 0)
+        if (s->foreign != 0 || s->txn.retired)
             return tako_fail(e, TAKO_BUSY,
-                             "this database turned out to be a copy; the next "
-                             "transaction has a new actor");
+                             "the next transaction has a new actor");
         wall = wall_ms(s);
         if (wall > CRDT_HLC_MS(s->clock.reserved))
             wall = CRDT_HLC_MS(s->clock.reserved);

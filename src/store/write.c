@@ -157,7 +157,10 @@ tako_err edit_load(store *s, edit_memory *m, uint32_t coll, tako_slice id,
     } else if (err == TAKO_OK) {
         err = edit_take(stmt, &m->bytes, &d);
         (void)sqlite3_reset(stmt);
-        if (err == TAKO_OK)
+        d.marker = err == TAKO_OK && crdt_meta_is_marker(d.meta);
+        if (d.marker)
+            err = crdt_marker_read(a, d.meta, &d.doc, e);
+        else if (err == TAKO_OK)
             err = crdt_doc_decode_trusted(a, d.meta, d.body, &d.doc, e);
     }
     if (err == TAKO_NOMEM)
@@ -182,8 +185,8 @@ static tako_err size_check(store *s, size_t body, size_t before, tako_errbuf *e)
 }
 
 /* The row is there: notes what was, then replaces it. */
-static tako_err save_stored(store *s, doc_edit *d, const uint8_t version[16],
-                            tako_slice meta, tako_slice body, tako_errbuf *e)
+tako_err edit_replace(store *s, doc_edit *d, const uint8_t version[16],
+                      tako_slice meta, tako_slice body, tako_errbuf *e)
 {
     bool first = d->lsn != s->txn.lsn;
     tako_err err;
@@ -229,8 +232,10 @@ tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e)
         return tako_fail(e, err, "encoding the document failed");
     meta = tako_buf_slice(&s->meta);
     body = tako_buf_slice(&s->body);
-    if (!d->stored && crdt_doc_context(d->doc)->count == 0)
+    if (crdt_doc_context(d->doc)->count == 0)
         return TAKO_OK; /* nothing ever happened to it */
+    if (d->marker && local && !crdt_doc_alive(d->doc))
+        return TAKO_OK; /* nothing happened to it since */
     crdt_version(meta, body, version);
     if (d->stored && memcmp(version, d->version, sizeof version) == 0)
         return TAKO_OK;
@@ -239,13 +244,26 @@ tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e)
     if (meta.len + body.len > TAKO_DOC_STATE_BYTES_MAX)
         return tako_fail(e, TAKO_LIMIT, "the state has %zu bytes, over %u",
                          meta.len + body.len, TAKO_DOC_STATE_BYTES_MAX);
-    err = d->stored ? save_stored(s, d, version, meta, body, e)
+    err = d->stored ? edit_replace(s, d, version, meta, body, e)
                     : save_new(s, d, meta, body, e);
     if (err == TAKO_OK) {
         memcpy(d->version, version, sizeof version);
+        d->marker = false;
         d->lsn = s->txn.lsn; /* a second save of this edit is no first one */
     }
     return err;
+}
+
+tako_err edit_local(store *s, uint32_t coll, tako_slice id, doc_edit *out,
+                    tako_errbuf *e)
+{
+    tako_err err;
+
+    TAKO_TRY(edit_load(s, &s->edit_memory, coll, id, out, e));
+    if (!out->marker)
+        return TAKO_OK;
+    err = crdt_marker_follow(out->doc, s->state.actor, &out->doc);
+    return err == TAKO_OK ? err : tako_fail(e, err, "out of memory");
 }
 
 tako_err store_edit(store *s, uint32_t coll, tako_slice id, crdt_doc **doc,
@@ -254,7 +272,7 @@ tako_err store_edit(store *s, uint32_t coll, tako_slice id, crdt_doc **doc,
     TAKO_ARG(s != NULL && doc != NULL);
     *doc = NULL;
     TAKO_TRY(txn_check(s, e));
-    TAKO_TRY(edit_load(s, &s->edit_memory, coll, id, &s->edit, e));
+    TAKO_TRY(edit_local(s, coll, id, &s->edit, e));
     *doc = s->edit.doc;
     return TAKO_OK;
 }
@@ -270,7 +288,8 @@ tako_err store_edit_save(store *s, tako_errbuf *e)
 
 /* ---- the fast insert ----------------------------------------------------- */
 
-/* Something is stored under the id: follow a tombstone, refuse the living. */
+/* Something is stored under the id: follow a tombstone or a marker, refuse
+ * the living. */
 static tako_err insert_after(store *s, uint32_t coll, tako_slice id,
                              tako_slice fields, crdt_dot dot, tako_errbuf *e)
 {
@@ -278,7 +297,7 @@ static tako_err insert_after(store *s, uint32_t coll, tako_slice id,
     tako_err err;
 
     s->edit.open = false; /* its memory is used here */
-    TAKO_TRY(edit_load(s, &s->edit_memory, coll, id, &d, e));
+    TAKO_TRY(edit_local(s, coll, id, &d, e));
     if (crdt_doc_alive(d.doc))
         return tako_fail(e, TAKO_EXISTS, "a document with this _id exists");
     err = crdt_insert(d.doc, dot, fields);

@@ -18,6 +18,9 @@
  * merged, lose to what we wrote since. So nothing of the message is kept, the
  * store takes another name (renew.c), and the message is applied again.
  *
+ * EVICTED here is what a marker stands for. A newer state of it is taken when
+ * a subscription of this session matches it, or when it is a tombstone.
+ *
  * Only collections that some subscription of this session named are taken:
  * a peer cannot fill a database with what nobody asked for. */
 #include "sync/state.h"
@@ -232,6 +235,20 @@ static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
     return err;
 }
 
+/* Does a subscription of ours match what was sent? */
+static bool is_asked(sync_session *s, const sync_held *h)
+{
+    const sync_coll *c = &s->colls[h->name];
+    tako_slice name = tako_slice_of(c->name, c->len);
+
+    for (size_t i = 0; i < s->sub_count; i++)
+        if (tako_slice_eq(s->subs[i].collection, name) &&
+            s->host->predicate_match(s->host->ctx, s->subs[i].predicate,
+                                     h->record.id, h->record.body))
+            return true;
+    return false;
+}
+
 static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,
                             crdt_merge_info *info)
 {
@@ -239,6 +256,9 @@ static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,
 
     TAKO_TRY(store_merge(a->st, coll, h->record.id, h->record.meta,
                          h->record.body, info, a->e));
+    if (info->evicted && is_asked(a->s, h))
+        TAKO_TRY(store_merge_back(a->st, coll, h->record.id, h->record.meta,
+                                  h->record.body, info, a->e));
     need_remove(&a->refused, h->name, h->record.id);
     if (a->cold)
         return TAKO_OK;

@@ -22,6 +22,15 @@
  * every commit after the walk's begin; so when a want is served, the peer has,
  * or is about to be sent, everything up to now, and all of commit `lsn`.
  *
+ * WHAT WAS EVICTED at one side is a marker there, with the version that it was
+ * of. It is never sent. It is in a list wherever its bucket differs, so that
+ * the server does not send that version again; and it counts in a digest
+ * where the subscription matches a document without fields: exact for
+ * subscriptions that ask for the whole collection, or by _id. Where fields
+ * are asked for nobody knows any more whether it matched; then the digests
+ * of such a subscription differ, and cost their lists, only as long as the
+ * server has that very version and it matches there.
+ *
  * A first download copies stored bytes (actors by number) and decodes
  * nothing. */
 #include "sync/state.h"
@@ -90,6 +99,18 @@ static void walk_start(sync_walk *w)
     *w = (sync_walk){ INT64_MIN, false };
 }
 
+/* Is it of the set that the digests are about? */
+static bool is_counted(sync_session *s, sync_predicate *p, const store_row *row)
+{
+    static const uint8_t nothing[1] = { 0xa0 };
+    tako_slice body = row->body;
+
+    if (store_row_is_marker(row))
+        body = tako_slice_of(nothing, sizeof nothing);
+    return body.len > 0 &&
+           s->host->predicate_match(s->host->ctx, p, row->id, body);
+}
+
 typedef struct digest_walk {
     sync_predicate *predicate;
     sync_digest *digest;
@@ -102,9 +123,8 @@ static bool digest_row(sync_session *s, void *ctx, const store_row *row,
 
     (void)err;
     d->digest->rows++;
-    if (row->body.len > 0 &&
-        s->host->predicate_match(s->host->ctx, d->predicate, row->id,
-                                 row->body))
+    d->digest->markers += store_row_is_marker(row);
+    if (is_counted(s, d->predicate, row))
         sync_digest_add(d->digest,
                         sync_item_of(s->digest_key, row->id, row->version));
     return true;
@@ -195,6 +215,8 @@ static bool is_wanted(sync_session *s, sync_want *w, const store_row *row)
     sync_item item;
     uint32_t bucket;
 
+    if (store_row_is_marker(row))
+        return false;
     if (w->state == WANT_DIFF) {
         item = sync_item_of(s->digest_key, row->id, row->version);
         bucket = sync_bucket(item.key, w->bits);
@@ -365,6 +387,7 @@ static tako_err ask_digest(sync_session *s, sync_sub *sub, uint64_t now_ms,
                            tako_buf *out, tako_errbuf *e)
 {
     digest_walk d;
+    bool bare;
 
     if (sub->digest == NULL) {
         sub->digest = tako_env_alloc(s->env, sizeof *sub->digest);
@@ -382,11 +405,13 @@ static tako_err ask_digest(sync_session *s, sync_sub *sub, uint64_t now_ms,
     tako_put_varint(out, sub->number);
     tako_put_varint(out, sub->replaces);
     tako_put_block(out, tako_slice_of(sub->text, sub->text_len));
-    tako_put_varint(out, sub->digest->count);
+    /* Who has only markers does not want all: one document, of hash 0. */
+    bare = sub->digest->count == 0 && sub->digest->markers > 0;
+    tako_put_varint(out, bare ? 1u : sub->digest->count);
     tako_put_u64(out, sub->digest->sum);
     sub->empty = sub->digest->rows == 0;
     sub->state = SUB_ASKED;
-    if (sub->digest->count == 0)
+    if (sub->digest->count == 0 && !bare)
         sync_sub_rest(s, sub);
     return TAKO_OK;
 }
@@ -406,13 +431,14 @@ static bool list_row(sync_session *s, void *ctx, const store_row *row,
     (void)err;
     if (d->out->len >= SYNC_LIST_BYTES)
         return false;
-    if (row->body.len == 0)
+    if (row->body.len == 0 && !store_row_is_marker(row))
         return true;
     item = sync_item_of(s->digest_key, row->id, row->version);
     bucket = sync_bucket(item.key, d->sub->bits);
     if ((d->sub->differs[bucket / 8u] & 1u << bucket % 8u) == 0 ||
-        !s->host->predicate_match(s->host->ctx, d->sub->predicate, row->id,
-                                  row->body))
+        (row->body.len > 0 &&
+         !s->host->predicate_match(s->host->ctx, d->sub->predicate, row->id,
+                                   row->body)))
         return true;
     tako_put_u64(d->out, item.key);
     tako_put_u64(d->out, item.item);

@@ -18,6 +18,11 @@
  * Being wrong here is not dangerous: the receiver refuses a delta whose base
  * it does not have, asks, and gets the whole state.
  *
+ * EVICTED documents are passed over: their commit has nothing for anyone. A
+ * peer that waits for the whole state of one is told to ask for everything
+ * anew, as where changes were lost. When one comes back, nobody knows any
+ * more whether it matched, so the first state after a marker travels.
+ *
  * ACKNOWLEDGED is a commit when each cut up to it is, or when nothing of it
  * was wanted. While a want is not served, nothing more is acknowledged. */
 #include "sync/state.h"
@@ -97,6 +102,7 @@ static tako_err take_change(sync_session *s, const store_change *c, bool echo)
         return TAKO_OK;
     }
     doc->matched = doc->matched || echo ||
+                   crdt_meta_is_marker(c->meta_before) ||
                    (c->lsn_before == 0 && !c->alive); /* deletes travel */
     /* Also the second time: a walk may have sent the state between. */
     if (doc->matched)
@@ -250,6 +256,10 @@ static tako_err put_doc(sync_session *s, sync_writer *w,
         return TAKO_OK;
     if (err != TAKO_OK)
         return tako_fail(e, err, "reading a changed document failed");
+    if (store_row_is_marker(&row)) {
+        s->overflow = s->overflow || doc->whole;
+        return TAKO_OK;
+    }
     if (!doc->matched && !doc->whole && !matches_now(s, doc->coll, &row))
         return TAKO_OK;
     name = (sync_doc_name){ doc->coll, store_coll_name(s->reader, doc->coll),
@@ -335,6 +345,8 @@ static tako_err cut_in_snapshot(sync_session *s, uint64_t now_ms, uint64_t lsn,
         sync_settle(s);
     }
     s->counts.documents_out += documents;
+    if (s->overflow) /* what a peer waits for was evicted */
+        sync_session_start_over(s);
     return out->failed ? tako_fail(e, TAKO_NOMEM, "out of memory") : TAKO_OK;
 }
 
@@ -360,7 +372,8 @@ void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row)
     sync_dirty_doc *doc;
     bool fresh;
 
-    if (!coll_wanted(s, coll) || matches_now(s, coll, row))
+    if (!coll_wanted(s, coll) || matches_now(s, coll, row) ||
+        store_row_is_marker(row))
         return;
     doc = sync_dirty_touch(&s->dirty, coll, row->row, &fresh);
     if (doc == NULL)

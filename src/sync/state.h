@@ -22,7 +22,8 @@
 typedef struct sync_digest {
     uint64_t count;
     uint64_t sum;
-    uint64_t rows; /* seen on the way, of any state */
+    uint64_t rows;    /* seen on the way, of any state */
+    uint64_t markers; /* of these */
     uint64_t buckets[SYNC_BUCKETS_MAX];
 } sync_digest;
 

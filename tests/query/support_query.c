@@ -107,7 +107,7 @@ static tako_err write_rows(test_db *db, query *q)
         err = json_from_cbor(cbor_read_value(&r), &db->out);
     }
     tako_buf_fini(&ids);
-    return err;
+    return err == TAKO_OK && query_has_rows(q) ? select_rows(db, q) : err;
 }
 
 const char *run(test_db *db, const char *text, const char *params)

@@ -650,6 +650,19 @@ void net_delete(net *n, size_t node, const char *coll, uint64_t id)
         net_commit_now(n, node);
 }
 
+void net_evict(net *n, size_t node, const char *coll, uint64_t id, bool force)
+{
+    one o = start(n, node, coll, id);
+    tako_errbuf e = { "" };
+    uint8_t bytes[32];
+
+    if (store_evict(n->nodes[node].st, o.coll, net_id(id, bytes), force, &e) !=
+        TAKO_OK)
+        fail_msg("%s", e.text);
+    if (o.mine)
+        net_commit_now(n, node);
+}
+
 const char *net_get(net *n, size_t node, const char *coll, uint64_t id,
                     const char *field)
 {
@@ -666,7 +679,7 @@ const char *net_get(net *n, size_t node, const char *coll, uint64_t id,
         store_get(c, number, net_id(id, bytes), &row) != TAKO_OK)
         return "-";
     if (row.body.len == 0)
-        return "x";
+        return store_row_is_marker(&row) ? "e" : "x";
     value = cbor_map_get(row.body, tako_slice_str(field));
     r = tako_reader_of(value);
     if (value.len == 0 || !cbor_read(&r, &item) || item.kind != CBOR_TEXT)

@@ -110,8 +110,9 @@ void net_insert(net *n, size_t node, const char *coll, uint64_t id,
 void net_set(net *n, size_t node, const char *coll, uint64_t id,
              const char *field, const char *value);
 void net_delete(net *n, size_t node, const char *coll, uint64_t id);
+void net_evict(net *n, size_t node, const char *coll, uint64_t id, bool force);
 /* Text under a field, "" when absent, "-" when there is no such document, "x"
- * a tombstone. */
+ * a tombstone, "e" evicted. */
 const char *net_get(net *n, size_t node, const char *coll, uint64_t id,
                     const char *field);
 /* Sum over everything stored, tombstones included. */
