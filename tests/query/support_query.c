@@ -110,6 +110,26 @@ static tako_err write_rows(test_db *db, query *q)
     return err == TAKO_OK && query_has_rows(q) ? select_rows(db, q) : err;
 }
 
+static tako_err run_kind(test_db *db, query *q)
+{
+    query_kind kind = query_kind_of(q);
+    uint64_t lsn;
+    tako_err err = TAKO_OK;
+
+    if (kind == QUERY_SELECT)
+        return select_rows(db, q);
+    if (!query_kind_is_control(kind))
+        return write_rows(db, q);
+    if (kind == QUERY_BEGIN || kind == QUERY_BEGIN_READ_ONLY)
+        err = store_begin(db->s, &db->e);
+    else if (kind == QUERY_COMMIT)
+        err = store_commit(db->s, &lsn, &db->e);
+    else
+        store_rollback(db->s);
+    tako_put_str(&db->out, "ok");
+    return err;
+}
+
 const char *run(test_db *db, const char *text, const char *params)
 {
     query *q = NULL;
@@ -124,8 +144,7 @@ const char *run(test_db *db, const char *text, const char *params)
     if (err == TAKO_OK)
         err = query_bind(q, bound, &db->e);
     if (err == TAKO_OK)
-        err = query_kind_of(q) == QUERY_SELECT ? select_rows(db, q)
-                                               : write_rows(db, q);
+        err = run_kind(db, q);
     query_free(q);
     if (err != TAKO_OK) {
         tako_buf_reset(&db->out);
