@@ -18,6 +18,7 @@
 #include "api/api.h"
 
 #include "base/hash.h"
+#include "obs/object.h"
 
 #define OBSERVE_KEEP_BYTES (256u << 10) /* of the result's buffer */
 #define OBSERVE_RETRY_MS   50u          /* after a failure that may pass */
@@ -27,6 +28,8 @@ struct api_observer {
     uint32_t coll; /* 0: not made yet; the writer's holder alone */
     bool queued, dead;
     bool delivered;
+    uint64_t runs;
+    tako_err failed; /* of the last run */
     uint8_t hash[32];
     tako_buf text, params, collection;
     tako_observe_fn *fn;
@@ -168,16 +171,28 @@ static tako_err result_read(tako_db *db, api_observer *o, tako_buf *json,
                             uint64_t *commit, tako_errbuf *e)
 {
     api_reader *r = NULL;
+    api_request request = { 0 };
     tako_err err;
 
-    TAKO_TRY(api_reader_take(db, &r, e));
-    *commit = r->lsn;
-    tako_buf_reset(json);
-    err = api_select_json(r, tako_buf_slice(&o->text),
-                          tako_buf_slice(&o->params), json, e);
-    api_reader_give(db, r);
+    api_request_begin(db, &request, "observer", tako_buf_slice(&o->text));
+    err = api_reader_take(db, &r, e);
+    if (err == TAKO_OK) {
+        *commit = r->lsn;
+        tako_buf_reset(json);
+        err = api_select_json(r, &request, tako_buf_slice(&o->text),
+                              tako_buf_slice(&o->params), json, e);
+        api_reader_give(db, r);
+    }
+    err = api_request_end(&request, err, e);
     (void)tako_buf_cstr(json);
     return err == TAKO_OK && json->failed ? TAKO_NOMEM : err;
+}
+
+/* What was stopped is not tried again before something changes. */
+static bool is_worth_another(tako_err err)
+{
+    return tako_err_is_transient(err) && err != TAKO_TIMEOUT &&
+           err != TAKO_CANCELED;
 }
 
 /* Runs the query and the callback, without the mutex. */
@@ -224,13 +239,15 @@ static void dispatch(void *arg)
         }
         o = queue_take(all);
         all->running = o->id;
+        o->runs++;
         sys_mutex_unlock(all->mutex);
         err = deliver(db, o, &json);
         sys_mutex_lock(all->mutex);
         all->running = 0;
+        o->failed = err;
         if (o->dead) {
             observer_free(db, o);
-        } else if (tako_err_is_transient(err)) {
+        } else if (is_worth_another(err)) {
             queue_add(all, o);
             (void)sys_cond_wait(all->work, all->mutex, OBSERVE_RETRY_MS);
         }
@@ -279,6 +296,10 @@ static tako_err observer_check(tako_db *db, api_observer *o, tako_errbuf *e)
     err = api_query_take(&r->queries, r->conn, text, &q, e);
     if (err == TAKO_OK)
         err = query_bind(q, tako_buf_slice(&o->params), e);
+    if (err == TAKO_OK && query_reads_system(q))
+        err = tako_fail(e, TAKO_UNSUPPORTED,
+                        "system collections cannot be observed: nothing tells "
+                        "when they change; read them again instead");
     if (err == TAKO_OK)
         tako_put_bytes(&o->collection, query_collection(q));
     api_query_give(&r->queries, q);
@@ -392,4 +413,26 @@ tako_err tako_unobserve(tako_db *db, tako_observer observer)
     sys_mutex_unlock(all->mutex);
     observer_free(db, o);
     return TAKO_OK;
+}
+
+/* ---- system:observers ------------------------------------------------------------------ */
+
+void api_observers_put(tako_db *db, tako_buf *json)
+{
+    api_observers *all = &db->observers;
+
+    sys_mutex_lock(all->mutex);
+    for (const api_observer *o = all->first; o != NULL; o = o->next) {
+        tako_put_u8(json, '{');
+        obs_put_u64(json, "_id", o->id);
+        obs_put_str(json, "statement", tako_buf_slice(&o->text));
+        obs_put_str(json, "collection", tako_buf_slice(&o->collection));
+        obs_put_bool(json, "waiting", o->queued);
+        obs_put_u64(json, "runs", o->runs);
+        if (o->failed != TAKO_OK)
+            obs_put_str(json, "error",
+                        tako_slice_str(tako_err_name(o->failed)));
+        tako_put_u8(json, '}');
+    }
+    sys_mutex_unlock(all->mutex);
 }

@@ -49,7 +49,9 @@
 #define TAKO_REGEXP_DEPTH_MAX      100u  /* groups in groups */
 #define TAKO_REGEXPS_CACHED_MAX    8u    /* compiled, of one connection */
 #define TAKO_COLLECT_BYTES_MAX                                                 \
-    (256u << 20) /* what one UPDATE or DELETE holds */
+    (256u << 20) /* what one UPDATE, DELETE or INSERT ... SELECT holds */
+#define TAKO_RETURNING_BYTES_MAX (64u << 20) /* rows of one that writes */
+#define TAKO_ADVISED_MAX         64u /* indexes that one ADVISE tries */
 
 /* mesh */
 #define TAKO_FRAME_BYTES_MAX   (16u << 10) /* one frame on a link */
@@ -87,6 +89,8 @@
 #define TAKO_READERS_IDLE_MAX   2u    /* kept open without use */
 #define TAKO_QUERIES_CACHED_MAX 24u   /* prepared, of one connection */
 #define TAKO_ERROR_THREADS_MAX  1024u /* whose last error is kept */
+#define TAKO_REQUESTS_RECENT_MAX 10000u /* ended ones that are remembered */
+#define TAKO_REQUEST_TEXT_MAX    200u /* bytes of a statement that are shown */
 /* clang-format on */
 
 _Static_assert(TAKO_DOC_BYTES_MAX < TAKO_DOC_STATE_BYTES_MAX,

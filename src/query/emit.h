@@ -28,6 +28,7 @@ typedef struct emit {
      * index, of a predicate), whatever its source. */
     const char *body, *id;
     const query_core *core; /* the innermost that is being written */
+    bool counted;           /* PROFILE: each document that is met is counted */
 } emit;
 
 /* ---- expressions (emit.c, emit_list.c, emit_cond.c, emit_in.c) ------------- */

@@ -67,7 +67,7 @@ static tako_err collect(query_run_state *r, tako_buf *out)
 
     if (q->by_id != NULL)
         TAKO_TRY(query_bind_stmt(q, q->stmt, r->e));
-    while ((rc = sqlite3_step(q->stmt)) == SQLITE_ROW && err == TAKO_OK)
+    while ((rc = query_sql_step(q, q->stmt)) == SQLITE_ROW && err == TAKO_OK)
         err = collect_row(r, out);
     if (err == TAKO_OK)
         err = query_sql_error(sqlite3_db_handle(q->stmt), rc, r->e);
@@ -212,7 +212,9 @@ tako_err query_run_change(query_run_state *r)
         tako_slice id = tako_read_block(&in);
         crdt_doc *d;
 
-        err = query_run_dot(r);
+        err = query_tick(q, r->e);
+        if (err == TAKO_OK)
+            err = query_run_dot(r);
         if (err == TAKO_OK)
             err = store_edit(r->s, q->coll, id, &d, r->e);
         if (err == TAKO_OK)
@@ -266,11 +268,18 @@ static tako_err run_drop_index(query_run_state *r)
         err = store_index_drop(r->s, q->coll, st->index_name, r->e);
     if (err == TAKO_NOTFOUND && st->if_exists)
         return TAKO_OK;
-    if (err == TAKO_NOTFOUND)
+    if (err == TAKO_NOTFOUND) {
+        tako_slice near =
+            query_near_index(q, st->target->name, st->index_name);
+
         return tako_fail(
-            r->e, err, "there is no index %.*s on %.*s",
+            r->e, err, "there is no index %.*s on %.*s%s%.*s%s",
             (int)st->index_name.len, (const char *)st->index_name.ptr,
-            (int)st->target->name.len, (const char *)st->target->name.ptr);
+            (int)st->target->name.len, (const char *)st->target->name.ptr,
+            near.len > 0 ? "; did you mean " : "", (int)near.len,
+            near.len > 0 ? (const char *)near.ptr : "",
+            near.len > 0 ? "?" : "");
+    }
     return err;
 }
 
@@ -278,6 +287,10 @@ static tako_err run_drop_index(query_run_state *r)
 
 static tako_err run_kind(query_run_state *r)
 {
+    if (r->q->parse.stmt.explain == EXPLAIN_PROVISION)
+        return query_advise(r->q, r->s, r->e);
+    if (r->q->parse.stmt.explain != EXPLAIN_NONE)
+        return TAKO_MISUSE;
     switch (r->q->parse.stmt.kind) {
     case QUERY_INSERT:
         return query_run_insert(r);
@@ -295,12 +308,13 @@ static tako_err run_kind(query_run_state *r)
     case QUERY_BEGIN_READ_ONLY:
     case QUERY_COMMIT:
     case QUERY_ROLLBACK:
-    case QUERY_SET:
-    case QUERY_RESET:
     case QUERY_SHOW:
     case QUERY_EXPLAIN:
     case QUERY_PROVISION:
         break;
+    case QUERY_SET:
+    case QUERY_RESET:
+        return query_run_setting(r->q, r->s, r->e);
     }
     return TAKO_MISUSE;
 }
@@ -312,7 +326,7 @@ static bool writes_one(const query_run_state *r)
     const query_stmt *st = &q->parse.stmt;
     uint32_t coll;
 
-    if (st->returning != NULL)
+    if (st->returning != NULL || st->explain != EXPLAIN_NONE)
         return false;
     if (st->kind == QUERY_UPDATE || st->kind == QUERY_DELETE)
         return direct_id(q).len > 0;
@@ -349,6 +363,7 @@ tako_err query_run(query *q, store *s, tako_buf *ids, uint64_t *count,
     if (!q->bound)
         return tako_fail(e, TAKO_INVALID, "the parameters are not bound");
     q->running = false;
+    query_forget_rows(q);
     TAKO_TRY(query_begin(q, e));
     r.a = tako_buf_on(q->env);
     r.b = tako_buf_on(q->env);
@@ -360,6 +375,8 @@ tako_err query_run(query *q, store *s, tako_buf *ids, uint64_t *count,
         *count = r.count;
     else
         ids->len = before;
+    if (err != TAKO_OK)
+        query_forget_rows(q);
     tako_buf_fini(&r.a);
     tako_buf_fini(&r.b);
     tako_buf_fini(&r.c);
