@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "service.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "codec/json.h"
@@ -105,6 +106,19 @@ tako_err service_put_name(tako_buf *out, tako_slice name, tako_errbuf *e)
 
 /* ---- execute ---------------------------------------------------------------- */
 
+/* Ends the object with what the user should know. */
+static tako_err done_noted(const call *c, const tako_result *r, tako_buf *json)
+{
+    const char *note = tako_result_note(r);
+
+    if (note[0] != '\0') {
+        tako_put_str(json, ",\"note\":");
+        json_put_string(json, tako_slice_str(note));
+    }
+    tako_put_u8(json, '}');
+    return done(c, json);
+}
+
 static tako_err emit_rows(call *c, tako_result *r, tako_buf *b)
 {
     uint64_t rows = 0;
@@ -122,8 +136,11 @@ static tako_err emit_rows(call *c, tako_result *r, tako_buf *b)
     }
     if (err != TAKO_NOTFOUND)
         return failed(c, err);
-    tako_put_fmt(b, "{\"rows\":%llu}", (unsigned long long)rows);
-    return done(c, b);
+    tako_put_fmt(b, "{\"rows\":%llu", (unsigned long long)rows);
+    if (tako_result_commit(r) != 0)
+        tako_put_fmt(b, ",\"commit\":%llu",
+                     (unsigned long long)tako_result_commit(r));
+    return done_noted(c, r, b);
 }
 
 static tako_err emit_mutated(call *c, tako_result *r, tako_buf *b)
@@ -134,9 +151,23 @@ static tako_err emit_mutated(call *c, tako_result *r, tako_buf *b)
         return TAKO_NOMEM;
     tako_put_str(b, "{\"mutated\":");
     tako_put_str(b, ids);
-    tako_put_fmt(b, ",\"commit\":%llu}",
+    tako_put_fmt(b, ",\"commit\":%llu",
                  (unsigned long long)tako_result_commit(r));
-    return done(c, b);
+    return done_noted(c, r, b);
+}
+
+/* Says the number that the statement is going to have, where that is asked. */
+static tako_err announce(call *c)
+{
+    tako_slice v = cbor_map_get(c->request, tako_slice_str("announce"));
+    char note[48];
+    int n;
+
+    if (v.len == 0)
+        return TAKO_OK;
+    n = snprintf(note, sizeof note, "{\"request\":%llu}",
+                 (unsigned long long)tako_request_next(c->v->db));
+    return c->emit(c->ctx, "note", tako_slice_of(note, (size_t)n));
 }
 
 static tako_err run_statement(call *c, const char *text)
@@ -149,6 +180,7 @@ static tako_err run_statement(call *c, const char *text)
 
     params.cbor = given.ptr;
     params.cbor_len = given.len;
+    TAKO_TRY(announce(c));
     if (c->v->tx != NULL)
         err = tako_tx_execute(c->v->tx, text, given.len ? &params : NULL, &r);
     else
@@ -481,6 +513,15 @@ static tako_err op_wait(call *c)
     return err;
 }
 
+static tako_err op_cancel(call *c)
+{
+    tako_err err = tako_cancel(c->v->db, number_of(c, "request", 0));
+
+    if (err != TAKO_OK)
+        return failed(c, err);
+    return c->emit(c->ctx, "done", tako_slice_str("{}"));
+}
+
 static const struct {
     const char *op;
     tako_err (*run)(call *c);
@@ -490,7 +531,7 @@ static const struct {
     { "hash", op_hash },         { "check", op_check },
     { "backup", op_backup },     { "compact", op_compact },
     { "peer_add", op_peer_add }, { "peer_remove", op_peer_remove },
-    { "wait", op_wait },
+    { "wait", op_wait },         { "cancel", op_cancel },
 };
 
 tako_err service_call(service *v, tako_slice request, service_emit *emit,

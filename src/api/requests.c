@@ -27,6 +27,7 @@ typedef struct api_past {
 
 struct api_promise {
     uint64_t thread, id;
+    bool canceled; /* before it began */
 };
 
 tako_err api_requests_init(tako_db *db)
@@ -74,20 +75,22 @@ tako_err api_settings_load(tako_db *db, store_conn *c)
 /* ---- one request ------------------------------------------------------------- */
 
 /* The number that was promised to this thread, or a new one. Locked. */
-static uint64_t take_number(api_requests *all)
+static uint64_t take_number(api_requests *all, bool *canceled)
 {
     uint64_t thread;
 
+    *canceled = false;
     if (all->promise_count == 0)
         return ++all->last_id;
     thread = sys_thread_self();
     for (size_t i = 0; i < all->promise_count; i++) {
-        uint64_t id = all->promises[i].id;
+        api_promise p = all->promises[i];
 
-        if (all->promises[i].thread != thread)
+        if (p.thread != thread)
             continue;
         all->promises[i] = all->promises[--all->promise_count];
-        return id;
+        *canceled = p.canceled;
+        return p.id;
     }
     return ++all->last_id;
 }
@@ -111,15 +114,16 @@ void api_request_begin(tako_db *db, api_request *r, const char *source,
                        tako_slice text)
 {
     api_requests *all = &db->requests;
+    bool canceled;
 
     r->db = db;
     r->source = source;
     r->started_ms = db->env.wall_ms(db->env.ctx);
     r->timeout_ms = (uint64_t)api_setting(db, SETTING_STATEMENT_TIMEOUT_MS);
     r->len = cut_text(text, r->text);
-    atomic_init(&r->canceled, false);
     sys_mutex_lock(all->mutex);
-    r->id = take_number(all);
+    r->id = take_number(all, &canceled);
+    atomic_init(&r->canceled, canceled);
     r->next = all->first;
     r->at = &all->first;
     if (r->next != NULL)
@@ -290,7 +294,7 @@ uint64_t tako_request_next(tako_db *db)
         if (i == all->promise_count)
             all->promise_count++;
         id = ++all->last_id;
-        all->promises[i] = (api_promise){ thread, id };
+        all->promises[i] = (api_promise){ thread, id, false };
     }
     sys_mutex_unlock(all->mutex);
     return id;
@@ -299,16 +303,24 @@ uint64_t tako_request_next(tako_db *db)
 tako_err tako_cancel(tako_db *db, uint64_t request)
 {
     tako_errbuf e = { "" };
-    api_request *r;
+    api_requests *all;
+    bool found = false;
 
     TAKO_ARG(db != NULL);
-    sys_mutex_lock(db->requests.mutex);
-    for (r = db->requests.first; r != NULL && r->id != request; r = r->next)
-        ;
-    if (r != NULL)
-        atomic_store(&r->canceled, true);
-    sys_mutex_unlock(db->requests.mutex);
-    if (r != NULL)
+    all = &db->requests;
+    sys_mutex_lock(all->mutex);
+    for (api_request *r = all->first; r != NULL; r = r->next) {
+        if (r->id == request) {
+            atomic_store(&r->canceled, true);
+            found = true;
+        }
+    }
+    for (size_t i = 0; i < all->promise_count; i++) {
+        if (all->promises[i].id == request)
+            all->promises[i].canceled = found = true;
+    }
+    sys_mutex_unlock(all->mutex);
+    if (found)
         return TAKO_OK;
     (void)tako_fail(&e, TAKO_NOTFOUND, "no request %llu runs now",
                     (unsigned long long)request);
