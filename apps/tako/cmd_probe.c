@@ -138,13 +138,16 @@ static tako_err take_answer(void *ctx, const char *kind, tako_slice json)
     } else if (strcmp(kind, "done") == 0) {
         bool select =
             json.len > rows.len && memcmp(json.ptr, rows.ptr, rows.len) == 0;
+        tako_slice mutated = service_after_rows(json);
 
         if (select && !a->rows)
             tako_put_str(&a->line, "{\"items\":[");
-        if (select)
+        if (mutated.len > 0)
+            tako_put_str(&a->line, "],");
+        if (select && mutated.len == 0)
             put_end(a, json);
         else
-            tako_put_bytes(&a->line, json);
+            tako_put_bytes(&a->line, select ? mutated : json);
     }
     return a->line.failed ? TAKO_NOMEM : TAKO_OK;
 }

@@ -33,12 +33,15 @@ static tako_err print_row(const answer *a, tako_slice json)
 static tako_err print_answer(void *ctx, const char *kind, tako_slice json)
 {
     answer *a = ctx;
+    tako_slice mutated = service_after_rows(json);
 
     if (strcmp(kind, "row") == 0)
         return print_row(a, json);
     if (strcmp(kind, "done") != 0)
         return TAKO_OK;
     print_note(a->env, json);
+    if (mutated.len > 0)
+        return print_object(mutated) ? TAKO_OK : TAKO_IO;
     if (json.len > 11 && memcmp(json.ptr, "{\"mutated\":", 11) == 0)
         return print_line(json) ? TAKO_OK : TAKO_IO;
     a->transaction =

@@ -62,12 +62,18 @@ static tako_err take_done(shell *h, tako_slice json)
     tako_slice yes = tako_slice_str("{\"transaction\":true");
     tako_slice no = tako_slice_str("{\"transaction\":false");
     tako_slice rows = tako_slice_str("{\"rows\":");
+    tako_slice mutated = service_after_rows(json);
 
     if (json.len >= yes.len && memcmp(json.ptr, yes.ptr, yes.len) == 0)
         h->transaction = true;
     if (json.len >= no.len && memcmp(json.ptr, no.ptr, no.len) == 0)
         h->transaction = false;
     print_note(&h->p->env, json);
+    if (mutated.len > 0) {
+        if (h->mode == MODE_TABLE)
+            TAKO_TRY(table_flush(h->table));
+        return print_object(mutated) ? TAKO_OK : TAKO_IO;
+    }
     if (json.len >= rows.len && memcmp(json.ptr, rows.ptr, rows.len) == 0) {
         if (h->mode == MODE_JSON)
             return TAKO_OK;

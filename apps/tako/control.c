@@ -239,6 +239,7 @@ void control_stop(control *c)
             (void)shutdown(c->callers[i].fd, SHUT_RDWR);
     }
     sys_mutex_unlock(c->mutex);
+    (void)tako_cancel(c->db, 0); /* nobody hears what they would say */
     close(c->wake[1]);
     c->wake[1] = -1;
     sys_thread_join(c->thread);

@@ -100,6 +100,11 @@ bool print_line(tako_slice line)
            putchar('\n') != EOF;
 }
 
+bool print_object(tako_slice rest)
+{
+    return putchar('{') != EOF && print_line(rest);
+}
+
 int print_finish(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))

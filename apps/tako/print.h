@@ -29,6 +29,8 @@ const char *print_reason(tako_err err, const char *detail);
 
 /* Writes a line to standard output. False when it cannot be written. */
 bool print_line(tako_slice line);
+/* The same of an object without its first brace. */
+bool print_object(tako_slice rest);
 
 /* 0, or 1 after saying so when standard output could not be written. */
 int print_finish(int status);

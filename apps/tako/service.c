@@ -106,19 +106,6 @@ tako_err service_put_name(tako_buf *out, tako_slice name, tako_errbuf *e)
 
 /* ---- execute ---------------------------------------------------------------- */
 
-/* Ends the object with what the user should know. */
-static tako_err done_noted(const call *c, const tako_result *r, tako_buf *json)
-{
-    const char *note = tako_result_note(r);
-
-    if (note[0] != '\0') {
-        tako_put_str(json, ",\"note\":");
-        json_put_string(json, tako_slice_str(note));
-    }
-    tako_put_u8(json, '}');
-    return done(c, json);
-}
-
 static tako_err emit_rows(call *c, tako_result *r, tako_buf *b)
 {
     uint64_t rows = 0;
@@ -136,24 +123,21 @@ static tako_err emit_rows(call *c, tako_result *r, tako_buf *b)
     }
     if (err != TAKO_NOTFOUND)
         return failed(c, err);
-    tako_put_fmt(b, "{\"rows\":%llu", (unsigned long long)rows);
-    if (tako_result_commit(r) != 0)
-        tako_put_fmt(b, ",\"commit\":%llu",
-                     (unsigned long long)tako_result_commit(r));
-    return done_noted(c, r, b);
+    tako_put_fmt(b, "\"rows\":%llu", (unsigned long long)rows);
+    return TAKO_OK;
 }
 
-static tako_err emit_mutated(call *c, tako_result *r, tako_buf *b)
+static tako_err put_mutated(tako_result *r, tako_buf *b)
 {
     const char *ids = tako_result_ids_json(r);
 
     if (ids == NULL)
         return TAKO_NOMEM;
-    tako_put_str(b, "{\"mutated\":");
+    tako_put_str(b, "\"mutated\":");
     tako_put_str(b, ids);
     tako_put_fmt(b, ",\"commit\":%llu",
                  (unsigned long long)tako_result_commit(r));
-    return done_noted(c, r, b);
+    return TAKO_OK;
 }
 
 /* Says the number that the statement is going to have, where that is asked. */
@@ -170,7 +154,45 @@ static tako_err announce(call *c)
     return c->emit(c->ctx, "note", tako_slice_of(note, (size_t)n));
 }
 
-static tako_err run_statement(call *c, const char *text)
+static tako_err emit_result(call *c, query_kind kind, tako_result *r,
+                            tako_buf *b)
+{
+    bool rows = tako_result_has_rows(r);
+    const char *note = tako_result_note(r);
+
+    tako_put_u8(b, '{');
+    if (rows)
+        TAKO_TRY(emit_rows(c, r, b));
+    if (rows && !query_kind_reads(kind))
+        tako_put_u8(b, ',');
+    if (!query_kind_reads(kind))
+        TAKO_TRY(put_mutated(r, b));
+    if (note[0] != '\0') {
+        tako_put_str(b, ",\"note\":");
+        json_put_string(b, tako_slice_str(note));
+    }
+    tako_put_u8(b, '}');
+    return done(c, b);
+}
+
+tako_slice service_after_rows(tako_slice done)
+{
+    tako_slice rows = tako_slice_str("{\"rows\":");
+    tako_slice mutated = tako_slice_str(",\"mutated\":");
+    size_t at = rows.len;
+
+    if (done.len < at || memcmp(done.ptr, rows.ptr, at) != 0)
+        return TAKO_SLICE_NONE;
+    while (at < done.len && done.ptr[at] != ',')
+        at++;
+    done = tako_slice_of(done.ptr + at, done.len - at);
+    return done.len > mutated.len &&
+                   memcmp(done.ptr, mutated.ptr, mutated.len) == 0
+               ? tako_slice_of(done.ptr + 1, done.len - 1)
+               : TAKO_SLICE_NONE;
+}
+
+static tako_err run_statement(call *c, query_kind kind, const char *text)
 {
     tako_params params = { NULL, NULL, 0 };
     tako_slice given = cbor_map_get(c->request, tako_slice_str("params"));
@@ -187,8 +209,7 @@ static tako_err run_statement(call *c, const char *text)
         err = tako_execute(c->v->db, text, given.len ? &params : NULL, &r);
     if (err != TAKO_OK)
         return failed(c, err);
-    err =
-        tako_result_has_rows(r) ? emit_rows(c, r, &b) : emit_mutated(c, r, &b);
+    err = emit_result(c, kind, r, &b);
     tako_result_free(r);
     tako_buf_fini(&b);
     return err;
@@ -237,7 +258,7 @@ static tako_err run_kind(call *c, query_kind kind, const char *text)
         return begin(c, kind == QUERY_BEGIN ? 0 : TAKO_TX_READ_ONLY);
     if (query_kind_is_control(kind))
         return end(c, kind == QUERY_COMMIT);
-    return run_statement(c, text);
+    return run_statement(c, kind, text);
 }
 
 static tako_err op_execute(call *c)

@@ -8,7 +8,8 @@
  *   op           other keys                       rows, notes       done
  *   execute      statement, params, announce?     rows              {"rows":n}
  *                  or, for a mutation         {"mutated":[ids],"commit":n}
- *                  or both, and a "note" for the user; announce: first a note
+ *                  with RETURNING: rows, {"rows":n,"mutated":[ids],"commit":n}
+ *                  and a "note" for the user; announce: first a note
  *                  {"request":n}, the number to cancel it by
  *   cancel       request                                            {}
  *   import       collection, docs, on_conflict                      {"count":n}
@@ -46,6 +47,10 @@ void service_fini(service *v); /* rolls back; does not close */
  * whose detail is in e. */
 tako_err service_call(service *v, tako_slice request, service_emit *emit,
                       void *ctx, tako_errbuf *e);
+
+/* Of a "done" that has a mutation beside rows: `"mutated":...}`, the part after
+ * the rows. Empty for any other. */
+tako_slice service_after_rows(tako_slice done);
 
 /* Rolls back what is open; true when there was something. */
 bool service_rollback(service *v);

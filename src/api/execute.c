@@ -175,8 +175,8 @@ tako_err api_select_json(api_reader *r, api_request *request, tako_slice text,
     return err;
 }
 
-/* All rows of a query, which stays the caller's. */
-static tako_err read_all(tako_result *res, query *q, tako_errbuf *e)
+/* All rows, from the statement as it stands. */
+static tako_err take_rows(tako_result *res, query *q, tako_errbuf *e)
 {
     tako_err err;
 
@@ -201,7 +201,7 @@ static tako_err run_query(tako_result *res, query *q, tako_slice params,
         if (kind == QUERY_SET || kind == QUERY_RESET)
             db->settings_set = true;
     }
-    return query_has_rows(q) ? read_all(res, q, e) : TAKO_OK;
+    return query_has_rows(q) ? take_rows(res, q, e) : TAKO_OK;
 }
 
 tako_err api_run(tako_result *res, tako_slice text, tako_slice params,
@@ -217,7 +217,7 @@ tako_err api_run(tako_result *res, tako_slice text, tako_slice params,
     api_query_give(&db->writer_queries, q);
     if (err == TAKO_OK && (res->ids.failed || res->rows.failed))
         err = tako_fail(e, TAKO_NOMEM, "out of memory");
-    return err == TAKO_OK ? api_request_end(&res->request, err, e) : err;
+    return err;
 }
 
 static tako_err execute_writing(tako_result *res, tako_slice text,
@@ -235,7 +235,7 @@ static tako_err execute_writing(tako_result *res, tako_slice text,
     }
     TAKO_TRY(api_write_commit(db, &lsn, e));
     res->commit = lsn;
-    return TAKO_OK;
+    return api_request_end(&res->request, TAKO_OK, e);
 }
 
 static tako_err execute_reading(tako_result *res, tako_slice text,

@@ -310,7 +310,7 @@ tako_err tako_cancel(tako_db *db, uint64_t request)
     all = &db->requests;
     sys_mutex_lock(all->mutex);
     for (api_request *r = all->first; r != NULL; r = r->next) {
-        if (r->id == request) {
+        if (request == 0 || r->id == request) {
             atomic_store(&r->canceled, true);
             found = true;
         }
@@ -322,8 +322,11 @@ tako_err tako_cancel(tako_db *db, uint64_t request)
     sys_mutex_unlock(all->mutex);
     if (found)
         return TAKO_OK;
-    (void)tako_fail(&e, TAKO_NOTFOUND, "no request %llu runs now",
-                    (unsigned long long)request);
+    if (request == 0)
+        (void)tako_fail(&e, TAKO_NOTFOUND, "no request runs now");
+    else
+        (void)tako_fail(&e, TAKO_NOTFOUND, "no request %llu runs now",
+                        (unsigned long long)request);
     return api_fail(db, TAKO_NOTFOUND, &e);
 }
 
@@ -377,6 +380,7 @@ void api_requests_put(tako_db *db, tako_buf *json)
     uint64_t limit = (uint64_t)api_setting(db, SETTING_SLOW_REQUEST_MS);
 
     sys_mutex_lock(all->mutex);
+    ring_fit(db);
     for (const api_request *r = all->first; r != NULL; r = r->next)
         put_active(r, now, limit, json);
     for (size_t i = 1; i <= all->count; i++)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* RESULT -- the rows of a SELECT, or what a mutation did.
+/* RESULT -- the rows of a SELECT, or what a mutation did, or both (RETURNING).
  *
  * The first 64 KiB of rows are read when the statement runs; a result that
  * fits gives its reader back at once, so that a forgotten small result costs
@@ -38,9 +38,9 @@ static void result_let_go(tako_result *r)
 {
     api_reader *reader = r->reader;
 
-    (void)api_request_end(&r->request, TAKO_OK, NULL);
     if (reader == NULL)
         return;
+    (void)api_request_end(&r->request, TAKO_OK, NULL);
     api_query_give(&reader->queries, r->query);
     r->query = NULL;
     r->reader = NULL;
@@ -207,6 +207,7 @@ void tako_result_free(tako_result *r)
     if (r == NULL)
         return;
     result_let_go(r);
+    (void)api_request_end(&r->request, TAKO_OK, NULL);
     tako_buf_fini(&r->rows);
     tako_buf_fini(&r->json);
     tako_buf_fini(&r->ids);

@@ -90,6 +90,8 @@ static tako_err tx_execute(tako_tx *tx, tako_slice text, tako_slice params,
         err = api_select(res, tx->reader, text, params, e);
     } else {
         err = api_run(res, text, params, e);
+        if (err == TAKO_OK)
+            err = api_request_end(&res->request, err, e);
     }
     if (err != TAKO_OK)
         return api_result_failed(res, err, e);

@@ -332,6 +332,43 @@ static bool emit_leaf_true(emit *e, const node *n)
     return true;
 }
 
+/* The collection whose index could find a side of an OR, or NULL. */
+static const query_source *searched(emit *e, const node *n)
+{
+    const query_source *s = NULL;
+
+    if (n->kind == AST_AND) {
+        for (const node *k = n->first; k != NULL && s == NULL; k = k->next)
+            s = searched(e, k);
+        return s;
+    }
+    for (const node *x = n->first; x != NULL && n->count <= 3; x = x->next) {
+        const node *name = x;
+
+        if (!emit_is_path(e, x) || !emit_is_indexed(e, x))
+            continue;
+        while (name->kind != AST_NAME)
+            name = name->first;
+        return name->source->nullable ? NULL : name->source;
+    }
+    return NULL;
+}
+
+/* A side of an OR. SQLite searches each by itself and asks of it alone whether
+ * an index of living documents will do, so it says that again. */
+static void emit_side(emit *e, const node *n)
+{
+    const query_source *s = e->body == NULL ? searched(e, n) : NULL;
+
+    if (s == NULL) {
+        emit_true(e, n);
+        return;
+    }
+    tako_put_fmt(&e->sql, "(t%u.body IS NOT NULL AND ", s->number);
+    emit_true(e, n);
+    tako_put_u8(&e->sql, ')');
+}
+
 void emit_true(emit *e, const node *n)
 {
     if (n->kind == AST_CONST) {
@@ -339,7 +376,7 @@ void emit_true(emit *e, const node *n)
     } else if (n->kind == AST_AND) {
         emit_list(e, n, " AND ", emit_true);
     } else if (n->kind == AST_OR) {
-        emit_list(e, n, " OR ", emit_true);
+        emit_list(e, n, " OR ", emit_side);
     } else if (n->kind == AST_NOT) {
         emit_false(e, n->first);
     } else if (n->kind == AST_COMPARE) {

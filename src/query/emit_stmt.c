@@ -137,6 +137,12 @@ static void put_group(emit *e, const query_core *c)
 
         tako_put_str(&e->sql, first ? " GROUP BY " : ",");
         first = false;
+        if (emit_is_indexed(e, g)) {
+            /* the columns of the index, whose order then groups */
+            tako_put_str(&e->sql, "tql_rank(");
+            emit_value(e, g);
+            tako_put_str(&e->sql, "),");
+        }
         if (fixed) /* else SQLite takes a number for a column */
             tako_put_str(&e->sql, "tql_known(");
         emit_value(e, g);

@@ -25,6 +25,12 @@ tako_err query_run_dot(query_run_state *r)
 
 /* ---- UPDATE and DELETE --------------------------------------------------------- */
 
+static bool removes(const query *q)
+{
+    return q->parse.stmt.kind == QUERY_DELETE ||
+           q->parse.stmt.kind == QUERY_EVICT;
+}
+
 /* Appends what one found row needs to `out`: its _id, the new values in the
  * order of SET (empty: MISSING), a byte per UNSET (1: there is something). */
 static tako_err collect_row(query_run_state *r, tako_buf *out)
@@ -192,7 +198,26 @@ static tako_err change_direct(query_run_state *r, tako_slice id)
 
     TAKO_TRY(query_run_dot(r));
     TAKO_TRY(store_edit(r->s, r->q->coll, id, &d, r->e));
-    return crdt_doc_alive(d) ? change_one(r, d, id, NULL) : TAKO_OK;
+    if (!crdt_doc_alive(d))
+        return TAKO_OK;
+    if (removes(r->q)) {
+        TAKO_TRY(query_returning_begin(r));
+        TAKO_TRY(query_returning_one(r, id));
+    }
+    return change_one(r, d, id, NULL);
+}
+
+/* RETURNING of what is about to be removed. */
+static tako_err return_found(query_run_state *r, tako_slice found)
+{
+    tako_reader in = tako_reader_of(found);
+
+    if (!removes(r->q) || found.len == 0)
+        return TAKO_OK;
+    TAKO_TRY(query_returning_begin(r));
+    while (tako_reader_left(&in) > 0)
+        TAKO_TRY(query_returning_one(r, tako_read_block(&in)));
+    return TAKO_OK;
 }
 
 tako_err query_run_change(query_run_state *r)
@@ -207,6 +232,8 @@ tako_err query_run_change(query_run_state *r)
         return change_direct(r, direct);
     if (q->coll != 0)
         err = collect(r, &found);
+    if (err == TAKO_OK)
+        err = return_found(r, tako_buf_slice(&found));
     in = tako_reader_of(tako_buf_slice(&found));
     while (err == TAKO_OK && tako_reader_left(&in) > 0) {
         tako_slice id = tako_read_block(&in);
@@ -339,12 +366,16 @@ static bool writes_one(const query_run_state *r)
 /* Runs it inside a savepoint. */
 static tako_err run_guarded(query_run_state *r)
 {
+    size_t before = r->ids->len;
     tako_err err;
 
     TAKO_TRY(store_savepoint(r->s, r->e));
     err = run_kind(r);
     if (err == TAKO_OK && r->ids->failed)
         err = TAKO_NOMEM;
+    if (err == TAKO_OK && !removes(r->q))
+        err = query_returning_all(
+            r, tako_slice_of(r->ids->ptr + before, r->ids->len - before));
     if (err == TAKO_OK)
         store_savepoint_keep(r->s);
     else
@@ -368,17 +399,19 @@ tako_err query_run(query *q, store *s, tako_buf *ids, uint64_t *count,
     r.a = tako_buf_on(q->env);
     r.b = tako_buf_on(q->env);
     r.c = tako_buf_on(q->env);
+    r.row = tako_buf_on(q->env);
     err = writes_one(&r) ? run_kind(&r) : run_guarded(&r);
     if (err == TAKO_NOMEM)
         (void)tako_fail(e, err, "out of memory");
-    if (err == TAKO_OK)
+    if (err == TAKO_OK) {
         *count = r.count;
-    else
+    } else {
         ids->len = before;
-    if (err != TAKO_OK)
         query_forget_rows(q);
+    }
     tako_buf_fini(&r.a);
     tako_buf_fini(&r.b);
     tako_buf_fini(&r.c);
+    tako_buf_fini(&r.row);
     return err;
 }

@@ -312,13 +312,58 @@ static tako_err insert_computed(query_run_state *r, sqlite3_stmt *stmt)
     return err;
 }
 
+/* All rows of the SELECT, as blocks: what is read is what was there before
+ * anything is written. */
+static tako_err select_docs(query_run_state *r, tako_buf *out)
+{
+    query *q = r->q;
+    tako_err err = TAKO_OK;
+    int rc;
+
+    while (err == TAKO_OK && (rc = query_sql_step(q, q->stmt)) != SQLITE_DONE) {
+        err = query_sql_error(sqlite3_db_handle(q->stmt), rc, r->e);
+        if (err != TAKO_OK)
+            break;
+        tako_buf_reset(&r->a);
+        err = query_put_row(&q->plan, q->stmt, &r->a);
+        tako_put_block(out, tako_buf_slice(&r->a));
+        if (err == TAKO_OK && out->failed)
+            err = TAKO_NOMEM;
+        if (err != TAKO_OK)
+            err = tako_fail(r->e, err, "%s", tako_err_message(err));
+        else if (out->len > TAKO_COLLECT_BYTES_MAX)
+            err = tako_fail(r->e, TAKO_LIMIT,
+                            "the SELECT gives over %u bytes of documents; do "
+                            "it in parts",
+                            TAKO_COLLECT_BYTES_MAX);
+    }
+    (void)sqlite3_reset(q->stmt);
+    return err;
+}
+
+static tako_err insert_selected(query_run_state *r)
+{
+    tako_buf docs = tako_buf_on(r->q->env);
+    tako_reader in;
+    tako_err err = select_docs(r, &docs);
+
+    in = tako_reader_of(tako_buf_slice(&docs));
+    while (err == TAKO_OK && tako_reader_left(&in) > 0)
+        err = insert_one(r, tako_read_block(&in), false);
+    tako_buf_fini(&docs);
+    return err;
+}
+
 tako_err query_run_insert(query_run_state *r)
 {
     query *q = r->q;
-    const node *d = q->parse.stmt.docs->first;
+    const node *d;
 
     TAKO_TRY(
         store_coll_create(r->s, q->parse.stmt.target->name, &q->coll, r->e));
+    if (q->parse.stmt.select != NULL)
+        return insert_selected(r);
+    d = q->parse.stmt.docs->first;
     for (size_t i = 0; i < q->doc_count; i++, d = d->next) {
         if (q->docs[i] != NULL)
             TAKO_TRY(insert_computed(r, q->docs[i]));

@@ -57,7 +57,7 @@ tako_err query_prepare_setting(query *q, tako_errbuf *e)
     if (st->kind == QUERY_RESET)
         return TAKO_OK;
     if (st->kind == QUERY_SHOW) {
-        q->whole = true;
+        q->plan.whole = true;
         emit_show(q, &m);
     } else {
         tako_put_str(&m.sql, "SELECT ");

@@ -170,7 +170,8 @@ static void put_source_name(const plan *p, const query_source *f,
     case SOURCE_SELECT:
         break;
     }
-    if (f->alias.len > 0 && !tako_slice_eq(f->alias, f->name))
+    if (f->alias.len > 0 &&
+        (f->kind == SOURCE_UNNEST || !tako_slice_eq(f->alias, f->name)))
         put_text(json, "alias", f->alias);
 }
 

@@ -18,6 +18,14 @@ typedef struct query_out {
     int column;     /* of the SQL, or OUT_IS_... */
 } query_out;
 
+/* How a row is put together from the columns of a statement. */
+typedef struct query_plan {
+    bool star;  /* a document and columns beside it */
+    bool whole; /* one column is the row */
+    query_out *outs;
+    size_t out_count;
+} query_plan;
+
 /* A path that is written. */
 typedef struct query_op {
     crdt_path path;
@@ -40,7 +48,10 @@ struct query {
     int64_t schema; /* SQLite's schema version when prepared */
 
     sqlite3_stmt *stmt; /* SELECT; UPDATE and DELETE: what finds the rows */
+    query_plan plan;    /* of a SELECT's rows, also INSERT's */
     const node *by_id;  /* _id = this is all that they ask; or NULL */
+    sqlite3_stmt *returning; /* RETURNING of one row; or NULL */
+    query_plan returned;
     tako_buf rows; /* blocks: what a run left for query_step */
     size_t rows_at;
     bool left; /* EXPLAIN and the like: rows were left */
@@ -58,11 +69,6 @@ struct query {
     bool asks, asks_text; /* calls clock(), request_info() */
     tako_buf params;      /* the bound map */
     bool params_flat;     /* no value in it is too deep for a document */
-
-    bool star;  /* a document and columns beside it */
-    bool whole; /* one column is the row */
-    query_out *outs;
-    size_t out_count;
 
     query_ops types, sets, unsets, applies;
     sqlite3_stmt **docs; /* INSERT: per document NULL or its SELECT */
@@ -89,6 +95,8 @@ tako_err query_leave_row(query *q, tako_slice row, tako_errbuf *e);
 /* The same from JSON. */
 tako_err query_leave_json(query *q, const tako_buf *json, tako_errbuf *e);
 void query_forget_rows(query *q);
+/* Prepares RETURNING for the collection as it is now. */
+tako_err query_prepare_returning(query *q, tako_errbuf *e);
 
 /* note.c: the collection, and the index, whose name is nearest; empty when
  * none is near. Of an arena. */
@@ -108,9 +116,10 @@ tako_err query_advise(query *q, store *s, tako_errbuf *e);
 /* The emitted statement that reads, as prepare_reading() prepares it. */
 void query_emit_reading(query *q, tako_buf *sql, bool counted);
 
-/* row.c: plans the fields of the result; appends one row. */
-tako_err query_plan_outs(query *q, const query_select *s);
-tako_err query_put_row(const query *q, tako_buf *row);
+/* row.c: plans the fields of the result; appends the row that a statement
+ * stands on. */
+tako_err query_plan_outs(query *q, const query_select *s, query_plan *out);
+tako_err query_put_row(const query_plan *p, sqlite3_stmt *stmt, tako_buf *row);
 
 /* ops.c: the paths of types, sets, unsets and applies. */
 tako_err query_plan_ops(query *q);
@@ -127,10 +136,17 @@ typedef struct query_run_state {
     crdt_dot dot;
     bool have_dot;
     tako_buf a, b, c; /* scratch */
+    tako_buf row;     /* of RETURNING */
     uint8_t ulid[16];
     bool have_ulid;
     tako_errbuf *e;
 } query_run_state;
+
+/* exec_returning.c. Nothing without RETURNING: begin, then one by one; or all
+ * whose _ids stand in `ids`, one after the other. */
+tako_err query_returning_begin(query_run_state *r);
+tako_err query_returning_one(query_run_state *r, tako_slice id);
+tako_err query_returning_all(query_run_state *r, tako_slice ids);
 
 tako_err query_run_insert(query_run_state *r);
 tako_err query_run_change(query_run_state *r); /* UPDATE and DELETE */

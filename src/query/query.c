@@ -209,6 +209,23 @@ static tako_err prepare_reading(query *q, tako_errbuf *e)
     return err;
 }
 
+tako_err query_prepare_returning(query *q, tako_errbuf *e)
+{
+    emit m = { .p = &q->parse, .sql = tako_buf_on(q->env) };
+    tako_err err;
+
+    (void)sqlite3_finalize(q->returning);
+    q->returning = NULL;
+    q->parse.e = e;
+    emit_returning(&m);
+    err = q->parse.err;
+    if (err == TAKO_OK)
+        err = query_sql_prepare(q, &m.sql, true, &q->returning, e);
+    tako_buf_fini(&m.sql);
+    q->parse.e = NULL;
+    return err;
+}
+
 /* Documents of INSERT that are neither constants nor parameters. */
 static tako_err prepare_docs(query *q, tako_errbuf *e)
 {
@@ -271,13 +288,25 @@ static tako_err find_collections(query *q, tako_errbuf *e)
     return TAKO_OK;
 }
 
+/* INSERT: its documents are given, or the rows of a SELECT. */
+static tako_err prepare_insert(query *q, tako_errbuf *e)
+{
+    const query_stmt *st = &q->parse.stmt;
+
+    TAKO_TRY(query_plan_ops(q));
+    if (st->select == NULL)
+        return prepare_docs(q, e);
+    TAKO_TRY(query_plan_outs(q, st->select, &q->plan));
+    return prepare_reading(q, e);
+}
+
 static tako_err prepare_kind(query *q, tako_errbuf *e)
 {
     if (q->parse.stmt.explain != EXPLAIN_NONE)
         return prepare_reading(q, e);
     switch (q->parse.stmt.kind) {
     case QUERY_SELECT:
-        TAKO_TRY(query_plan_outs(q, q->parse.stmt.select));
+        TAKO_TRY(query_plan_outs(q, q->parse.stmt.select, &q->plan));
         return prepare_reading(q, e);
     case QUERY_UPDATE:
         TAKO_TRY(query_plan_ops(q));
@@ -288,8 +317,7 @@ static tako_err prepare_kind(query *q, tako_errbuf *e)
         query_plan_by_id(q);
         return prepare_reading(q, e);
     case QUERY_INSERT:
-        TAKO_TRY(query_plan_ops(q));
-        return prepare_docs(q, e);
+        return prepare_insert(q, e);
     case QUERY_CREATE_INDEX:
     case QUERY_DROP_INDEX:
     case QUERY_BEGIN:
@@ -307,13 +335,17 @@ static tako_err prepare_kind(query *q, tako_errbuf *e)
     return TAKO_OK;
 }
 
+static bool has_call(sqlite3_stmt *stmt, const char *call)
+{
+    return stmt != NULL && strstr(sqlite3_sql(stmt), call) != NULL;
+}
+
 static bool mentions(const query *q, const char *call)
 {
-    bool found = q->stmt != NULL && strstr(sqlite3_sql(q->stmt), call) != NULL;
+    bool found = has_call(q->stmt, call) || has_call(q->returning, call);
 
     for (size_t i = 0; i < q->doc_count && !found; i++)
-        found =
-            q->docs[i] != NULL && strstr(sqlite3_sql(q->docs[i]), call) != NULL;
+        found = has_call(q->docs[i], call);
     return found;
 }
 
@@ -350,6 +382,12 @@ tako_err query_begin(query *q, tako_errbuf *e)
     return query_sql_error(store_conn_db(q->conn), rc, e);
 }
 
+static tako_err prepare_returned(query *q, tako_errbuf *e)
+{
+    TAKO_TRY(query_plan_outs(q, q->parse.stmt.returning, &q->returned));
+    return query_prepare_returning(q, e);
+}
+
 tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
                        query **out, tako_errbuf *e)
 {
@@ -376,6 +414,9 @@ tako_err query_prepare(const tako_env *env, store_conn *c, tako_slice text,
         err = find_collections(q, e);
     if (err == TAKO_OK)
         err = prepare_kind(q, e);
+    if (err == TAKO_OK && q->parse.stmt.returning != NULL &&
+        q->parse.stmt.explain == EXPLAIN_NONE)
+        err = prepare_returned(q, e);
     if (err == TAKO_OK)
         err = query_find_note(q);
     q->prepare_ms = env->mono_ms(env->ctx) - q->prepare_ms;
@@ -397,6 +438,7 @@ void query_free(query *q)
     if (q == NULL)
         return;
     (void)sqlite3_finalize(q->stmt);
+    (void)sqlite3_finalize(q->returning);
     for (size_t i = 0; i < q->doc_count; i++)
         (void)sqlite3_finalize(q->docs[i]);
     tako_buf_fini(&q->params);
@@ -620,7 +662,7 @@ tako_err query_step(query *q, tako_buf *row, tako_errbuf *e)
     TAKO_TRY(query_begin(q, e));
     rc = query_sql_step(q, q->stmt);
     if (rc == SQLITE_ROW) {
-        err = query_put_row(q, row);
+        err = query_put_row(&q->plan, q->stmt, row);
         if (err == TAKO_OK)
             return TAKO_OK;
         row->len = before;
@@ -631,19 +673,6 @@ tako_err query_step(query *q, tako_buf *row, tako_errbuf *e)
     query_reset(q);
     q->done = err == TAKO_OK;
     return err == TAKO_OK ? TAKO_NOTFOUND : err;
-}
-
-tako_err query_leave_row(query *q, tako_slice row, tako_errbuf *e)
-{
-    tako_put_block(&q->rows, row);
-    if (q->rows.failed)
-        return tako_fail(e, TAKO_NOMEM, "out of memory");
-    if (q->rows.len > TAKO_RETURNING_BYTES_MAX)
-        return tako_fail(e, TAKO_LIMIT,
-                         "the statement gives over %u bytes of rows; do it in "
-                         "parts",
-                         TAKO_RETURNING_BYTES_MAX);
-    return TAKO_OK;
 }
 
 tako_err query_leave_json(query *q, const tako_buf *json, tako_errbuf *e)
@@ -662,6 +691,7 @@ tako_err query_leave_json(query *q, const tako_buf *json, tako_errbuf *e)
 void query_forget_rows(query *q)
 {
     tako_buf_fini(&q->rows); /* queries are kept; so much memory is not */
+    tako_buf_reset(&q->rows);
     q->rows_at = 0;
     q->left = false;
 }

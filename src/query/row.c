@@ -32,24 +32,24 @@ static tako_err put_key(query *q, query_out *out, tako_slice name)
     return fine ? TAKO_OK : TAKO_NOMEM;
 }
 
-tako_err query_plan_outs(query *q, const query_select *s)
+tako_err query_plan_outs(query *q, const query_select *s, query_plan *p)
 {
     const node *list = s->first->outs;
     int column;
     bool id = false;
 
-    q->star = query_doc_star(s->first) != NULL;
-    q->whole = !q->star && s->shape != SHAPE_COLUMNS;
-    if (q->whole)
+    p->star = query_doc_star(s->first) != NULL;
+    p->whole = !p->star && s->shape != SHAPE_COLUMNS;
+    if (p->whole)
         return TAKO_OK;
 
-    q->outs =
-        tako_arena_array(&q->parse.arena, list->count + 1, sizeof *q->outs);
-    if (q->outs == NULL)
+    p->outs =
+        tako_arena_array(&q->parse.arena, list->count + 1, sizeof *p->outs);
+    if (p->outs == NULL)
         return TAKO_NOMEM;
-    column = q->star ? 3 : 0;
+    column = p->star ? 3 : 0;
     for (const node *o = list->first; o != NULL; o = o->next) {
-        query_out *out = &q->outs[q->out_count];
+        query_out *out = &p->outs[p->out_count];
         tako_slice name;
 
         if (o->op == OUT_STAR)
@@ -59,18 +59,18 @@ tako_err query_plan_outs(query *q, const query_select *s)
         TAKO_TRY(put_key(q, out, name));
         out->column = o->op == OUT_WITHOUT ? OUT_IS_OFF : column;
         column++;
-        q->out_count++;
+        p->out_count++;
     }
-    if (q->star && !id) {
-        TAKO_TRY(put_key(q, &q->outs[q->out_count], tako_slice_str("_id")));
-        q->outs[q->out_count++].column = OUT_IS_ID;
+    if (p->star && !id) {
+        TAKO_TRY(put_key(q, &p->outs[p->out_count], tako_slice_str("_id")));
+        p->outs[p->out_count++].column = OUT_IS_ID;
     }
-    qsort(q->outs, q->out_count, sizeof *q->outs, out_cmp);
+    qsort(p->outs, p->out_count, sizeof *p->outs, out_cmp);
     return TAKO_OK;
 }
 
 /* Appends a field; false when it is MISSING and nothing was appended. */
-static bool put_field(const query *q, const query_out *o, tako_buf *row)
+static bool put_field(sqlite3_stmt *stmt, const query_out *o, tako_buf *row)
 {
     size_t start = row->len, value;
 
@@ -79,13 +79,13 @@ static bool put_field(const query *q, const query_out *o, tako_buf *row)
     tako_put_bytes(row, o->key);
     value = row->len;
     if (o->column == OUT_IS_ID) {
-        const void *rest = sqlite3_column_blob(q->stmt, 2);
+        const void *rest = sqlite3_column_blob(stmt, 2);
 
         (void)store_id_encode(
-            sqlite3_column_int64(q->stmt, 1),
-            tako_slice_of(rest, (size_t)sqlite3_column_bytes(q->stmt, 2)), row);
+            sqlite3_column_int64(stmt, 1),
+            tako_slice_of(rest, (size_t)sqlite3_column_bytes(stmt, 2)), row);
     } else {
-        value_put(row, sqlite3_column_value(q->stmt, o->column));
+        value_put(row, sqlite3_column_value(stmt, o->column));
     }
     if (row->len > value)
         return true;
@@ -115,21 +115,22 @@ static void patch_head(tako_buf *row, size_t at, size_t len, uint64_t count)
  * the number of pairs. Looks at no more pairs than stand before the last
  * field: with _id alone, which sorts among the first, at one or two. False
  * when the body is damaged. */
-static bool merge_body(const query *q, const uint8_t *p, const uint8_t *end,
-                       uint64_t n, tako_buf *row, uint64_t *count)
+static bool merge_body(const query_plan *plan, sqlite3_stmt *stmt,
+                       const uint8_t *p, const uint8_t *end, uint64_t n,
+                       tako_buf *row, uint64_t *count)
 {
     const uint8_t *from = p; /* not yet copied */
     size_t i = 0;
 
     *count = n;
-    while (i < q->out_count && n > 0) {
+    while (i < plan->out_count && n > 0) {
         const uint8_t *value = value_skip(p, end), *next = NULL;
         int c;
 
         if (value == NULL)
             return false;
         c = tako_slice_cmp(tako_slice_of(p, (size_t)(value - p)),
-                           q->outs[i].key);
+                           plan->outs[i].key);
         if (c <= 0) {
             next = value_skip(value, end);
             if (next == NULL)
@@ -139,7 +140,7 @@ static bool merge_body(const query *q, const uint8_t *p, const uint8_t *end,
             bool put;
 
             tako_put_bytes(row, tako_slice_of(from, (size_t)(p - from)));
-            put = put_field(q, &q->outs[i++], row);
+            put = put_field(stmt, &plan->outs[i++], row);
             *count += put;
             *count -= c == 0;
             from = c == 0 ? next : p;
@@ -149,22 +150,23 @@ static bool merge_body(const query *q, const uint8_t *p, const uint8_t *end,
             n--;
         }
     }
-    if (i < q->out_count) { /* all of the body comes before the others */
+    if (i < plan->out_count) { /* all of the body comes before the others */
         tako_put_bytes(row, tako_slice_of(from, (size_t)(p - from)));
         from = p;
-        for (; i < q->out_count; i++)
-            *count += put_field(q, &q->outs[i], row);
+        for (; i < plan->out_count; i++)
+            *count += put_field(stmt, &plan->outs[i], row);
     }
     tako_put_bytes(row, tako_slice_of(from, (size_t)(end - from)));
     return true;
 }
 
 /* A row of * and more fields, or less. */
-static tako_err put_star(const query *q, tako_buf *row)
+static tako_err put_star(const query_plan *plan, sqlite3_stmt *stmt,
+                         tako_buf *row)
 {
     size_t at = row->len, head;
-    const uint8_t *body = sqlite3_column_blob(q->stmt, 0), *end, *p;
-    size_t len = (size_t)sqlite3_column_bytes(q->stmt, 0);
+    const uint8_t *body = sqlite3_column_blob(stmt, 0), *end, *p;
+    size_t len = (size_t)sqlite3_column_bytes(stmt, 0);
     uint64_t n, count;
 
     if (len == 0 || body[0] >> 5 != 5)
@@ -174,31 +176,32 @@ static tako_err put_star(const query *q, tako_buf *row)
     if (p == NULL || n > len)
         return TAKO_CORRUPT;
     (void)tako_buf_reserve(row, len + ROW_ROOM_BYTES);
-    cbor_put_map(row, n + q->out_count);
+    cbor_put_map(row, n + plan->out_count);
     head = row->len - at;
-    if (!merge_body(q, p, end, n, row, &count))
+    if (!merge_body(plan, stmt, p, end, n, row, &count))
         return TAKO_CORRUPT;
-    if (count != n + q->out_count)
+    if (count != n + plan->out_count)
         patch_head(row, at, head, count);
     return row->failed ? TAKO_NOMEM : TAKO_OK;
 }
 
-tako_err query_put_row(const query *q, tako_buf *row)
+tako_err query_put_row(const query_plan *plan, sqlite3_stmt *stmt,
+                       tako_buf *row)
 {
     size_t at = row->len, head;
     uint64_t count = 0;
 
-    if (q->star)
-        return put_star(q, row);
-    if (q->whole) {
-        value_put(row, sqlite3_column_value(q->stmt, 0));
+    if (plan->star)
+        return put_star(plan, stmt, row);
+    if (plan->whole) {
+        value_put(row, sqlite3_column_value(stmt, 0));
         return row->failed ? TAKO_NOMEM : TAKO_OK;
     }
-    cbor_put_map(row, q->out_count);
+    cbor_put_map(row, plan->out_count);
     head = row->len - at;
-    for (size_t i = 0; i < q->out_count; i++)
-        count += put_field(q, &q->outs[i], row);
-    if (count != q->out_count)
+    for (size_t i = 0; i < plan->out_count; i++)
+        count += put_field(stmt, &plan->outs[i], row);
+    if (count != plan->out_count)
         patch_head(row, at, head, count);
     return row->failed ? TAKO_NOMEM : TAKO_OK;
 }

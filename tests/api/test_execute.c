@@ -59,6 +59,55 @@ static void test_execute__tells_what_a_mutation_did(void **state)
     tako_close(db);
 }
 
+static void test_execute__a_mutation_may_give_rows(void **state)
+{
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    tako_result *r = NULL;
+    tako_tx *tx = NULL;
+    const char *json;
+
+    db_ok(db,
+          tako_execute(db,
+                       "INSERT INTO c DOCUMENTS ({'_id': 1, 'v': 1}), ({'_id': "
+                       "2, 'v': 2}) RETURNING _id, v + 1 AS w",
+                       NULL, &r),
+          "insert");
+    assert_true(tako_result_has_rows(r));
+    assert_int_equal(tako_result_mutated(r), 2);
+    assert_string_equal(tako_result_ids_json(r), "[1,2]");
+    assert_true(tako_result_commit(r) > 0);
+    assert_int_equal(tako_result_next(r), TAKO_OK);
+    db_ok(db, tako_result_json(r, &json, NULL), "row");
+    assert_string_equal(json, "{\"w\":2,\"_id\":1}");
+    assert_int_equal(tako_result_next(r), TAKO_OK);
+    assert_int_equal(tako_result_next(r), TAKO_NOTFOUND);
+    tako_result_free(r);
+
+    db_ok(db, tako_tx_begin(db, 0, &tx), "begin");
+    db_ok(db,
+          tako_tx_execute(tx, "DELETE FROM c WHERE _id = 1 RETURNING *", NULL,
+                          &r),
+          "delete");
+    assert_int_equal(tako_result_commit(r), 0);
+    db_ok(db, tako_tx_execute(tx, "DELETE FROM c RETURNING *", NULL, NULL),
+          "rows that nobody wants");
+    tako_tx_rollback(tx);
+    assert_int_equal(tako_result_next(r), TAKO_OK); /* it has them still */
+    db_ok(db, tako_result_json(r, &json, NULL), "row");
+    assert_string_equal(json, "{\"v\":1,\"_id\":1}");
+    tako_result_free(r);
+
+    db_ok(db,
+          tako_execute(db, "UPDATE c SET v = 0 WHERE v > 9 RETURNING *", NULL,
+                       &r),
+          "update");
+    assert_true(tako_result_has_rows(r));
+    assert_int_equal(tako_result_mutated(r), 0);
+    assert_int_equal(tako_result_next(r), TAKO_NOTFOUND);
+    tako_result_free(r);
+    tako_close(db);
+}
+
 static void test_execute__takes_parameters_as_cbor(void **state)
 {
     static const uint8_t map[] = { 0xa1, 0x61, 'd', 0xa1, 0x63,
@@ -207,6 +256,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_execute__inserts_selects_updates_deletes),
         T(test_execute__tells_what_a_mutation_did),
+        T(test_execute__a_mutation_may_give_rows),
         T(test_execute__takes_parameters_as_cbor),
         T(test_execute__says_what_is_wrong_and_where),
         T(test_execute__says_misuse),

@@ -71,6 +71,10 @@ def case_query(world):
                       "--args", "-", stdin='{"n":\n1}').stdout
     need_equal([json.loads(r) for r in rows.splitlines()],
                [{"_id": "x", "n": 1, "s": "é"}], "rows")
+    said = world.call("query", db, "UPDATE c SET n = 2 RETURNING n").stdout
+    rows = [json.loads(r) for r in said.splitlines()]
+    need_equal(rows[0], {"n": 2}, "RETURNING")
+    need_equal([rows[1]["mutated"], len(rows[1])], [["x"], 2], "and the rest")
     need_equal(world.call("query", db, "SELECT * FROM none").stdout, "",
                "an unknown collection is empty")
     need_equal(stat.S_IMODE(os.stat(world.folder / db).st_mode), 0o600,
@@ -306,6 +310,10 @@ def case_shell(world):
         "shell", "s1.db", stdin=".mode table\nINSERT INTO c DOCUMENTS "
         "({'_id':1,'name':'Inés'});\nSELECT * FROM c;\n").stdout
     need("_id  name\n---  ----\n1    Inés\n" in table, table)
+    table = world.call(
+        "shell", "s1.db", stdin=".mode table\n"
+        "UPDATE c SET name = 'Ana' RETURNING *;\n").stdout
+    need("_id  name\n---  ----\n1    Ana\n{\"mutated\":[1]" in table, table)
 
 
 def case_probe_query(world):
@@ -315,6 +323,8 @@ def case_probe_query(world):
         {"statement": "SELECT a FROM c WHERE _id = :i", "args": {"i": 1}},
         {"statement": "SELECT * FROM c WHERE _id = 9"},
         {"statement": "SELEKT"}, {"no": 1},
+        {"statement": "UPDATE c SET a = 3 WHERE a = 2 RETURNING a"},
+        {"statement": "DELETE FROM c WHERE a = 2 RETURNING a"},
     ]
     out = world.call("probe", "query",
                      stdin="\n".join(json.dumps(x) for x in lines)).stdout
@@ -323,6 +333,10 @@ def case_probe_query(world):
     need_equal(answers[1], {"items": [{"a": 2}]}, "items")
     need_equal(answers[2], {"items": []}, "no items")
     need("error" in answers[3] and "error" in answers[4], "errors")
+    need(answers[5].pop("commit") > 0, "commit")
+    need_equal(answers[5], {"items": [{"a": 3}], "mutated": [1]}, "RETURNING")
+    need_equal(answers[6], {"items": [], "mutated": [], "commit": 0},
+               "RETURNING of nothing")
     need_equal([x for x in os.listdir("/tmp")
                 if x.startswith("tako-probe-")
                 and os.stat(f"/tmp/{x}").st_mtime > time.time() - 5], [],
@@ -424,6 +438,33 @@ def case_output_that_nobody_reads(world):
     need_equal(process.wait(30), 1, "exit status with a closed pipe")
     need_equal(process.stderr.read().count(b"\n"), 1, "one line says why")
     process.stderr.close()
+
+
+def case_notes_and_plans(world):
+    device = world.device("plans", sync=False)
+    device.import_docs("orders", [{"_id": 1, "status": "open"}])
+    got = world.call("query", device.db, "SELECT * FROM ordres")
+    need_equal(got.stdout, "", "no rows")
+    need_equal(got.stderr, "note: there is no collection ordres; did you mean "
+               "orders?\n", "the note")
+    got = world.call("shell", device.db, stdin="SELECT * FROM `x\"y`;")
+    need_equal(got.stderr, 'note: there is no collection x\\"y\n', "in a shell")
+    got = world.call("probe", "query", device.db,
+                     stdin='{"statement":"SELECT * FROM ordres"}\n'
+                           '{"statement":"SELECT * FROM orders"}\n')
+    need_equal([json.loads(line) for line in got.stdout.splitlines()],
+               [{"items": [], "note": "there is no collection ordres; did you "
+                                      "mean orders?"},
+                {"items": [{"_id": 1, "status": "open"}]}], "of the probe")
+    advice = device.query("ADVISE AND PROVISION SELECT * FROM orders WHERE "
+                          "status = 'open'")
+    need_equal(advice[0]["statement"],
+               "CREATE INDEX by_status ON orders (status)", "advice")
+    plan = device.query("PROFILE SELECT * FROM orders WHERE status = 'open'")[0]
+    need_equal(plan["plan"], [{"op": "IndexSearch", "collection": "orders",
+                               "index": "by_status", "on": "status = ?",
+                               "documents": 1}], "the plan")
+    need_equal(plan["rows"], 1, "rows")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ static tako_err write_rows(test_db *db, query *q)
         err = json_from_cbor(cbor_read_value(&r), &db->out);
     }
     tako_buf_fini(&ids);
-    return err;
+    return err == TAKO_OK && query_has_rows(q) ? select_rows(db, q) : err;
 }
 
 const char *run(test_db *db, const char *text, const char *params)
@@ -124,8 +124,8 @@ const char *run(test_db *db, const char *text, const char *params)
     if (err == TAKO_OK)
         err = query_bind(q, bound, &db->e);
     if (err == TAKO_OK)
-        err = query_kind_of(q) == QUERY_SELECT ? select_rows(db, q)
-                                               : write_rows(db, q);
+        err = query_kind_reads(query_kind_of(q)) ? select_rows(db, q)
+                                                 : write_rows(db, q);
     query_free(q);
     if (err != TAKO_OK) {
         tako_buf_reset(&db->out);

@@ -32,8 +32,8 @@ void test_db_close(test_db *db); /* checks the memory */
 tako_slice cbor_of(test_db *db, const char *json);
 
 /* Runs a statement. A SELECT gives its rows as JSON objects, one after the
- * other, separated by spaces; a write "n" and the touched ids. Borrowed until
- * the next call. On an error "ERROR <name>: <text>". params may be NULL. */
+ * other, separated by spaces; a write "n" and the touched ids, then its rows.
+ * Borrowed until the next call. On an error "ERROR <name>: <text>". params may be NULL. */
 const char *run(test_db *db, const char *text, const char *params);
 /* As run, but an error fails the test. */
 const char *must(test_db *db, const char *text, const char *params);

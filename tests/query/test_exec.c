@@ -18,7 +18,7 @@ static void test_exec__update_sets_unsets_and_counts(void **state)
     expect(db, "SELECT x, y FROM c USE IDS 'a'", NULL, "{\"x\":2,\"y\":1}");
     expect(db, "UPDATE c SET d.e.f = x + 1 USE", NULL,
            "ERROR TAKO_INVALID: line 1 column 28: expected an operator, ',', "
-           "WHERE, UNSET or the end of the statement, found 'USE'");
+           "RETURNING, WHERE, UNSET or the end of the statement, found 'USE'");
     expect(db, "UPDATE c USE IDS 'a', 'zz' SET c.d.e.f = x + 1", NULL,
            "1 \"a\"");
     expect(db, "SELECT d FROM c WHERE d IS NOT MISSING", NULL,

@@ -84,6 +84,83 @@ static void test_exec_insert__initial_documents_are_seeds(void **state)
            "must seed the same one");
 }
 
+static void test_exec_insert__rows_of_a_select_become_documents(void **state)
+{
+    test_db *db = *state;
+
+    (void)must(db,
+               "INSERT INTO a DOCUMENTS ({'_id': 1, 'x': 1}), ({'_id': 2, 'x': "
+               "2}), ({'_id': 3, 'x': 3})",
+               NULL);
+    expect(db, "INSERT INTO b SELECT * FROM a WHERE x > :min ORDER BY x DESC",
+           "{\"min\":1}", "2 3 2");
+    expect(db, "SELECT * FROM b ORDER BY x", NULL,
+           "{\"x\":2,\"_id\":2} {\"x\":3,\"_id\":3}");
+    expect(db, "INSERT INTO b SELECT * FROM a", NULL,
+           "ERROR TAKO_EXISTS: a document with the _id 3 exists");
+    expect(db,
+           "INSERT INTO b SELECT _id, x * 10 AS x FROM a ORDER BY _id ON ID "
+           "CONFLICT DO UPDATE RETURNING x",
+           NULL, "3 1 2 3 {\"x\":10} {\"x\":20} {\"x\":30}");
+    expect(db,
+           "INSERT INTO s (n COUNTER) SELECT 's' AS _id, sum(x) AS n FROM b",
+           NULL, "1 \"s\"");
+    expect(db, "UPDATE s APPLY n INCREMENT BY 1 RETURNING n", NULL,
+           "1 \"s\" {\"n\":61}");
+    expect(db, "INSERT INTO b SELECT * FROM nowhere", NULL, "0");
+}
+
+/* All is read before anything is written. */
+static void test_exec_insert__a_collection_may_be_put_into_itself(void **state)
+{
+    test_db *db = *state;
+
+    (void)must(db, "INSERT INTO a DOCUMENTS ({'x': 1}), ({'x': 2})", NULL);
+    (void)must(db, "INSERT INTO a SELECT x + 10 AS x FROM a", NULL);
+    expect(db, "SELECT x FROM a ORDER BY x", NULL,
+           "{\"x\":1} {\"x\":2} {\"x\":11} {\"x\":12}");
+    expect(db,
+           "INSERT INTO a SELECT _id, x * 2 AS x FROM a ON ID CONFLICT DO "
+           "NOTHING",
+           NULL, "0");
+}
+
+/* Declared types are kept; what did not change is not written. */
+static void test_exec_insert__a_local_diff_writes_what_differs(void **state)
+{
+    static const char text[] =
+        "INSERT INTO c (r REGISTER, o.n COUNTER) DOCUMENTS (:d) ON ID CONFLICT "
+        "DO UPDATE_LOCAL_DIFF";
+    test_db *db = *state;
+    uint64_t before;
+
+    (void)must(db, text,
+               "{\"d\":{\"_id\":1,\"r\":{\"a\":1,\"b\":2},\"o\":{\"n\":5,"
+               "\"p\":{\"q\":1,\"s\":[1]}},\"t\":1}}");
+    before = store_lsn(db->s);
+    expect(db, text,
+           "{\"d\":{\"_id\":1,\"r\":{\"a\":1,\"b\":2},\"o\":{\"n\":5,"
+           "\"p\":{\"q\":1,\"s\":[1]}},\"t\":1}}",
+           "0");
+    assert_int_equal(store_lsn(db->s), before);
+    /* a register is replaced whole, maps field by field */
+    expect(db, text,
+           "{\"d\":{\"_id\":1,\"r\":{\"a\":1},\"o\":{\"p\":{\"q\":2}}}}",
+           "1 1");
+    expect(db, "SELECT * FROM c", NULL,
+           "{\"o\":{\"n\":5,\"p\":{\"q\":2,\"s\":[1]}},\"r\":{\"a\":1},\"t\":1,"
+           "\"_id\":1}");
+    /* a counter that differs is started anew, one that does not goes on */
+    expect(db, text, "{\"d\":{\"_id\":1,\"o\":{\"n\":9}}}", "1 1");
+    expect(db, "UPDATE c APPLY o.n INCREMENT BY 1 RETURNING o.n", NULL,
+           "1 1 {\"n\":10}");
+    /* without its type a number would end the counter: that is no diff */
+    expect(db,
+           "INSERT INTO c DOCUMENTS ({'_id': 1, 'o': {'n': 10}}) ON ID "
+           "CONFLICT DO UPDATE_LOCAL_DIFF",
+           NULL, "0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,6 +168,9 @@ int main(void)
         IN_DB(test_exec_insert__generated_ids_ascend),
         IN_DB(test_exec_insert__conflicts_follow_the_policy),
         IN_DB(test_exec_insert__initial_documents_are_seeds),
+        IN_DB(test_exec_insert__rows_of_a_select_become_documents),
+        IN_DB(test_exec_insert__a_collection_may_be_put_into_itself),
+        IN_DB(test_exec_insert__a_local_diff_writes_what_differs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
