@@ -45,7 +45,8 @@ typedef struct shell {
 static tako_err take_row(shell *h, tako_slice json)
 {
     tako_buf tree = tako_buf_on(&h->p->env);
-    tako_err err = h->mode == MODE_TABLE ? tree_put(json, &tree) : TAKO_NOTFOUND;
+    tako_err err =
+        h->mode == MODE_TABLE ? tree_put(json, &tree) : TAKO_NOTFOUND;
 
     if (err == TAKO_OK && fwrite(tree.ptr, 1, tree.len, stdout) != tree.len)
         err = TAKO_IO;

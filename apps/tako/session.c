@@ -191,9 +191,8 @@ tako_err session_cancel(session *s, uint64_t request, tako_errbuf *e)
     e->text[0] = '\0';
     if (s->db != NULL) {
         err = tako_cancel(s->db, request);
-        return err == TAKO_OK
-                   ? err
-                   : tako_fail(e, err, "%s", tako_last_error(s->db));
+        return err == TAKO_OK ? err
+                              : tako_fail(e, err, "%s", tako_last_error(s->db));
     }
     snprintf(text, sizeof text, "{\"op\":\"cancel\",\"request\":%llu}",
              (unsigned long long)request);

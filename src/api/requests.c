@@ -286,8 +286,8 @@ uint64_t tako_request_next(tako_db *db)
     all = &db->requests;
     sys_mutex_lock(all->mutex);
     if (all->promises == NULL)
-        all->promises = tako_env_alloc(
-            &db->env, TAKO_ERROR_THREADS_MAX * sizeof *all->promises);
+        all->promises = tako_env_alloc(&db->env, TAKO_ERROR_THREADS_MAX *
+                                                     sizeof *all->promises);
     while (i < all->promise_count && all->promises[i].thread != thread)
         i++;
     if (all->promises != NULL && i < TAKO_ERROR_THREADS_MAX) {
@@ -353,7 +353,7 @@ static void put_active(const api_request *r, uint64_t now, uint64_t limit,
     uint64_t ran = r->ran_ms + (running ? now - r->entered_ms : 0);
 
     put_request(json, r->id, r->source,
-                running      ? "running"
+                running     ? "running"
                 : r->opened ? "open"
                             : "waiting",
                 r->started_ms, ran, r->rows,

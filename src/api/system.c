@@ -83,8 +83,7 @@ static tako_err put_metrics(const asked *a)
     put_metric(a, "requests_timed_out", "counter", n.timed_out,
                "that ran out of statement_timeout_ms");
     put_metric(a, "rows", "counter", n.rows, "rows that requests gave");
-    put_metric(a, "commits", "counter", facts.lsn,
-               "number of the last commit");
+    put_metric(a, "commits", "counter", facts.lsn, "number of the last commit");
     put_metric(a, "documents", "gauge", facts.documents, "live documents");
     put_metric(a, "tombstones", "gauge", facts.tombstones,
                "deleted ones that are remembered");
@@ -94,8 +93,8 @@ static tako_err put_metrics(const asked *a)
     put_metric(a, "free_bytes", "gauge", facts.free_bytes,
                "that tako_compact() would give back");
     put_readers(a);
-    put_metric(a, "observers", "gauge",
-               atomic_load(&a->db->observers.count), "live queries");
+    put_metric(a, "observers", "gauge", atomic_load(&a->db->observers.count),
+               "live queries");
     return TAKO_OK;
 }
 

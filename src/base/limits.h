@@ -51,7 +51,7 @@
 #define TAKO_COLLECT_BYTES_MAX                                                 \
     (256u << 20) /* what one UPDATE, DELETE or INSERT ... SELECT holds */
 #define TAKO_RETURNING_BYTES_MAX (64u << 20) /* rows of one that writes */
-#define TAKO_ADVISED_MAX         64u /* indexes that one ADVISE tries */
+#define TAKO_ADVISED_MAX         64u         /* indexes that one ADVISE tries */
 
 /* mesh */
 #define TAKO_FRAME_BYTES_MAX   (16u << 10) /* one frame on a link */
@@ -84,11 +84,11 @@
 #define TAKO_SYNC_REASON_BYTES_MAX 400u  /* texts that peers send */
 
 /* api */
-#define TAKO_OBSERVERS_MAX      65536u
-#define TAKO_READERS_MAX        32u   /* connections reading at once */
-#define TAKO_READERS_IDLE_MAX   2u    /* kept open without use */
-#define TAKO_QUERIES_CACHED_MAX 24u   /* prepared, of one connection */
-#define TAKO_ERROR_THREADS_MAX  1024u /* whose last error is kept */
+#define TAKO_OBSERVERS_MAX       65536u
+#define TAKO_READERS_MAX         32u    /* connections reading at once */
+#define TAKO_READERS_IDLE_MAX    2u     /* kept open without use */
+#define TAKO_QUERIES_CACHED_MAX  24u    /* prepared, of one connection */
+#define TAKO_ERROR_THREADS_MAX   1024u  /* whose last error is kept */
 #define TAKO_REQUESTS_RECENT_MAX 10000u /* ended ones that are remembered */
 #define TAKO_REQUEST_TEXT_MAX    200u /* bytes of a statement that are shown */
 /* clang-format on */

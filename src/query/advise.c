@@ -82,8 +82,8 @@ static void find_name(advice *a, advised *idea, const store_index *list,
     if (name.len > ADVISED_NAME_BYTES)
         name.len = ADVISED_NAME_BYTES;
     plain = name.len;
-    for (unsigned n = 2; name_taken(a, idea, tako_buf_slice(&name), list, count);
-         n++) {
+    for (unsigned n = 2;
+         name_taken(a, idea, tako_buf_slice(&name), list, count); n++) {
         name.len = plain;
         tako_put_fmt(&name, "_%u", n);
         if (name.failed)
@@ -150,8 +150,8 @@ static bool is_there(const advised *idea, tako_buf *columns)
     if (idea->source->indexes == NULL || at == NULL || end == NULL)
         return false;
     tako_buf_reset(columns);
-    tako_put_bytes(columns, tako_slice_of((const uint8_t *)at,
-                                          (size_t)(end - at)));
+    tako_put_bytes(columns,
+                   tako_slice_of((const uint8_t *)at, (size_t)(end - at)));
     return strstr(idea->source->indexes, tako_buf_cstr(columns)) != NULL;
 }
 

@@ -25,8 +25,7 @@ typedef struct wants {
 /* A field of the source, or a step into one. */
 static bool is_path(const node *n, const query_source *s)
 {
-    while (n->kind == AST_FIELD ||
-           (n->kind == AST_INDEX && emit_is_step(n))) {
+    while (n->kind == AST_FIELD || (n->kind == AST_INDEX && emit_is_step(n))) {
         if (n->kind == AST_FIELD && n->first->kind == AST_NAME &&
             n->first->op == NAME_WHOLE && n->first->source == s)
             return true;
@@ -268,8 +267,8 @@ static bool is_word(tako_slice name)
 {
     for (size_t i = 0; i < name.len; i++) {
         uint8_t c = name.ptr[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                      c == '_';
+        bool letter =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 
         if (!letter && !(i > 0 && c >= '0' && c <= '9'))
             return false;
@@ -301,8 +300,8 @@ static void put_path(const node *n, tako_buf *out)
         tako_put_u8(out, ']');
         return;
     }
-    if (n->kind == AST_FIELD && !(n->first->kind == AST_NAME &&
-                                  n->first->op == NAME_WHOLE)) {
+    if (n->kind == AST_FIELD &&
+        !(n->first->kind == AST_NAME && n->first->op == NAME_WHOLE)) {
         put_path(n->first, out);
         tako_put_u8(out, '.');
     }

@@ -296,8 +296,7 @@ static tako_err run_drop_index(query_run_state *r)
     if (err == TAKO_NOTFOUND && st->if_exists)
         return TAKO_OK;
     if (err == TAKO_NOTFOUND) {
-        tako_slice near =
-            query_near_index(q, st->target->name, st->index_name);
+        tako_slice near = query_near_index(q, st->target->name, st->index_name);
 
         return tako_fail(
             r->e, err, "there is no index %.*s on %.*s%s%.*s%s",

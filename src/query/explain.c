@@ -88,7 +88,8 @@ bool plan_index_name(const char *sql, int len, uint32_t *coll, tako_buf *name)
 static tako_slice index_text(const plan *p, uint32_t coll, tako_slice name)
 {
     for (size_t i = 0; i < p->index_count; i++) {
-        if (p->indexes[i].coll == coll && tako_slice_eq(p->indexes[i].name, name))
+        if (p->indexes[i].coll == coll &&
+            tako_slice_eq(p->indexes[i].name, name))
             return p->indexes[i].text;
     }
     return TAKO_SLICE_NONE;
@@ -132,8 +133,8 @@ static void put_terms(const plan *p, tako_slice text, const char *terms,
         index.stmt.index_keys != NULL) {
         while (*terms != '\0' && *terms != ')') {
             const char *end = strstr(terms, " AND ");
-            int len = end != NULL ? (int)(end - terms)
-                                  : (int)strcspn(terms, ")");
+            int len =
+                end != NULL ? (int)(end - terms) : (int)strcspn(terms, ")");
             bool equal = len > 2 && terms[len - 2] == '=';
             bool more = end != NULL;
 
@@ -277,9 +278,9 @@ static void put_lower(tako_buf *json, const char *key, const char *text)
     tako_buf low = tako_buf_on(json->env);
 
     for (; *text != '\0'; text++)
-        tako_put_u8(&low, (uint8_t)(*text >= 'A' && *text <= 'Z'
-                                        ? *text - 'A' + 'a'
-                                        : *text));
+        tako_put_u8(&low,
+                    (uint8_t)(*text >= 'A' && *text <= 'Z' ? *text - 'A' + 'a'
+                                                           : *text));
     put_text(json, key, tako_buf_slice(&low));
     json->failed = json->failed || low.failed;
     tako_buf_fini(&low);
@@ -390,8 +391,7 @@ static tako_err read_steps(const query *q, sqlite3_stmt *stmt, tako_arena *a,
     int rc = SQLITE_DONE;
 
     *count = 0;
-    while (*count < PLAN_STEPS_MAX &&
-           (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    while (*count < PLAN_STEPS_MAX && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         const char *text = (const char *)sqlite3_column_text(stmt, 3);
         step *s = &steps[(*count)++];
         tako_slice copy;

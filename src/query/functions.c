@@ -17,8 +17,7 @@ static const fn_entry *const public_tables[] = {
     fn_object, fn_number, fn_aggregate, fn_request,
 };
 static const fn_entry *const internal_tables[] = {
-    fn_core,    fn_compare, fn_arith,    fn_list,
-    fn_similar, fn_begin,   fn_state_at,
+    fn_core, fn_compare, fn_arith, fn_list, fn_similar, fn_begin, fn_state_at,
 };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

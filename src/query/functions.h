@@ -29,9 +29,9 @@ typedef struct fn_state {
     uint64_t *seen; /* PROFILE: documents met, by the number of the source */
     uint32_t seen_count;
 
-    uint64_t runs;           /* numbers given out */
-    const query_host *host;  /* NULL: none */
-    system_docs *system;     /* what was read in the present run */
+    uint64_t runs;          /* numbers given out */
+    const query_host *host; /* NULL: none */
+    system_docs *system;    /* what was read in the present run */
 } fn_state;
 
 typedef void fn_run(sqlite3_context *ctx, int argc, sqlite3_value **argv);
@@ -45,12 +45,12 @@ typedef struct fn_entry {
 } fn_entry;
 
 /* Tables that end with a NULL name. */
-extern const fn_entry fn_core[];    /* for the emitter alone */
-extern const fn_entry fn_compare[]; /* likewise */
-extern const fn_entry fn_arith[];   /* likewise */
-extern const fn_entry fn_list[];    /* likewise */
-extern const fn_entry fn_similar[]; /* likewise */
-extern const fn_entry fn_begin[];   /* for the one who runs statements */
+extern const fn_entry fn_core[];     /* for the emitter alone */
+extern const fn_entry fn_compare[];  /* likewise */
+extern const fn_entry fn_arith[];    /* likewise */
+extern const fn_entry fn_list[];     /* likewise */
+extern const fn_entry fn_similar[];  /* likewise */
+extern const fn_entry fn_begin[];    /* for the one who runs statements */
 extern const fn_entry fn_state_at[]; /* likewise */
 extern const fn_entry fn_cond[];
 extern const fn_entry fn_text[];

@@ -74,11 +74,10 @@ static int note_index(query *q, const query_source *f, char *out)
                         "the index %.*s on %.*s cannot be used here",
                         shown(f->use_index), (const char *)f->use_index.ptr,
                         shown(f->name), (const char *)f->name.ptr);
-    return snprintf(out, NOTE_BYTES,
-                    "there is no index %.*s on %.*s; did you mean %.*s?",
-                    shown(f->use_index), (const char *)f->use_index.ptr,
-                    shown(f->name), (const char *)f->name.ptr, shown(near),
-                    (const char *)near.ptr);
+    return snprintf(
+        out, NOTE_BYTES, "there is no index %.*s on %.*s; did you mean %.*s?",
+        shown(f->use_index), (const char *)f->use_index.ptr, shown(f->name),
+        (const char *)f->name.ptr, shown(near), (const char *)near.ptr);
 }
 
 tako_err query_find_note(query *q)
@@ -103,8 +102,8 @@ tako_err query_find_note(query *q)
     if ((size_t)n >= sizeof text)
         n = (int)sizeof text - 1;
     q->note = (const char *)tako_arena_copy(
-                  &q->parse.arena, tako_slice_of((const uint8_t *)text,
-                                                 (size_t)n + 1))
+                  &q->parse.arena,
+                  tako_slice_of((const uint8_t *)text, (size_t)n + 1))
                   .ptr;
     return q->note == NULL ? TAKO_NOMEM : TAKO_OK;
 }

@@ -635,9 +635,8 @@ static tako_err step_explained(query *q, tako_buf *row, tako_errbuf *e)
     if (!q->left) {
         q->left = true;
         TAKO_TRY(query_begin(q, e));
-        err = q->parse.stmt.explain == EXPLAIN_ADVISE
-                  ? query_advise(q, NULL, e)
-                  : query_explain(q, e);
+        err = q->parse.stmt.explain == EXPLAIN_ADVISE ? query_advise(q, NULL, e)
+                                                      : query_explain(q, e);
         if (err != TAKO_OK)
             query_reset(q);
     }

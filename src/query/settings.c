@@ -14,23 +14,25 @@ static const struct {
     const char *about;
     const char *effect;
 } table[SETTINGS] = {
-    [SETTING_REQUESTS_RECENT_MAX] = {
-        "requests_recent_max", 100, 0, TAKO_REQUESTS_RECENT_MAX,
-        "how many ended requests system:requests remembers",
-        "at once" },
-    [SETTING_RESULT_BYTES_MAX] = {
-        "result_bytes_max", 256 << 20, 64 << 10, INT64_C(1) << 40,
-        "bytes of a result that is held in memory whole: of a writing "
-        "transaction, and of an observer",
-        "for statements that begin later" },
-    [SETTING_SLOW_REQUEST_MS] = {
-        "slow_request_ms", 500, 0, 86400000,
-        "a request that ran so long is marked slow, and logged; 0: none",
-        "for requests that end later" },
-    [SETTING_STATEMENT_TIMEOUT_MS] = {
-        "statement_timeout_ms", 0, 0, 86400000,
-        "a statement that runs longer is stopped and undone; 0: none",
-        "for statements that begin later" },
+    [SETTING_REQUESTS_RECENT_MAX] = { "requests_recent_max", 100, 0,
+                                      TAKO_REQUESTS_RECENT_MAX,
+                                      "how many ended requests system:requests "
+                                      "remembers",
+                                      "at once" },
+    [SETTING_RESULT_BYTES_MAX] = { "result_bytes_max", 256 << 20, 64 << 10,
+                                   INT64_C(1) << 40,
+                                   "bytes of a result that is held in memory "
+                                   "whole: of a writing "
+                                   "transaction, and of an observer",
+                                   "for statements that begin later" },
+    [SETTING_SLOW_REQUEST_MS] = { "slow_request_ms", 500, 0, 86400000,
+                                  "a request that ran so long is marked slow, "
+                                  "and logged; 0: none",
+                                  "for requests that end later" },
+    [SETTING_STATEMENT_TIMEOUT_MS] = { "statement_timeout_ms", 0, 0, 86400000,
+                                       "a statement that runs longer is "
+                                       "stopped and undone; 0: none",
+                                       "for statements that begin later" },
 };
 
 setting query_setting_find(tako_slice name)
@@ -112,10 +114,10 @@ tako_err query_setting_put(store *s, setting which, tako_slice value,
     int64_t v;
 
     if (!in_range(value, (unsigned)which, &v))
-        return tako_fail(
-            e, TAKO_INVALID, "%s is a whole number from %lld to %lld",
-            table[which].name, (long long)table[which].min,
-            (long long)table[which].max);
+        return tako_fail(e, TAKO_INVALID,
+                         "%s is a whole number from %lld to %lld",
+                         table[which].name, (long long)table[which].min,
+                         (long long)table[which].max);
     return put(s, which, value, e);
 }
 
@@ -138,9 +140,8 @@ void query_setting_json(const query_settings *now, setting which,
                  "\"default\":%lld,\"type\":\"integer\",\"minimum\":%lld,"
                  "\"maximum\":%lld",
                  table[which].name, table[which].name,
-                 (long long)now->value[which],
-                 (long long)table[which].fallback, (long long)table[which].min,
-                 (long long)table[which].max);
+                 (long long)now->value[which], (long long)table[which].fallback,
+                 (long long)table[which].min, (long long)table[which].max);
     put_text(json, "description", table[which].about);
     put_text(json, "takes_effect", table[which].effect);
     tako_put_u8(json, '}');

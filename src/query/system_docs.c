@@ -59,10 +59,9 @@ static tako_err put_collections(fn_state *s, tako_buf *json, tako_errbuf *e)
         tako_put_str(json, "{\"_id\":");
         json_put_string(json, name);
         put_text(json, "name", name);
-        tako_put_fmt(json,
-                     ",\"documents\":%llu,\"tombstones\":%llu,\"indexes\":%u}",
-                     (unsigned long long)documents,
-                     (unsigned long long)tombstones, own);
+        tako_put_fmt(
+            json, ",\"documents\":%llu,\"tombstones\":%llu,\"indexes\":%u}",
+            (unsigned long long)documents, (unsigned long long)tombstones, own);
     }
     tako_arena_fini(&arena);
     return err;

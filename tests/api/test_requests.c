@@ -166,19 +166,20 @@ static void test_timeout__stops_and_undoes(void **state)
 
     /* The transaction goes on as it was before the statement. */
     db_ok(db, tako_tx_begin(db, 0, &tx), "begin");
-    db_ok(db, tako_tx_execute(tx, "UPDATE c SET y = 1 WHERE _id = 7", NULL, NULL),
+    db_ok(db,
+          tako_tx_execute(tx, "UPDATE c SET y = 1 WHERE _id = 7", NULL, NULL),
           "update");
-    assert_int_equal(tako_tx_execute(tx, "UPDATE c SET y = (" ENDLESS ")", NULL,
-                                     NULL),
-                     TAKO_TIMEOUT);
+    assert_int_equal(
+        tako_tx_execute(tx, "UPDATE c SET y = (" ENDLESS ")", NULL, NULL),
+        TAKO_TIMEOUT);
     assert_int_equal(tako_tx_execute(tx, ENDLESS, NULL, &res), TAKO_TIMEOUT);
     assert_null(res);
     db_ok(db, tako_tx_commit(tx, NULL), "commit");
     db_expect(db, "SELECT _id FROM c WHERE y = 1", NULL, "[{\"_id\":7}]");
 
     db_run(db, "RESET statement_timeout_ms", NULL);
-    db_expect(db, "SELECT count(*) AS n FROM c a JOIN c b WHERE a.n = b.n", NULL,
-              "[{\"n\":300}]");
+    db_expect(db, "SELECT count(*) AS n FROM c a JOIN c b WHERE a.n = b.n",
+              NULL, "[{\"n\":300}]");
     tako_close(db);
 }
 
@@ -289,8 +290,8 @@ static void test_settings__hold_at_run_time(void **state)
                           NULL),
           "set");
     tako_tx_rollback(tx);
-    db_expect(db, "SELECT count(*) AS n FROM c a JOIN c b WHERE a.n < b.n", NULL,
-              "[{\"n\":44850}]");
+    db_expect(db, "SELECT count(*) AS n FROM c a JOIN c b WHERE a.n < b.n",
+              NULL, "[{\"n\":44850}]");
     db_run(db, "ALTER SYSTEM SET statement_timeout_ms = 40", NULL);
     tako_close(db);
     db = db_open(path);

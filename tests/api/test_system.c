@@ -87,10 +87,11 @@ static void test_system__shows_links_and_what_is_in_sync(void **state)
     db_until(a, "SELECT _id, peer, in_sync FROM system:sync",
              "[{\"_id\":\"out/kitchen/1\",\"peer\":\"kitchen\",\"in_sync\":"
              "true}]");
-    db_expect(b,
-              "SELECT s._id, s.in_sync, l.peer FROM system:subscriptions s JOIN "
-              "system:links l UNNEST s.peers AS p WHERE p.peer = l.peer",
-              NULL, "[{\"_id\":1,\"peer\":\"till\",\"in_sync\":true}]");
+    db_expect(
+        b,
+        "SELECT s._id, s.in_sync, l.peer FROM system:subscriptions s JOIN "
+        "system:links l UNNEST s.peers AS p WHERE p.peer = l.peer",
+        NULL, "[{\"_id\":1,\"peer\":\"till\",\"in_sync\":true}]");
     db_expect(b, "SELECT name, syncing FROM system:info", NULL,
               "[{\"name\":\"kitchen\",\"syncing\":true}]");
 

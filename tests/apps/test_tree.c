@@ -24,7 +24,8 @@ static void test_tree__is_a_line_for_each_operator(void **state)
     out = tako_buf_on(&t.env);
     assert_string_equal(
         put(&t, &out,
-            "{\"sql\":\"SELECT 1\",\"plan\":[{\"op\":\"Or\",\"inputs\":[{\"op\":"
+            "{\"sql\":\"SELECT "
+            "1\",\"plan\":[{\"op\":\"Or\",\"inputs\":[{\"op\":"
             "\"IndexSearch\",\"collection\":\"orders\",\"alias\":\"o\","
             "\"index\":\"by_status\",\"on\":\"status = ?\",\"documents\":2},"
             "{\"op\":\"Scan\",\"collection\":\"menu\"}]},{\"op\":\"Sort\","

@@ -112,10 +112,10 @@ static void test_provision__makes_them(void **state)
            "ADVISE AND PROVISION SELECT * FROM orders WHERE status = 1 AND "
            "total > 2",
            NULL, "0 {\"why\":\"the indexes that there are serve it already\"}");
-    assert_non_null(
-        strstr(plan_of(db, "SELECT * FROM orders WHERE status = 1 AND total > 2",
-                       NULL),
-               "USING INDEX i1_"));
+    assert_non_null(strstr(
+        plan_of(db, "SELECT * FROM orders WHERE status = 1 AND total > 2",
+                NULL),
+        "USING INDEX i1_"));
     /* by_a is taken by something else */
     (void)must(db, "CREATE INDEX by_a ON orders (z)", NULL);
     assert_non_null(
@@ -133,8 +133,8 @@ static void test_advise__survives_every_allocation_failure(void **state)
 
         assert_true(nth < 2000);
         db->t.fail_after = nth;
-        got = run(db, "ADVISE SELECT * FROM orders WHERE a = 1 ORDER BY b",
-                  NULL);
+        got =
+            run(db, "ADVISE SELECT * FROM orders WHERE a = 1 ORDER BY b", NULL);
         db->t.fail_after = -1;
         if (strncmp(got, "{\"why\"", 6) == 0)
             break;

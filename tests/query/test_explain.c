@@ -36,8 +36,7 @@ static void test_explain__plans_are_in_our_words(void **state)
     static const struct {
         const char *text, *plan;
     } rows[] = {
-        { "SELECT * FROM menu",
-          "[{\"op\":\"Scan\",\"collection\":\"menu\"}]" },
+        { "SELECT * FROM menu", "[{\"op\":\"Scan\",\"collection\":\"menu\"}]" },
         { "SELECT * FROM menu WHERE _id = 'm'",
           "[{\"on\":\"_id = ?\",\"op\":\"IdSearch\",\"collection\":\"menu\"}" },
         { "SELECT * FROM orders o WHERE status = 'open'",
@@ -137,8 +136,8 @@ static void test_profile__counts_what_was_met(void **state)
                       "PROFILE SELECT o._id FROM menu m JOIN orders o ON "
                       "o.status = 'paid'",
                       "\"documents\":3,"));
-    assert_true(holds(db, "PROFILE DELETE FROM menu WHERE _id = 'm'",
-                      "\"rows\":1,"));
+    assert_true(
+        holds(db, "PROFILE DELETE FROM menu WHERE _id = 'm'", "\"rows\":1,"));
     assert_true(
         holds(db, "PROFILE SELECT * FROM menu ORDER BY x", "\"sorts\":1"));
     /* A right join seals its sources in SELECTs. */
@@ -157,11 +156,11 @@ static void test_plan__index_names_are_read_back(void **state)
     uint32_t coll;
 
     store_index_sql_name(12, tako_slice_str("\xC3\xA9 x"), &sql);
-    assert_true(plan_index_name((const char *)sql.ptr, (int)sql.len, &coll,
-                                &name));
+    assert_true(
+        plan_index_name((const char *)sql.ptr, (int)sql.len, &coll, &name));
     assert_int_equal(coll, 12);
-    assert_true(tako_slice_eq(tako_buf_slice(&name),
-                              tako_slice_str("\xC3\xA9 x")));
+    assert_true(
+        tako_slice_eq(tako_buf_slice(&name), tako_slice_str("\xC3\xA9 x")));
     assert_false(plan_index_name("c12_id", 6, &coll, &name));
     assert_false(plan_index_name("i1", 2, &coll, &name));
     assert_false(plan_index_name("i1_zz", 5, &coll, &name));

@@ -49,8 +49,9 @@ static void test_system__is_read_like_any_collection(void **state)
     expect(db, "SELECT count(*) AS c, max(l.n) AS m FROM system:links AS l",
            NULL, "{\"c\":3,\"m\":23}");
     expect(db, "SELECT * FROM system:blobs", NULL, "");
-    expect(db, "SELECT _id IN (SELECT l._id FROM system:links l) AS v FROM "
-               "system:dual",
+    expect(db,
+           "SELECT _id IN (SELECT l._id FROM system:links l) AS v FROM "
+           "system:dual",
            NULL, "{\"v\":false}");
     (void)must(db, "INSERT INTO seen SELECT _id, n FROM system:links", NULL);
     expect(db, "SELECT count(*) AS c FROM seen", NULL, "{\"c\":3}");
@@ -101,8 +102,7 @@ static void test_system__has_what_the_store_knows(void **state)
 
     expect(db, "SELECT * FROM system:collections", NULL, "");
     expect(db, "SELECT * FROM system:links", NULL, ""); /* no host */
-    (void)must(db,
-               "INSERT INTO `a \"b\"` DOCUMENTS ({'_id': 1}), ({'_id': 2})",
+    (void)must(db, "INSERT INTO `a \"b\"` DOCUMENTS ({'_id': 1}), ({'_id': 2})",
                NULL);
     (void)must(db, "DELETE FROM `a \"b\"` WHERE _id = 2", NULL);
     (void)must(db, "CREATE INDEX `i.1` ON `a \"b\"` (x DESC)", NULL);
