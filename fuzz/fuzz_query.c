@@ -113,9 +113,9 @@ static void run_text(world *w, tako_slice text)
         CHECK(kind == query_kind_of(q));
         err = query_bind(q, tako_buf_slice(&w->params), &e);
     }
-    if (err == TAKO_OK && kind == QUERY_SELECT)
+    if (err == TAKO_OK && query_kind_reads(kind))
         read_rows(w, q);
-    else if (err == TAKO_OK && kind < QUERY_BEGIN)
+    else if (err == TAKO_OK && !query_kind_is_control(kind))
         err = query_run(q, w->s, &ids, &n, &e);
     CHECK(err == TAKO_OK || e.text[0] != '\0');
     query_free(q);

@@ -323,6 +323,8 @@ static tako_err try_ideas(advice *a)
 
     if (a->count == 0)
         return TAKO_OK;
+    for (query_source *f = a->q->parse.sources; f != NULL; f = f->next_all)
+        f->indexes_real = f->indexes;
     if (sqlite3_open(":memory:", &db) != SQLITE_OK) {
         (void)sqlite3_close(db);
         return tako_fail(a->e, TAKO_NOMEM, "out of memory");
@@ -332,6 +334,8 @@ static tako_err try_ideas(advice *a)
         err = tell_emitter(a);
     if (err == TAKO_OK)
         err = look_at_plan(a, db);
+    for (query_source *f = a->q->parse.sources; f != NULL; f = f->next_all)
+        f->indexes = f->indexes_real; /* the query may run again */
     (void)sqlite3_close(db);
     return err;
 }

@@ -168,7 +168,8 @@ struct query_source {
     /* Found when the statement is prepared. */
     uint32_t coll;       /* 0: there is no such collection */
     const char *indexes; /* SQL of its indexes, or NULL */
-    bool hint_failed;    /* USE INDEX could not be followed */
+    const char *indexes_real; /* while ADVISE tries others */
+    bool hint_failed;         /* USE INDEX could not be followed */
 };
 
 typedef enum set_op {

@@ -311,6 +311,28 @@ static void test_settings__hold_at_run_time(void **state)
     tako_close(db);
 }
 
+/* Prepared once, run twice: what the first run tried is forgotten. */
+static void test_plans__are_the_same_again(void **state)
+{
+    static const char *const texts[] = {
+        "ADVISE SELECT * FROM c WHERE x = 1 ORDER BY y",
+        "EXPLAIN SELECT * FROM c WHERE x = 1 ORDER BY y",
+        "SHOW slow_request_ms",
+    };
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+
+    db_fill(db, "c", 30);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        char *first = db_rows(db, texts[i], NULL);
+
+        assert_null(strstr(first, "serve it already"));
+        for (int k = 0; k < 3; k++)
+            db_expect(db, texts[i], NULL, first);
+        free(first);
+    }
+    tako_close(db);
+}
+
 static void test_results__carry_a_note(void **state)
 {
     tako_db *db = db_open(db_path(*state, "a.tako"));
@@ -345,6 +367,7 @@ int main(void)
         T(test_requests__remember_the_latest),
         T(test_requests__mark_what_is_slow),
         T(test_settings__hold_at_run_time),
+        T(test_plans__are_the_same_again),
         T(test_results__carry_a_note),
     };
 

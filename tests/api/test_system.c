@@ -132,6 +132,9 @@ static void test_system__shows_observers_and_has_none(void **state)
                                   "system:links)",
                                   NULL, no_rows, NULL, NULL),
                      TAKO_UNSUPPORTED);
+    assert_int_equal(
+        tako_subscribe(db, "SELECT * FROM system:links", NULL, NULL),
+        TAKO_INVALID);
     db_ok(db, tako_observe(db, "SELECT * FROM c", NULL, no_rows, NULL, &o),
           "observe");
     db_until(db, "SELECT statement, collection, runs FROM system:observers",
