@@ -173,8 +173,8 @@ TAKO_API const char *tako_result_note(const tako_result *r);
 TAKO_API void tako_result_free(tako_result *r);
 
 /* Has the request of this number, as system:requests gives it (0: all that run
- * now), stop soon, with TAKO_CANCELED for whoever waits for it. From any thread. TAKO_NOTFOUND: it
- * does not run (any more). */
+ * now), stop soon, with TAKO_CANCELED for whoever waits for it. From any
+ * thread. TAKO_NOTFOUND: it does not run (any more). */
 TAKO_API tako_err tako_cancel(tako_db *db, uint64_t request);
 /* The number that the calling thread's next statement on db will have, so that
  * another thread can cancel it; 0: too many threads were promised one. */
