@@ -372,7 +372,7 @@ static tako_err run_guarded(query_run_state *r)
     err = run_kind(r);
     if (err == TAKO_OK && r->ids->failed)
         err = TAKO_NOMEM;
-    if (err == TAKO_OK && !removes(r->q))
+    if (err == TAKO_OK && !removes(r->q) && r->ids->len > before)
         err = query_returning_all(
             r, tako_slice_of(r->ids->ptr + before, r->ids->len - before));
     if (err == TAKO_OK)
