@@ -128,7 +128,7 @@ static void run_text(world *w, tako_slice text)
         CHECK(kind == query_kind_of(q));
         err = query_bind(q, tako_buf_slice(&w->params), &e);
     }
-    if (err == TAKO_OK && kind == QUERY_SELECT)
+    if (err == TAKO_OK && query_kind_reads(kind))
         read_rows(w, q);
     else if (err == TAKO_OK && !query_kind_is_control(kind))
         err = query_run(q, w->s, &ids, &n, &e);

@@ -112,6 +112,20 @@ typedef struct probe_answer {
     bool rows;
 } probe_answer;
 
+static void put_end(probe_answer *a, tako_slice done)
+{
+    tako_buf note = tako_buf_on(a->line.env);
+
+    print_put_note(done, &note);
+    tako_put_u8(&a->line, ']');
+    if (note.len > 0)
+        tako_put_str(&a->line, ",\"note\":");
+    tako_put_bytes(&a->line, tako_buf_slice(&note));
+    tako_put_u8(&a->line, '}');
+    a->line.failed = a->line.failed || note.failed;
+    tako_buf_fini(&note);
+}
+
 static tako_err take_answer(void *ctx, const char *kind, tako_slice json)
 {
     probe_answer *a = ctx;
@@ -130,9 +144,10 @@ static tako_err take_answer(void *ctx, const char *kind, tako_slice json)
             tako_put_str(&a->line, "{\"items\":[");
         if (mutated.len > 0)
             tako_put_str(&a->line, "],");
-        else if (select)
-            tako_put_str(&a->line, "]}");
-        tako_put_bytes(&a->line, select ? mutated : json);
+        if (select && mutated.len == 0)
+            put_end(a, json);
+        else
+            tako_put_bytes(&a->line, select ? mutated : json);
     }
     return a->line.failed ? TAKO_NOMEM : TAKO_OK;
 }

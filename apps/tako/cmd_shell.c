@@ -13,10 +13,12 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "interrupt.h"
 #include "options.h"
 #include "print.h"
 #include "session.h"
 #include "text.h"
+#include "tree.h"
 
 #define SHELL_HISTORY_LINES 2000
 
@@ -25,6 +27,7 @@ typedef enum shell_mode { MODE_TABLE, MODE_JSON } shell_mode;
 typedef struct shell {
     const program *p;
     session *s;
+    interrupt *interrupt;
     shell_mode mode;
     bool terminal;
     bool transaction; /* as far as the answers say */
@@ -39,6 +42,22 @@ typedef struct shell {
 
 /* ---- answers -------------------------------------------------------------------- */
 
+static tako_err take_row(shell *h, tako_slice json)
+{
+    tako_buf tree = tako_buf_on(&h->p->env);
+    tako_err err =
+        h->mode == MODE_TABLE ? tree_put(json, &tree) : TAKO_NOTFOUND;
+
+    if (err == TAKO_OK && fwrite(tree.ptr, 1, tree.len, stdout) != tree.len)
+        err = TAKO_IO;
+    tako_buf_fini(&tree);
+    if (err != TAKO_NOTFOUND)
+        return err;
+    if (h->mode == MODE_TABLE)
+        return table_row(h->table, json);
+    return print_line(json) ? TAKO_OK : TAKO_IO;
+}
+
 static tako_err take_done(shell *h, tako_slice json)
 {
     tako_slice yes = tako_slice_str("{\"transaction\":true");
@@ -50,6 +69,7 @@ static tako_err take_done(shell *h, tako_slice json)
         h->transaction = true;
     if (json.len >= no.len && memcmp(json.ptr, no.ptr, no.len) == 0)
         h->transaction = false;
+    print_note(&h->p->env, json);
     if (mutated.len > 0) {
         if (h->mode == MODE_TABLE)
             TAKO_TRY(table_flush(h->table));
@@ -71,11 +91,7 @@ static tako_err take_answer(void *ctx, const char *kind, tako_slice json)
 
     if (strcmp(kind, "done") == 0)
         return take_done(h, json);
-    if (strcmp(kind, "row") != 0)
-        return TAKO_OK;
-    if (h->mode == MODE_TABLE)
-        return table_row(h->table, json);
-    return print_line(json) ? TAKO_OK : TAKO_IO;
+    return strcmp(kind, "row") == 0 ? take_row(h, json) : TAKO_OK;
 }
 
 /* False when it failed; that has been explained. */
@@ -88,14 +104,14 @@ static bool run_statement(shell *h, tako_slice statement)
     tako_buf_reset(&h->request);
     session_put_execute(&h->request, statement, TAKO_SLICE_NONE);
     if (!h->request.failed)
-        err =
-            session_call(h->s, tako_buf_slice(&h->request), take_answer, h, &e);
+        err = interrupt_call(h->interrupt, tako_buf_slice(&h->request),
+                             take_answer, h, &e);
     if (err != TAKO_OK) {
         (void)table_flush(h->table);
         tako_put_bytes(&shown, statement);
         print_statement_error(tako_buf_cstr(&shown), err, e.text);
     }
-    if (err == TAKO_TIMEOUT)
+    if (err == TAKO_TIMEOUT && strstr(e.text, "rolled back") != NULL)
         h->transaction = false;
     if (err == TAKO_CLOSED)
         h->quit = true;
@@ -331,8 +347,14 @@ int cmd_shell(const program *p, const command *self, int argc, char **argv)
     h->text = tako_buf_on(&p->env);
     h->request = tako_buf_on(&p->env);
     status = session_start(p, operand[0], true, &h->s);
+    if (status == STATUS_OK &&
+        interrupt_new(p, h->s, &h->interrupt) != TAKO_OK) {
+        print_problem("out of memory", NULL);
+        status = STATUS_FAILED;
+    }
     if (status == STATUS_OK)
         status = shell_run(h);
+    interrupt_free(h->interrupt);
     session_close(h->s);
     tako_buf_fini(&h->text);
     tako_buf_fini(&h->request);

@@ -45,6 +45,9 @@ static tako_err put_line(void *ctx, const char *kind, tako_slice json)
     line_out *out = ctx;
 
     out->failed = wire_put(out->wire, kind, json);
+    /* A note is about what goes on: it is of no use after it. */
+    if (out->failed == TAKO_OK && strcmp(kind, "note") == 0)
+        out->failed = wire_flush(out->wire);
     return out->failed;
 }
 
@@ -249,6 +252,7 @@ void control_stop(control *c)
             (void)shutdown(c->callers[i].fd, SHUT_RDWR);
     }
     sys_mutex_unlock(c->mutex);
+    (void)tako_cancel(c->db, 0); /* nobody hears what they would say */
     close(c->wake[1]);
     c->wake[1] = -1;
     sys_thread_join(c->thread);

@@ -21,8 +21,8 @@ typedef struct control control;
 tako_err control_start(const tako_env *env, tako_db *db, const char *path,
                        control **out, tako_errbuf *e);
 
-/* Hangs up, waits for the callers' threads (a statement in one runs to its
- * end), removes the socket. */
+/* Hangs up, cancels what statements run, also those of the program itself,
+ * waits for the callers' threads, removes the socket. */
 void control_stop(control *c);
 
 #endif /* TAKO_APP_CONTROL_H */

@@ -58,6 +58,11 @@ static const command commands[] = {
       "      {\"mutated\":[\"o1\"],\"commit\":17}\n"
       "  tako wait till.db --commit 17 --peer kitchen --timeout 30\n",
       cmd_wait },
+    { "cancel", "DB NUMBER", "Stops a statement of a running database.",
+      "  tako query shop.db 'SELECT _id, statement FROM system:requests "
+      "WHERE state = \"running\"'\n"
+      "  tako cancel shop.db 17\n",
+      cmd_cancel },
     { "secret", "", "Prints a new mesh secret, random.",
       "  (umask 077; tako secret > mesh.secret)\n", cmd_secret },
     { "status", "DB", "Documents, sizes, peers, and what is in sync.",

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "codec/json.h"
 #include "program.h"
 
 void print_problem(const char *what, const char *where)
@@ -20,6 +21,34 @@ void print_failure(const char *what, const char *where)
 {
     if (!ferror(stdout))
         print_problem(what, where);
+}
+
+void print_put_note(tako_slice done, tako_buf *out)
+{
+    static const char key[] = "\"note\":";
+    tako_buf cbor = tako_buf_on(out->env);
+    tako_slice note = TAKO_SLICE_NONE;
+
+    if (done.len == 0 ||
+        memmem(done.ptr, done.len, key, sizeof key - 1) == NULL)
+        return;
+    if (json_to_cbor(done, TAKO_JSON_DEPTH_MAX, &cbor, NULL) == TAKO_OK)
+        note = cbor_map_get(tako_buf_slice(&cbor), tako_slice_str("note"));
+    if (note.len > 0)
+        (void)json_from_cbor(note, out);
+    tako_buf_fini(&cbor);
+}
+
+void print_note(const tako_env *env, tako_slice done)
+{
+    tako_buf note = tako_buf_on(env);
+
+    print_put_note(done, &note);
+    /* A text of ours: what is escaped in it are quotes at most. */
+    if (note.len > 2)
+        fprintf(stderr, "note: %.*s\n", (int)note.len - 2,
+                (const char *)note.ptr + 1);
+    tako_buf_fini(&note);
 }
 
 const char *print_reason(tako_err err, const char *detail)

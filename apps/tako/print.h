@@ -18,6 +18,12 @@ void print_failure(const char *what, const char *where);
 void print_statement_error(const char *statement, tako_err err,
                            const char *detail);
 
+/* Appends the "note" of what a statement answered at its end, if there is one,
+ * as a JSON text. */
+void print_put_note(tako_slice done, tako_buf *out);
+/* Shows it on standard error. */
+void print_note(const tako_env *env, tako_slice done);
+
 /* The detail where there is one, else the general meaning. */
 const char *print_reason(tako_err err, const char *detail);
 

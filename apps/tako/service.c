@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "service.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "codec/json.h"
@@ -142,10 +143,25 @@ static tako_err put_mutated(tako_result *r, tako_buf *b)
     return TAKO_OK;
 }
 
+/* Says the number that the statement is going to have, where that is asked. */
+static tako_err announce(call *c)
+{
+    tako_slice v = cbor_map_get(c->request, tako_slice_str("announce"));
+    char note[48];
+    int n;
+
+    if (v.len == 0)
+        return TAKO_OK;
+    n = snprintf(note, sizeof note, "{\"request\":%llu}",
+                 (unsigned long long)tako_request_next(c->v->db));
+    return c->emit(c->ctx, "note", tako_slice_of(note, (size_t)n));
+}
+
 static tako_err emit_result(call *c, query_kind kind, tako_result *r,
                             tako_buf *b)
 {
     bool rows = tako_result_has_rows(r);
+    const char *note = tako_result_note(r);
 
     tako_put_u8(b, '{');
     if (rows)
@@ -154,6 +170,10 @@ static tako_err emit_result(call *c, query_kind kind, tako_result *r,
         tako_put_u8(b, ',');
     if (!query_kind_reads(kind))
         TAKO_TRY(put_mutated(r, b));
+    if (note[0] != '\0') {
+        tako_put_str(b, ",\"note\":");
+        json_put_string(b, tako_slice_str(note));
+    }
     tako_put_u8(b, '}');
     return done(c, b);
 }
@@ -161,14 +181,18 @@ static tako_err emit_result(call *c, query_kind kind, tako_result *r,
 tako_slice service_after_rows(tako_slice done)
 {
     tako_slice rows = tako_slice_str("{\"rows\":");
+    tako_slice mutated = tako_slice_str(",\"mutated\":");
     size_t at = rows.len;
 
     if (done.len < at || memcmp(done.ptr, rows.ptr, at) != 0)
         return TAKO_SLICE_NONE;
     while (at < done.len && done.ptr[at] != ',')
         at++;
-    return at < done.len ? tako_slice_of(done.ptr + at + 1, done.len - at - 1)
-                         : TAKO_SLICE_NONE;
+    done = tako_slice_of(done.ptr + at, done.len - at);
+    return done.len > mutated.len &&
+                   memcmp(done.ptr, mutated.ptr, mutated.len) == 0
+               ? tako_slice_of(done.ptr + 1, done.len - 1)
+               : TAKO_SLICE_NONE;
 }
 
 static tako_err run_statement(call *c, query_kind kind, const char *text)
@@ -181,6 +205,7 @@ static tako_err run_statement(call *c, query_kind kind, const char *text)
 
     params.cbor = given.ptr;
     params.cbor_len = given.len;
+    TAKO_TRY(announce(c));
     if (c->v->tx != NULL)
         err = tako_tx_execute(c->v->tx, text, given.len ? &params : NULL, &r);
     else
@@ -632,6 +657,15 @@ static tako_err op_watch(call *c)
     return err;
 }
 
+static tako_err op_cancel(call *c)
+{
+    tako_err err = tako_cancel(c->v->db, number_of(c, "request", 0));
+
+    if (err != TAKO_OK)
+        return failed(c, err);
+    return c->emit(c->ctx, "done", tako_slice_str("{}"));
+}
+
 static const struct {
     const char *op;
     tako_err (*run)(call *c);
@@ -642,6 +676,7 @@ static const struct {
     { "backup", op_backup },     { "compact", op_compact },
     { "peer_add", op_peer_add }, { "peer_remove", op_peer_remove },
     { "wait", op_wait },         { "watch", op_watch },
+    { "cancel", op_cancel },
 };
 
 tako_err service_call(service *v, tako_slice request, service_emit *emit,

@@ -6,9 +6,12 @@
  * that is why they behave alike. A request is a map (JSON on the wire):
  *
  *   op           other keys                       rows, notes       done
- *   execute      statement, params                rows              {"rows":n}
+ *   execute      statement, params, announce?     rows              {"rows":n}
  *                  or, for a mutation         {"mutated":[ids],"commit":n}
  *                  with RETURNING: rows, {"rows":n,"mutated":[ids],"commit":n}
+ *                  and a "note" for the user; announce: first a note
+ *                  {"request":n}, the number to cancel it by
+ *   cancel       request                                            {}
  *   import       collection, docs, on_conflict                      {"count":n}
  *   collections                                                     [names]
  *   status                                                          the status

@@ -18,6 +18,7 @@ struct session {
     tako_db *db; /* NULL: remote */
     service service;
     wire wire;
+    char socket[WIRE_PATH_BYTES_MAX]; /* of the other process */
 };
 
 /* One look: is there a process to talk to, or can the file be opened? */
@@ -25,14 +26,13 @@ static tako_err try_open(session *s, const session_opts *o, uint32_t wait_ms,
                          tako_errbuf *e)
 {
     tako_open_opts open = TAKO_OPEN_OPTS_INIT;
-    char path[WIRE_PATH_BYTES_MAX];
     int fd = -1;
     tako_err err;
 
     /* A file whose name leaves no room for a socket has no running process
      * to talk to either, so that a failure here decides nothing. */
-    if (wire_socket_path(o->path, path, e) == TAKO_OK &&
-        wire_connect(path, &fd, e) == TAKO_OK) {
+    if (wire_socket_path(o->path, s->socket, e) == TAKO_OK &&
+        wire_connect(s->socket, &fd, e) == TAKO_OK) {
         wire_init(&s->wire, s->env, fd);
         return TAKO_OK;
     }
@@ -131,22 +131,22 @@ static tako_err error_line(session *s, tako_slice json, tako_errbuf *e)
     return err == TAKO_OK ? TAKO_IO : err;
 }
 
-static tako_err remote_call(session *s, tako_slice request, service_emit *emit,
-                            void *ctx, tako_errbuf *e)
+static tako_err remote_call(session *s, wire *w, tako_slice request,
+                            service_emit *emit, void *ctx, tako_errbuf *e)
 {
     tako_slice line, json;
     char kind[16];
     tako_err err;
 
-    tako_put_bytes(&s->wire.out, request);
-    tako_put_u8(&s->wire.out, '\n');
-    if (s->wire.out.failed)
+    tako_put_bytes(&w->out, request);
+    tako_put_u8(&w->out, '\n');
+    if (w->out.failed)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     /* A process that refuses callers says why before it hangs up: a failed
      * sending is followed by reading all the same. */
-    (void)wire_flush(&s->wire);
+    (void)wire_flush(w);
     for (;;) {
-        err = wire_read_line(&s->wire, -1, &line);
+        err = wire_read_line(w, -1, &line);
         if (err != TAKO_OK)
             return tako_fail(e, err,
                              "the process that has the database went away");
@@ -166,10 +166,40 @@ tako_err session_call(session *s, tako_slice request, service_emit *emit,
     tako_err err;
 
     e->text[0] = '\0';
-    err = s->db == NULL ? remote_call(s, request, emit, ctx, e)
+    err = s->db == NULL ? remote_call(s, &s->wire, request, emit, ctx, e)
                         : service_call(&s->service, request, emit, ctx, e);
     if (err != TAKO_OK && e->text[0] == '\0')
         (void)tako_fail(e, err, "%s", tako_err_message(err));
+    return err;
+}
+
+static tako_err ignore(void *ctx, const char *kind, tako_slice json)
+{
+    (void)ctx;
+    (void)kind;
+    (void)json;
+    return TAKO_OK;
+}
+
+tako_err session_cancel(session *s, uint64_t request, tako_errbuf *e)
+{
+    char text[64];
+    wire w;
+    int fd = -1;
+    tako_err err;
+
+    e->text[0] = '\0';
+    if (s->db != NULL) {
+        err = tako_cancel(s->db, request);
+        return err == TAKO_OK ? err
+                              : tako_fail(e, err, "%s", tako_last_error(s->db));
+    }
+    snprintf(text, sizeof text, "{\"op\":\"cancel\",\"request\":%llu}",
+             (unsigned long long)request);
+    TAKO_TRY(wire_connect(s->socket, &fd, e));
+    wire_init(&w, s->env, fd);
+    err = remote_call(s, &w, tako_slice_str(text), ignore, NULL, e);
+    wire_fini(&w);
     return err;
 }
 
@@ -243,7 +273,7 @@ tako_err session_ask(session *s, const program *p, const char *op,
 
 void session_put_execute(tako_buf *out, tako_slice statement, tako_slice params)
 {
-    tako_put_str(out, "{\"op\":\"execute\",\"statement\":");
+    tako_put_str(out, "{\"op\":\"execute\",\"announce\":true,\"statement\":");
     json_put_string(out, statement);
     if (params.len > 0) {
         tako_put_str(out, ",\"params\":");

@@ -33,6 +33,10 @@ bool session_is_remote(const session *s);
 tako_err session_call(session *s, tako_slice request, service_emit *emit,
                       void *ctx, tako_errbuf *e);
 
+/* Stops a request by its number; from any thread, also while another is in
+ * session_call(). TAKO_NOTFOUND: it does not run. */
+tako_err session_cancel(session *s, uint64_t request, tako_errbuf *e);
+
 /* Opens as above, without creating unless `create`; explains on standard
  * error. Returns 0 or an exit status. */
 int session_start(const program *p, const char *path, bool create,
@@ -47,8 +51,8 @@ tako_err session_ask(session *s, const program *p, const char *op,
                      const char *key, const char *value, service_emit *emit,
                      void *ctx, tako_errbuf *e);
 
-/* Appends {"op":"execute","statement":...,"params":...}; params, a JSON
- * object on one line, may be empty. */
+/* Appends {"op":"execute","announce":true,"statement":...,"params":...};
+ * params, a JSON object on one line, may be empty. */
 void session_put_execute(tako_buf *out, tako_slice statement,
                          tako_slice params);
 

@@ -133,7 +133,11 @@ typedef struct tako_params {
  * TAKO_LIMIT        a statement, a document, a result beyond docs/query.md
  * TAKO_BUSY         a transaction of the program writes for longer than the
  *                   opening's busy_wait_ms, or too many results are open
- * TAKO_MISUSE       a SELECT with out NULL; json and cbor both given */
+ * TAKO_TIMEOUT      it ran for longer than the setting statement_timeout_ms
+ * TAKO_CANCELED     tako_cancel() was called for it
+ * TAKO_MISUSE       a SELECT with out NULL; json and cbor both given
+ *
+ * A statement that fails, for whatever reason, has changed nothing. */
 TAKO_API tako_err tako_execute(tako_db *db, const char *statement,
                                const tako_params *params, tako_result **out);
 
@@ -144,7 +148,8 @@ TAKO_API tako_err tako_run(tako_db *db, const char *statement,
                            const char *params_json, uint64_t *commit);
 
 /* The next row of a SELECT, or of a mutation with RETURNING: TAKO_OK, or
- * TAKO_NOTFOUND at the end, also at the first call for a mutation without. */
+ * TAKO_NOTFOUND at the end, also at the first call for a mutation without.
+ * TAKO_TIMEOUT, TAKO_CANCELED: as tako_execute() */
 TAKO_API tako_err tako_result_next(tako_result *r);
 /* The current row, valid until the next call of tako_result_next or
  * tako_result_free on r. TAKO_MISUSE when there is none: before the first
@@ -159,10 +164,22 @@ TAKO_API tako_err tako_result_json(tako_result *r, const char **json,
 TAKO_API uint64_t tako_result_mutated(const tako_result *r);
 TAKO_API const char *tako_result_ids_json(tako_result *r);
 TAKO_API uint64_t tako_result_commit(const tako_result *r);
-/* 1 when the statement gives rows, be they none: a SELECT, or a mutation with
- * RETURNING, which has what it did as well. */
+/* 1 when the statement gives rows, be they none: a SELECT and what else reads,
+ * or a mutation with RETURNING, which has what it did as well. */
 TAKO_API int tako_result_has_rows(const tako_result *r);
+/* What may be a slip in a statement that is right, as a SELECT of a collection
+ * that there is not (documents may arrive later); "" mostly, never NULL. Valid
+ * until r is freed. */
+TAKO_API const char *tako_result_note(const tako_result *r);
 TAKO_API void tako_result_free(tako_result *r);
+
+/* Has the request of this number, as system:requests gives it (0: all that run
+ * now), stop soon, with TAKO_CANCELED for whoever waits for it. From any
+ * thread. TAKO_NOTFOUND: it does not run (any more). */
+TAKO_API tako_err tako_cancel(tako_db *db, uint64_t request);
+/* The number that the calling thread's next statement on db will have, so that
+ * another thread can cancel it; 0: too many threads were promised one. */
+TAKO_API uint64_t tako_request_next(tako_db *db);
 
 /* One document by _id (JSON text of the id, as "\"01H...\"" or "7"), as JSON
  * with its _id. *json is to be freed with tako_free. TAKO_NOTFOUND (also when

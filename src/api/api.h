@@ -10,7 +10,8 @@
  *
  *   sync.mutex   start, stop, subscriptions
  *   writer       the store
- *   sync.gate, observers.mutex, readers.mutex, errors.mutex   leaves */
+ *   sync.gate, observers.mutex, readers.mutex, errors.mutex,
+ *   requests.mutex   leaves */
 #ifndef TAKO_API_API_H
 #define TAKO_API_API_H
 
@@ -21,6 +22,7 @@
 #include "node/node.h"
 #include "obs/log.h"
 #include "query/query.h"
+#include "query/settings.h"
 #include "store/store.h"
 #include "sys/sys.h"
 #include "tako/tako.h"
@@ -142,6 +144,60 @@ store *api_node_write_begin(void *ctx);
 store *api_node_write_try(void *ctx);
 void api_node_write_end(void *ctx, uint64_t lsn);
 
+/* ---- requests (requests.c) -------------------------------------------------------- */
+
+/* One statement from its begin to its end; zeroed, one that never began. */
+typedef struct api_request {
+    tako_db *db;
+    uint64_t id;
+    const char *source; /* "execute", "transaction", "observer" */
+    uint64_t started_ms;
+    uint64_t timeout_ms; /* 0: none */
+    _Atomic uint64_t entered_ms, ran_ms, rows;
+    atomic_bool running, opened, canceled;
+    bool timed_out;
+    uint16_t len;
+    char text[TAKO_REQUEST_TEXT_MAX];
+    struct api_request *next, **at; /* at NULL: it is not in the list */
+} api_request;
+
+typedef struct api_request_counts {
+    uint64_t ended, rows, failed, slow, canceled, timed_out, active;
+} api_request_counts;
+
+typedef struct api_past api_past;
+typedef struct api_promise api_promise;
+
+typedef struct api_requests {
+    sys_mutex *mutex;
+    uint64_t last_id;
+    api_request *first; /* the newest */
+    api_past *ring;     /* of `cap` ended ones; the next goes to `next` */
+    size_t cap, count, next;
+    api_promise *promises;
+    size_t promise_count;
+    api_request_counts counts;
+} api_requests;
+
+tako_err api_requests_init(tako_db *db);
+void api_requests_fini(tako_db *db);
+void api_request_begin(tako_db *db, api_request *r, const char *source,
+                       tako_slice text);
+/* Around each stretch of running. */
+void api_request_enter(api_request *r);
+void api_request_leave(api_request *r);
+/* For query_guard. */
+bool api_request_stop(void *r);
+/* Ends it, once; gives err, or what it means of a request that was stopped. */
+tako_err api_request_end(api_request *r, tako_err err, tako_errbuf *e);
+/* Appends JSON objects, active ones first. */
+void api_requests_put(tako_db *db, tako_buf *json);
+void api_requests_count(tako_db *db, api_request_counts *out);
+
+/* What holds now; loading: from a connection, after a commit that set one. */
+int64_t api_setting(tako_db *db, setting which);
+tako_err api_settings_load(tako_db *db, store_conn *c);
+
 /* ---- statements (execute.c, result.c) ------------------------------------------- */
 
 /* The parameters as a checked CBOR map, in `own` or borrowed; none: empty. */
@@ -150,19 +206,23 @@ tako_err api_params(const tako_params *params, tako_buf *own, tako_slice *out,
 tako_err api_statement(const char *text, tako_slice *out, tako_errbuf *e);
 tako_err api_kind_of(const tako_env *env, tako_slice text, query_kind *out,
                      tako_errbuf *e);
-/* A SELECT on a reader; takes one use of it over, whatever is returned. */
-tako_err api_select(tako_db *db, api_reader *r, tako_slice text,
-                    tako_slice params, tako_result **out, tako_errbuf *e);
-/* A statement inside the writer's transaction; a SELECT is read to its end. */
-tako_err api_run(tako_db *db, tako_slice text, tako_slice params,
-                 tako_result **out, tako_errbuf *e);
+/* What reads, on a reader; takes one use of it over, whatever is returned. The
+ * caller frees the result. */
+tako_err api_select(tako_result *res, api_reader *r, tako_slice text,
+                    tako_slice params, tako_errbuf *e);
+/* A statement inside the writer's transaction; rows are read to their end. */
+tako_err api_run(tako_result *res, tako_slice text, tako_slice params,
+                 tako_errbuf *e);
 
 /* Of a SELECT: `rows` holds rows that were read up front, each after its
  * length (4 bytes, native); query and reader are set while there may be more,
  * which then go through `rows` one by one. */
 struct tako_result {
     tako_db *db;
+    api_request request;
     bool has_rows;
+    bool wrote; /* or might have */
+    tako_buf note;
     api_reader *reader;
     query *query;
     tako_err failed; /* of an earlier next */
@@ -177,13 +237,13 @@ struct tako_result {
     uint64_t mutated, commit;
 };
 
-tako_result *api_result_new(tako_db *db);
-/* Reads rows until `limit` bytes or the end; then the reader is given back. */
+/* With its request begun. NULL: no memory */
+tako_result *api_result_new(tako_db *db, const char *source, tako_slice text);
+/* Frees it, NULL or not, after a failure, of which it gives the meaning. */
+tako_err api_result_failed(tako_result *r, tako_err err, tako_errbuf *e);
+/* Reads rows until `limit` bytes or the end; then the reader is given back.
+ * TAKO_LIMIT: the result is larger than result_bytes_max. */
 tako_err api_result_fill(tako_result *r, size_t limit, tako_errbuf *e);
-
-/* Runs a SELECT of a reader to its end and appends a JSON array. */
-tako_err api_select_json(api_reader *r, tako_slice text, tako_slice params,
-                         tako_buf *json, tako_errbuf *e);
 
 /* ---- observers (observe.h) -------------------------------------------------------- */
 
@@ -219,6 +279,8 @@ tako_err api_observers_init(tako_db *db);
 void api_observers_fini(tako_db *db);
 /* The writer is held: commit lsn changed what the store tells. */
 void api_observers_mark(tako_db *db, uint64_t lsn);
+/* system:observers, as JSON objects. */
+void api_observers_put(tako_db *db, tako_buf *json);
 
 /* ---- sync (sync.c, calls.c) -------------------------------------------------------- */
 
@@ -287,6 +349,17 @@ tako_err api_identity(tako_db *db, sec_identity *out, tako_errbuf *e);
 void api_progress(void *ctx);
 void api_waits_close(tako_db *db, bool closed);
 
+/* ---- system collections (system.c, status.c) ---------------------------------------- */
+
+/* query_host.system; ctx: the tako_db */
+tako_err api_system(void *ctx, store_conn *c, tako_slice name, tako_buf *docs,
+                    tako_errbuf *e);
+/* Members of a JSON object. The second with sync.gate or sync.mutex held. */
+void api_status_facts(const store_facts *f, tako_buf *out);
+void api_status_node(const api_sync *s, tako_buf *out);
+/* Links, peers, subscriptions, from the loop. TAKO_BUSY */
+tako_err api_status_sync(tako_db *db, tako_buf *out, tako_errbuf *e);
+
 /* ---- the handle (db.c) --------------------------------------------------------------- */
 
 typedef struct api_error_text {
@@ -308,6 +381,9 @@ struct tako_db {
     tako_files files;
     uint64_t busy_wait_ms;
     store *store;
+    query_host host; /* of all connections */
+    _Atomic int64_t settings[SETTINGS];
+    bool settings_set; /* by the writer's transaction; its holder alone */
 
     api_lock writer;
     api_queries writer_queries;
@@ -319,6 +395,7 @@ struct tako_db {
     api_observers observers;
     api_sync sync;
     api_errors errors;
+    api_requests requests;
 
     sys_mutex *tx_mutex;
     tako_tx *txs; /* open ones */

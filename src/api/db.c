@@ -142,6 +142,7 @@ static void db_free(tako_db *db)
         api_txs_end(db);
     api_readers_fini(db);
     api_queries_fini(&db->writer_queries);
+    api_requests_fini(db);
     store_close(db->store);
     api_lock_fini(&db->writer);
     sys_mutex_free(db->tx_mutex);
@@ -170,11 +171,15 @@ static tako_err db_init(tako_db *db, const tako_open_opts *opts, tako_errbuf *e)
     api_queries_init(&db->writer_queries, &db->env);
     TAKO_TRY(sys_mutex_new(&db->env, &db->errors.mutex));
     TAKO_TRY(sys_mutex_new(&db->env, &db->tx_mutex));
+    TAKO_TRY(api_requests_init(db));
     TAKO_TRY(api_lock_init(&db->writer, &db->env));
     TAKO_TRY(api_readers_init(db));
     TAKO_TRY(api_observers_init(db));
     TAKO_TRY(api_sync_init(db));
-    return store_open(&s, &db->store, e);
+    TAKO_TRY(store_open(&s, &db->store, e));
+    db->host = (query_host){ db, api_system };
+    TAKO_TRY(query_host_set(store_writer(db->store), &db->host, e));
+    return api_settings_load(db, store_writer(db->store));
 }
 
 static void detail_out(tako_err err, const tako_errbuf *e, char *detail,

@@ -146,8 +146,8 @@ static tako_err diff_end(api_delivery *d, bool reset, uint64_t commit)
 /* Takes each row of a result. */
 typedef tako_err row_fn(api_delivery *d, tako_slice row);
 
-static tako_err run_rows(api_reader *r, api_delivery *d, const api_observer *o,
-                         row_fn *fn, tako_errbuf *e)
+static tako_err run_rows(api_reader *r, api_request *request, api_delivery *d,
+                         const api_observer *o, row_fn *fn, tako_errbuf *e)
 {
     query *q = NULL;
     tako_err err =
@@ -156,11 +156,14 @@ static tako_err run_rows(api_reader *r, api_delivery *d, const api_observer *o,
     if (err != TAKO_OK)
         return err;
     err = query_bind(q, tako_buf_slice(&o->params), e);
+    query_guard(q, api_request_stop, request);
+    api_request_enter(request);
     while (err == TAKO_OK) {
         tako_buf_reset(&r->scratch);
         err = query_step(q, &r->scratch, e);
         if (err == TAKO_OK)
             err = fn(d, tako_buf_slice(&r->scratch));
+        request->rows += err == TAKO_OK;
     }
     api_query_give(&r->queries, q);
     return err == TAKO_NOTFOUND ? TAKO_OK : err;
@@ -171,13 +174,17 @@ static tako_err run(tako_db *db, api_delivery *d, const api_observer *o,
                     row_fn *fn, uint64_t *commit, tako_errbuf *e)
 {
     api_reader *r = NULL;
+    api_request request = { 0 };
     tako_err err;
 
-    TAKO_TRY(api_reader_take(db, &r, e));
-    *commit = r->lsn;
-    err = run_rows(r, d, o, fn, e);
-    api_reader_give(db, r);
-    return err;
+    api_request_begin(db, &request, "observer", tako_buf_slice(&o->text));
+    err = api_reader_take(db, &r, e);
+    if (err == TAKO_OK) {
+        *commit = r->lsn;
+        err = run_rows(r, &request, d, o, fn, e);
+        api_reader_give(db, r);
+    }
+    return api_request_end(&request, err, e);
 }
 
 /* Commits that this snapshot shows have been told of. */

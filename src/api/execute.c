@@ -101,58 +101,40 @@ tako_err api_kind_of(const tako_env *env, tako_slice text, query_kind *out,
 
 /* ---- running -------------------------------------------------------------------- */
 
-tako_err api_select(tako_db *db, api_reader *r, tako_slice text,
-                    tako_slice params, tako_result **out, tako_errbuf *e)
+/* Begins a run of a query that was bound. */
+static tako_err start(tako_result *res, query *q)
 {
-    tako_result *res = api_result_new(db);
-    tako_err err;
+    const char *note = query_note(q);
 
-    if (res == NULL) {
-        api_reader_give(db, r);
-        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    if (note[0] != '\0') {
+        tako_put_str(&res->note, note);
+        (void)tako_buf_cstr(&res->note);
+        if (res->note.failed)
+            return TAKO_NOMEM;
     }
-    res->has_rows = true;
-    res->reader = r;
-    err = api_query_take(&r->queries, r->conn, text, &res->query, e);
-    if (err == TAKO_OK && query_kind_of(res->query) != QUERY_SELECT)
-        err = tako_fail(e, TAKO_INVALID, "not a SELECT");
-    if (err == TAKO_OK)
-        err = query_bind(res->query, params, e);
-    if (err == TAKO_OK)
-        err = api_result_fill(res, API_RESULT_BYTES_UPFRONT, e);
-    if (err != TAKO_OK) {
-        tako_result_free(res);
-        return err;
-    }
-    *out = res;
+    query_guard(q, api_request_stop, &res->request);
+    api_request_enter(&res->request);
     return TAKO_OK;
 }
 
-tako_err api_select_json(api_reader *r, tako_slice text, tako_slice params,
-                         tako_buf *json, tako_errbuf *e)
+tako_err api_select(tako_result *res, api_reader *r, tako_slice text,
+                    tako_slice params, tako_errbuf *e)
 {
-    query *q = NULL;
-    tako_err err = api_query_take(&r->queries, r->conn, text, &q, e);
+    tako_err err;
 
+    res->has_rows = true;
+    res->reader = r;
+    err = api_query_take(&r->queries, r->conn, text, &res->query, e);
+    if (err == TAKO_OK && !query_kind_reads(query_kind_of(res->query)))
+        err = tako_fail(e, TAKO_INVALID, "not a SELECT");
+    if (err == TAKO_OK)
+        err = query_bind(res->query, params, e);
     if (err != TAKO_OK)
         return err;
-    err = query_kind_of(q) == QUERY_SELECT
-              ? query_bind(q, params, e)
-              : tako_fail(e, TAKO_INVALID, "not a SELECT");
-    tako_put_u8(json, '[');
-    while (err == TAKO_OK) {
-        tako_buf_reset(&r->scratch);
-        err = query_step(q, &r->scratch, e);
-        if (err != TAKO_OK)
-            break;
-        if (json->len > 0 && json->ptr[json->len - 1] != '[')
-            tako_put_u8(json, ',');
-        err = json_from_cbor(tako_buf_slice(&r->scratch), json);
-    }
-    tako_put_u8(json, ']');
-    api_query_give(&r->queries, q);
-    if (err == TAKO_NOTFOUND)
-        err = json->failed ? TAKO_NOMEM : TAKO_OK;
+    TAKO_TRY(start(res, res->query));
+    err = api_result_fill(res, API_RESULT_BYTES_UPFRONT, e);
+    if (err == TAKO_OK && res->query != NULL)
+        api_request_leave(&res->request); /* there may be more */
     return err;
 }
 
@@ -185,78 +167,72 @@ static tako_err run_returning(tako_db *db, query *q, tako_result *res,
     return err;
 }
 
-static tako_err run_bound(tako_db *db, query *q, tako_result *res,
+static tako_err run_query(tako_result *res, query *q, tako_slice params,
                           tako_errbuf *e)
 {
-    if (query_kind_reads(query_kind_of(q)))
+    tako_db *db = res->db;
+    query_kind kind = query_kind_of(q);
+
+    TAKO_TRY(query_bind(q, params, e));
+    TAKO_TRY(start(res, q));
+    if (query_kind_reads(kind))
         return take_rows(res, q, e);
+    res->wrote = true;
     if (query_has_rows(q))
         return run_returning(db, q, res, e);
-    return query_run(q, db->store, &res->ids, &res->mutated, e);
-}
-
-tako_err api_run(tako_db *db, tako_slice text, tako_slice params,
-                 tako_result **out, tako_errbuf *e)
-{
-    tako_result *res = api_result_new(db);
-    query *q = NULL;
-    tako_err err;
-
-    if (res == NULL)
-        return tako_fail(e, TAKO_NOMEM, "out of memory");
-    err = api_query_take(&db->writer_queries, store_writer(db->store), text, &q,
-                         e);
-    if (err == TAKO_OK)
-        err = query_bind(q, params, e);
-    if (err == TAKO_OK)
-        err = run_bound(db, q, res, e);
-    api_query_give(&db->writer_queries, q);
-    if (err == TAKO_OK && (res->ids.failed || res->rows.failed))
-        err = tako_fail(e, TAKO_NOMEM, "out of memory");
-    if (err != TAKO_OK) {
-        tako_result_free(res);
-        return err;
-    }
-    *out = res;
+    TAKO_TRY(query_run(q, db->store, &res->ids, &res->mutated, e));
+    if (kind == QUERY_SET || kind == QUERY_RESET)
+        db->settings_set = true;
     return TAKO_OK;
 }
 
-static tako_err execute_writing(tako_db *db, tako_slice text, tako_slice params,
-                                tako_result **out, tako_errbuf *e)
+tako_err api_run(tako_result *res, tako_slice text, tako_slice params,
+                 tako_errbuf *e)
 {
-    tako_result *res = NULL;
+    tako_db *db = res->db;
+    query *q = NULL;
+    tako_err err = api_query_take(&db->writer_queries, store_writer(db->store),
+                                  text, &q, e);
+
+    if (err == TAKO_OK)
+        err = run_query(res, q, params, e);
+    api_query_give(&db->writer_queries, q);
+    if (err == TAKO_OK && (res->ids.failed || res->rows.failed))
+        err = tako_fail(e, TAKO_NOMEM, "out of memory");
+    return err;
+}
+
+static tako_err execute_writing(tako_result *res, tako_slice text,
+                                tako_slice params, tako_errbuf *e)
+{
+    tako_db *db = res->db;
     uint64_t lsn = 0;
     tako_err err;
 
     TAKO_TRY(api_write_begin(db, e));
-    err = api_run(db, text, params, &res, e);
+    err = api_run(res, text, params, e);
     if (err != TAKO_OK) {
         api_write_rollback(db);
         return err;
     }
-    err = api_write_commit(db, &lsn, e);
-    if (err != TAKO_OK) {
-        tako_result_free(res);
-        return err;
-    }
+    TAKO_TRY(api_write_commit(db, &lsn, e));
     res->commit = lsn;
-    *out = res;
-    return TAKO_OK;
+    return api_request_end(&res->request, TAKO_OK, e);
 }
 
-static tako_err execute_reading(tako_db *db, tako_slice text, tako_slice params,
-                                tako_result **out, tako_errbuf *e)
+static tako_err execute_reading(tako_result *res, tako_slice text,
+                                tako_slice params, tako_errbuf *e)
 {
     api_reader *r = NULL;
 
-    TAKO_TRY(api_reader_take(db, &r, e));
-    return api_select(db, r, text, params, out, e);
+    TAKO_TRY(api_reader_take(res->db, &r, e));
+    return api_select(res, r, text, params, e);
 }
 
 static tako_err execute(tako_db *db, tako_slice text, tako_slice params,
                         tako_result **out, tako_errbuf *e)
 {
-    tako_result *res = NULL;
+    tako_result *res;
     query_kind kind;
     tako_err err;
 
@@ -264,13 +240,16 @@ static tako_err execute(tako_db *db, tako_slice text, tako_slice params,
     if (query_kind_is_control(kind))
         return tako_fail(e, TAKO_INVALID,
                          "transactions are begun with tako_tx_begin()");
-    if (query_kind_reads(kind))
-        return out != NULL ? execute_reading(db, text, params, out, e)
-                           : tako_fail(e, TAKO_MISUSE,
-                                       "a SELECT needs a place for its result");
-    err = execute_writing(db, text, params, &res, e);
+    if (query_kind_reads(kind) && out == NULL)
+        return tako_fail(e, TAKO_MISUSE,
+                         "a SELECT needs a place for its result");
+    res = api_result_new(db, "execute", text);
+    if (res == NULL)
+        return api_result_failed(res, TAKO_NOMEM, e);
+    err = query_kind_reads(kind) ? execute_reading(res, text, params, e)
+                                 : execute_writing(res, text, params, e);
     if (err != TAKO_OK)
-        return err;
+        return api_result_failed(res, err, e);
     if (out != NULL)
         *out = res;
     else

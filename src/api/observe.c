@@ -16,6 +16,8 @@
  * callback). */
 #include "api/observe.h"
 
+#include "obs/object.h"
+
 #define OBSERVE_RETRY_MS    50u /* after a failure that may pass */
 #define OBSERVE_SLOTS_LEAST 16u
 
@@ -179,6 +181,13 @@ static tako_err deliver(tako_db *db, api_delivery *d, api_observer *o)
     return err;
 }
 
+/* What was stopped is not tried again before something changes. */
+static bool is_worth_another(tako_err err)
+{
+    return tako_err_is_transient(err) && err != TAKO_TIMEOUT &&
+           err != TAKO_CANCELED;
+}
+
 /* With the mutex held; lets go of it meanwhile. */
 static void serve(tako_db *db, api_delivery *d, api_observer *o)
 {
@@ -190,14 +199,16 @@ static void serve(tako_db *db, api_delivery *d, api_observer *o)
     err = deliver(db, d, o);
     sys_mutex_lock(all->mutex);
     all->running = 0;
+    o->runs++;
+    o->failed = err;
     if (o->dead) {
         observer_free(db, o);
     } else {
-        o->due = o->due || tako_err_is_transient(err);
+        o->due = o->due || is_worth_another(err);
         api_observer_wake(all, o); /* what came while it was told */
     }
     sys_cond_broadcast(all->quiet);
-    if (tako_err_is_transient(err) && !all->stop)
+    if (is_worth_another(err) && !all->stop)
         (void)sys_cond_wait(all->work, all->mutex, OBSERVE_RETRY_MS);
 }
 
@@ -290,6 +301,10 @@ static tako_err observer_start(tako_db *db, api_observer *o, uint32_t *id,
     err = api_query_take(&r->queries, r->conn, text, &q, e);
     if (err == TAKO_OK)
         err = query_bind(q, tako_buf_slice(&o->params), e);
+    if (err == TAKO_OK && query_reads_system(q))
+        err = tako_fail(e, TAKO_UNSUPPORTED,
+                        "system collections cannot be observed: nothing tells "
+                        "when they change; read them again instead");
     if (err == TAKO_OK) {
         if (o->kind != OBSERVED_WHOLE)
             o->kind = query_is_simple(q) && !query_is_ordered(q)
@@ -414,4 +429,30 @@ tako_err tako_unobserve(tako_db *db, tako_observer observer)
     sys_mutex_unlock(all->mutex);
     observer_free(db, o);
     return TAKO_OK;
+}
+
+/* ---- system:observers ------------------------------------------------------------------ */
+
+void api_observers_put(tako_db *db, tako_buf *json)
+{
+    api_observers *all = &db->observers;
+
+    sys_mutex_lock(all->mutex);
+    for (uint32_t i = 0; i < all->slot_used; i++) {
+        const api_observer *o = all->slots[i].observer;
+
+        if (o == NULL)
+            continue;
+        tako_put_u8(json, '{');
+        obs_put_u64(json, "_id", o->id);
+        obs_put_str(json, "statement", tako_buf_slice(&o->text));
+        obs_put_bool(json, "diff", o->kind != OBSERVED_WHOLE);
+        obs_put_bool(json, "waiting", o->due);
+        obs_put_u64(json, "runs", o->runs);
+        if (o->failed != TAKO_OK)
+            obs_put_str(json, "error",
+                        tako_slice_str(tako_err_name(o->failed)));
+        tako_put_u8(json, '}');
+    }
+    sys_mutex_unlock(all->mutex);
 }

@@ -57,6 +57,8 @@ struct api_observer {
     bool reset;      /* the next delivery is the whole result */
     bool gathering;  /* that one is being read, as of a commit not yet known */
     uint64_t commit; /* that the last delivery shows */
+    uint64_t runs;
+    tako_err failed; /* of the last run */
     api_news_list news;
     api_observer *queue_prev, *queue_next;
 

@@ -83,6 +83,11 @@ static tako_err reader_open(tako_db *db, api_reader **out, tako_errbuf *e)
     api_queries_init(&r->queries, &db->env);
     r->scratch = tako_buf_on(&db->env);
     err = store_reader_open(db->store, &r->conn, e);
+    if (err == TAKO_OK) {
+        err = query_host_set(r->conn, &db->host, e);
+        if (err != TAKO_OK)
+            store_reader_close(r->conn);
+    }
     if (err != TAKO_OK) {
         tako_env_free(&db->env, r, sizeof *r);
         return err;

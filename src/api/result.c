@@ -9,7 +9,7 @@
 
 #include "codec/json.h"
 
-tako_result *api_result_new(tako_db *db)
+tako_result *api_result_new(tako_db *db, const char *source, tako_slice text)
 {
     tako_result *r = tako_env_alloc(&db->env, sizeof *r);
 
@@ -20,7 +20,18 @@ tako_result *api_result_new(tako_db *db)
     r->json = tako_buf_on(&db->env);
     r->ids = tako_buf_on(&db->env);
     r->ids_json = tako_buf_on(&db->env);
+    r->note = tako_buf_on(&db->env);
+    api_request_begin(db, &r->request, source, text);
     return r;
+}
+
+tako_err api_result_failed(tako_result *r, tako_err err, tako_errbuf *e)
+{
+    if (r == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    err = api_request_end(&r->request, err, e);
+    tako_result_free(r);
+    return err;
 }
 
 static void result_let_go(tako_result *r)
@@ -29,6 +40,7 @@ static void result_let_go(tako_result *r)
 
     if (reader == NULL)
         return;
+    (void)api_request_end(&r->request, TAKO_OK, NULL);
     api_query_give(&reader->queries, r->query);
     r->query = NULL;
     r->reader = NULL;
@@ -37,6 +49,7 @@ static void result_let_go(tako_result *r)
 
 tako_err api_result_fill(tako_result *r, size_t limit, tako_errbuf *e)
 {
+    size_t most = (size_t)api_setting(r->db, SETTING_RESULT_BYTES_MAX);
     tako_err err = TAKO_OK;
 
     while (err == TAKO_OK && r->rows.len < limit) {
@@ -54,6 +67,12 @@ tako_err api_result_fill(tako_result *r, size_t limit, tako_errbuf *e)
         }
         n = (uint32_t)(r->rows.len - at - sizeof n);
         memcpy(r->rows.ptr + at, &n, sizeof n);
+        r->request.rows++;
+        if (limit == SIZE_MAX && r->rows.len > most)
+            return tako_fail(e, TAKO_LIMIT,
+                             "the result is larger than result_bytes_max, %zu "
+                             "bytes",
+                             most);
     }
     if (err == TAKO_NOTFOUND && !r->rows.failed) {
         result_let_go(r);
@@ -80,14 +99,19 @@ static tako_err next_step(tako_result *r)
 
     tako_buf_reset(&r->rows);
     r->pos = 0;
+    api_request_enter(&r->request);
     err = query_step(r->query, &r->rows, &e);
+    api_request_leave(&r->request);
     if (err == TAKO_OK && r->rows.failed)
         err = tako_fail(&e, TAKO_NOMEM, "out of memory");
     if (err == TAKO_OK) {
         r->current = tako_buf_slice(&r->rows);
         r->pos = r->rows.len;
+        r->request.rows++;
         return TAKO_OK;
     }
+    if (err != TAKO_NOTFOUND)
+        err = api_request_end(&r->request, err, &e);
     result_let_go(r);
     tako_buf_reset(&r->rows);
     if (err == TAKO_NOTFOUND)
@@ -145,6 +169,11 @@ uint64_t tako_result_commit(const tako_result *r)
     return r != NULL ? r->commit : 0;
 }
 
+const char *tako_result_note(const tako_result *r)
+{
+    return r != NULL && r->note.len > 0 ? (const char *)r->note.ptr : "";
+}
+
 int tako_result_has_rows(const tako_result *r)
 {
     return r != NULL && r->has_rows;
@@ -178,9 +207,11 @@ void tako_result_free(tako_result *r)
     if (r == NULL)
         return;
     result_let_go(r);
+    (void)api_request_end(&r->request, TAKO_OK, NULL);
     tako_buf_fini(&r->rows);
     tako_buf_fini(&r->json);
     tako_buf_fini(&r->ids);
     tako_buf_fini(&r->ids_json);
+    tako_buf_fini(&r->note);
     tako_env_free(&r->db->env, r, sizeof *r);
 }

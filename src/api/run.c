@@ -12,7 +12,7 @@ tako_err tako_run(tako_db *db, const char *statement, const char *params_json,
 
     if (err != TAKO_OK)
         return err;
-    if (tako_result_has_rows(res))
+    if (tako_result_has_rows(res) && !res->wrote)
         err =
             tako_fail(&e, TAKO_MISUSE, "a SELECT has rows: use tako_execute()");
     else if (commit != NULL)

@@ -7,7 +7,7 @@
 
 /* ---- status ------------------------------------------------------------------ */
 
-static void put_facts(const store_facts *f, tako_buf *out)
+void api_status_facts(const store_facts *f, tako_buf *out)
 {
     obs_put_u64(out, "documents", f->documents);
     obs_put_u64(out, "tombstones", f->tombstones);
@@ -49,7 +49,7 @@ static const char *address_at(const api_sync *s, size_t index)
     return at;
 }
 
-static void put_node_facts(const api_sync *s, tako_buf *out)
+void api_status_node(const api_sync *s, tako_buf *out)
 {
     obs_put_str(out, "name", tako_slice_str(s->name));
     obs_put_hex(
@@ -78,7 +78,7 @@ static void status_on_loop(void *arg)
     c->err = node_status(c->db->sync.node, c->out);
 }
 
-static tako_err put_sync(tako_db *db, tako_buf *out, tako_errbuf *e)
+tako_err api_status_sync(tako_db *db, tako_buf *out, tako_errbuf *e)
 {
     status_call call = { db, out, TAKO_OK };
     tako_err err = TAKO_OK;
@@ -86,7 +86,7 @@ static tako_err put_sync(tako_db *db, tako_buf *out, tako_errbuf *e)
     sys_mutex_lock(db->sync.mutex);
     obs_put_bool(out, "syncing", db->sync.running);
     if (db->sync.running) {
-        put_node_facts(&db->sync, out);
+        api_status_node(&db->sync, out);
         tako_put_u8(out, ',');
         err = api_loop_call(db, status_on_loop, &call, e);
         if (err == TAKO_OK)
@@ -123,8 +123,8 @@ tako_err tako_status(tako_db *db, char **json)
     obs_put_str(&out, "version", tako_slice_str(TAKO_VERSION));
     err = facts_read(db, &facts, &e);
     if (err == TAKO_OK) {
-        put_facts(&facts, &out);
-        err = put_sync(db, &out, &e);
+        api_status_facts(&facts, &out);
+        err = api_status_sync(db, &out, &e);
     }
     tako_put_u8(&out, '}');
     if (err == TAKO_OK)

@@ -68,8 +68,9 @@ tako_err tako_tx_begin(tako_db *db, uint32_t flags, tako_tx **out)
 static tako_err tx_execute(tako_tx *tx, tako_slice text, tako_slice params,
                            tako_result **out, tako_errbuf *e)
 {
-    tako_result *res = NULL;
+    tako_result *res;
     query_kind kind;
+    tako_err err;
 
     TAKO_TRY(api_kind_of(&tx->db->env, text, &kind, e));
     if (query_kind_is_control(kind))
@@ -79,13 +80,21 @@ static tako_err tx_execute(tako_tx *tx, tako_slice text, tako_slice params,
     if (query_kind_reads(kind) && out == NULL)
         return tako_fail(e, TAKO_MISUSE,
                          "a SELECT needs a place for its result");
-    if (query_kind_reads(kind) && tx->reader != NULL) {
-        tx->reader->users++;
-        return api_select(tx->db, tx->reader, text, params, out, e);
-    }
-    if (tx->reader != NULL)
+    if (tx->reader != NULL && !query_kind_reads(kind))
         return tako_fail(e, TAKO_INVALID, "the transaction is read-only");
-    TAKO_TRY(api_run(tx->db, text, params, &res, e));
+    res = api_result_new(tx->db, "transaction", text);
+    if (res == NULL)
+        return api_result_failed(res, TAKO_NOMEM, e);
+    if (tx->reader != NULL) {
+        tx->reader->users++;
+        err = api_select(res, tx->reader, text, params, e);
+    } else {
+        err = api_run(res, text, params, e);
+        if (err == TAKO_OK)
+            err = api_request_end(&res->request, err, e);
+    }
+    if (err != TAKO_OK)
+        return api_result_failed(res, err, e);
     if (out != NULL)
         *out = res;
     else

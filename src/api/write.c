@@ -25,6 +25,20 @@ static void committed(tako_db *db, uint64_t lsn)
         api_observers_mark(db, lsn);
 }
 
+/* What the transaction set holds from now on. */
+static void settings_take(tako_db *db, bool kept)
+{
+    char text[32];
+    tako_err err = TAKO_OK;
+
+    if (db->settings_set && kept)
+        err = api_settings_load(db, store_writer(db->store));
+    db->settings_set = false;
+    if (err != TAKO_OK)
+        tako_log(&db->env, TAKO_LOG_ERROR, "settings_failed", "\"error\":%s",
+                 tako_log_str(tako_err_name(err), text, sizeof text));
+}
+
 /* The writer is let go. */
 static void release(tako_db *db)
 {
@@ -67,6 +81,7 @@ tako_err api_write_commit(tako_db *db, uint64_t *lsn, tako_errbuf *e)
     committing(db);
     err = store_commit(db->store, &made, e);
     committed(db, err == TAKO_OK ? made : 0);
+    settings_take(db, err == TAKO_OK);
     if (err == TAKO_OK && made != 0)
         api_sync_commit(db, made);
     if (err == TAKO_OK)
@@ -80,6 +95,7 @@ tako_err api_write_commit(tako_db *db, uint64_t *lsn, tako_errbuf *e)
 void api_write_rollback(tako_db *db)
 {
     store_rollback(db->store);
+    settings_take(db, false);
     release(db);
 }
 

@@ -51,6 +51,7 @@
 #define TAKO_COLLECT_BYTES_MAX                                                 \
     (256u << 20) /* what one UPDATE, DELETE or INSERT ... SELECT holds */
 #define TAKO_RETURNING_BYTES_MAX (64u << 20) /* rows of one that writes */
+#define TAKO_ADVISED_MAX         64u         /* indexes that one ADVISE tries */
 
 /* predicates */
 #define TAKO_PREDICATE_TERMS_MAX     8u    /* of one, told without SQLite */
@@ -97,10 +98,12 @@
 #define TAKO_OBSERVER_ROWS_BYTES_MAX     (4u << 20)
 
 /* api */
-#define TAKO_READERS_MAX        32u   /* connections reading at once */
-#define TAKO_READERS_IDLE_MAX   2u    /* kept open without use */
-#define TAKO_QUERIES_CACHED_MAX 24u   /* prepared, of one connection */
-#define TAKO_ERROR_THREADS_MAX  1024u /* whose last error is kept */
+#define TAKO_READERS_MAX         32u    /* connections reading at once */
+#define TAKO_READERS_IDLE_MAX    2u     /* kept open without use */
+#define TAKO_QUERIES_CACHED_MAX  24u    /* prepared, of one connection */
+#define TAKO_ERROR_THREADS_MAX   1024u  /* whose last error is kept */
+#define TAKO_REQUESTS_RECENT_MAX 10000u /* ended ones that are remembered */
+#define TAKO_REQUEST_TEXT_MAX    200u /* bytes of a statement that are shown */
 /* clang-format on */
 
 _Static_assert(TAKO_DOC_BYTES_MAX < TAKO_DOC_STATE_BYTES_MAX,

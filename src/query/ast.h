@@ -166,8 +166,10 @@ struct query_source {
     query_source *next_all;    /* of the statement */
 
     /* Found when the statement is prepared. */
-    uint32_t coll;       /* 0: there is no such collection */
-    const char *indexes; /* SQL of its indexes, or NULL */
+    uint32_t coll;            /* 0: there is no such collection */
+    const char *indexes;      /* SQL of its indexes, or NULL */
+    const char *indexes_real; /* while ADVISE tries others */
+    bool hint_failed;         /* USE INDEX could not be followed */
 };
 
 typedef enum set_op {

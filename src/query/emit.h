@@ -29,6 +29,7 @@ typedef struct emit {
     const char *body, *id;
     const query_core *core; /* the innermost that is being written */
     const node *all;        /* the AND whose operands are being written */
+    bool counted;           /* PROFILE: each document that is met is counted */
 } emit;
 
 /* ---- expressions (emit.c, emit_list.c, emit_cond.c, emit_in.c) ------------- */

@@ -23,9 +23,10 @@ static void put_collection(emit *e, const query_source *s, bool sealed)
         tako_put_str(&e->sql,
                      "(SELECT 0 AS row,x'' AS id,x'a0' AS body WHERE 0)");
     } else if (sealed) {
-        tako_put_fmt(&e->sql,
-                     "(SELECT row,id,body FROM c%u WHERE body IS NOT NULL",
-                     s->coll);
+        tako_put_fmt(&e->sql, "(SELECT row,id,body FROM c%u WHERE ", s->coll);
+        if (e->counted)
+            tako_put_fmt(&e->sql, "tql_seen(%u,row) AND ", s->number);
+        tako_put_str(&e->sql, "body IS NOT NULL");
         if (s->ids != NULL) {
             tako_put_str(&e->sql, " AND ");
             emit_rows_of(e, s, "row", s->ids);
@@ -35,7 +36,7 @@ static void put_collection(emit *e, const query_source *s, bool sealed)
         tako_put_fmt(&e->sql, "c%u", s->coll);
     }
     tako_put_fmt(&e->sql, " AS t%u", s->number);
-    if (s->coll != 0 && !sealed && s->use_index.len > 0) {
+    if (s->coll != 0 && !sealed && s->use_index.len > 0 && !s->hint_failed) {
         tako_buf name = tako_buf_on(e->p->env);
 
         store_index_sql_name(s->coll, s->use_index, &name);
@@ -78,7 +79,11 @@ static bool put_conditions(emit *e, const query_source *s, const char *before)
     const char *next = before;
 
     if (s->kind == SOURCE_COLLECTION && s->coll != 0) {
-        tako_put_fmt(&e->sql, "%st%u.body IS NOT NULL", next, s->number);
+        tako_put_str(&e->sql, next);
+        if (e->counted)
+            tako_put_fmt(&e->sql, "tql_seen(%u,t%u.row) AND ", s->number,
+                         s->number);
+        tako_put_fmt(&e->sql, "t%u.body IS NOT NULL", s->number);
         next = " AND ";
         if (s->ids != NULL) {
             char row[24];

@@ -73,7 +73,7 @@ tako_err query_collect(query_run_state *r, tako_buf *out)
 
     if (q->by_id != NULL)
         TAKO_TRY(query_bind_stmt(q, q->stmt, r->e));
-    while ((rc = sqlite3_step(q->stmt)) == SQLITE_ROW && err == TAKO_OK)
+    while ((rc = query_sql_step(q, q->stmt)) == SQLITE_ROW && err == TAKO_OK)
         err = collect_row(r, out);
     if (err == TAKO_OK)
         err = query_sql_error(sqlite3_db_handle(q->stmt), rc, r->e);
@@ -185,7 +185,9 @@ tako_err query_run_change(query_run_state *r)
         tako_slice id = tako_read_block(&in);
         crdt_doc *d;
 
-        err = query_run_dot(r);
+        err = query_tick(q, r->e);
+        if (err == TAKO_OK)
+            err = query_run_dot(r);
         if (err == TAKO_OK)
             err = store_edit(r->s, q->coll, id, &d, r->e);
         if (err == TAKO_OK)
@@ -239,11 +241,17 @@ static tako_err run_drop_index(query_run_state *r)
         err = store_index_drop(r->s, q->coll, st->index_name, r->e);
     if (err == TAKO_NOTFOUND && st->if_exists)
         return TAKO_OK;
-    if (err == TAKO_NOTFOUND)
+    if (err == TAKO_NOTFOUND) {
+        tako_slice near = query_near_index(q, st->target->name, st->index_name);
+
         return tako_fail(
-            r->e, err, "there is no index %.*s on %.*s",
+            r->e, err, "there is no index %.*s on %.*s%s%.*s%s",
             (int)st->index_name.len, (const char *)st->index_name.ptr,
-            (int)st->target->name.len, (const char *)st->target->name.ptr);
+            (int)st->target->name.len, (const char *)st->target->name.ptr,
+            near.len > 0 ? "; did you mean " : "", (int)near.len,
+            near.len > 0 ? (const char *)near.ptr : "",
+            near.len > 0 ? "?" : "");
+    }
     return err;
 }
 
@@ -251,6 +259,10 @@ static tako_err run_drop_index(query_run_state *r)
 
 static tako_err run_kind(query_run_state *r)
 {
+    if (r->q->parse.stmt.explain == EXPLAIN_PROVISION)
+        return query_advise(r->q, r->s, r->e);
+    if (r->q->parse.stmt.explain != EXPLAIN_NONE)
+        return TAKO_MISUSE;
     switch (r->q->parse.stmt.kind) {
     case QUERY_INSERT:
         return query_run_insert(r);
@@ -268,12 +280,13 @@ static tako_err run_kind(query_run_state *r)
     case QUERY_BEGIN_READ_ONLY:
     case QUERY_COMMIT:
     case QUERY_ROLLBACK:
-    case QUERY_SET:
-    case QUERY_RESET:
     case QUERY_SHOW:
     case QUERY_EXPLAIN:
     case QUERY_PROVISION:
         break;
+    case QUERY_SET:
+    case QUERY_RESET:
+        return query_run_setting(r->q, r->s, r->e);
     }
     return TAKO_MISUSE;
 }
@@ -285,7 +298,7 @@ static bool writes_one(const query_run_state *r)
     const query_stmt *st = &q->parse.stmt;
     uint32_t coll;
 
-    if (st->returning != NULL)
+    if (st->returning != NULL || st->explain != EXPLAIN_NONE)
         return false;
     if (st->kind == QUERY_UPDATE || st->kind == QUERY_DELETE)
         return direct_id(q).len > 0;
@@ -305,7 +318,7 @@ static tako_err run_guarded(query_run_state *r)
     err = run_kind(r);
     if (err == TAKO_OK && r->ids->failed)
         err = TAKO_NOMEM;
-    if (err == TAKO_OK && !removes(r->q))
+    if (err == TAKO_OK && !removes(r->q) && r->ids->len > before)
         err = query_returning_all(
             r, tako_slice_of(r->ids->ptr + before, r->ids->len - before));
     if (err == TAKO_OK)

@@ -285,8 +285,10 @@ static tako_err insert_value(query_run_state *r, tako_slice v, bool flat)
         return insert_one(r, v, flat);
     if (!value_iter_init(&it, v, &n))
         return tako_fail(r->e, TAKO_CORRUPT, "a damaged array");
-    while (value_iter_next(&it))
+    while (value_iter_next(&it)) {
+        TAKO_TRY(query_tick(r->q, r->e));
         TAKO_TRY(insert_one(r, it.value, flat));
+    }
     return TAKO_OK;
 }
 
@@ -298,7 +300,7 @@ static tako_err insert_computed(query_run_state *r, sqlite3_stmt *stmt)
     int rc;
 
     TAKO_TRY(query_bind_stmt(r->q, stmt, r->e));
-    rc = sqlite3_step(stmt);
+    rc = query_sql_step(r->q, stmt);
     if (rc == SQLITE_ROW)
         value_put(&doc, sqlite3_column_value(stmt, 0));
     err = query_sql_error(sqlite3_db_handle(stmt), rc, r->e);
@@ -319,7 +321,7 @@ static tako_err select_docs(query_run_state *r, tako_buf *out)
     tako_err err = TAKO_OK;
     int rc;
 
-    while (err == TAKO_OK && (rc = sqlite3_step(q->stmt)) != SQLITE_DONE) {
+    while (err == TAKO_OK && (rc = query_sql_step(q, q->stmt)) != SQLITE_DONE) {
         err = query_sql_error(sqlite3_db_handle(q->stmt), rc, r->e);
         if (err != TAKO_OK)
             break;

@@ -52,7 +52,7 @@ static tako_err leave_result(query_run_state *r)
 {
     query *q = r->q;
     tako_err err;
-    int rc = sqlite3_step(q->returning);
+    int rc = query_sql_step(q, q->returning);
 
     if (rc != SQLITE_ROW)
         return query_sql_error(sqlite3_db_handle(q->returning), rc, r->e);

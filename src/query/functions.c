@@ -17,7 +17,7 @@ static const fn_entry *const public_tables[] = {
     fn_object, fn_number, fn_aggregate, fn_request,
 };
 static const fn_entry *const internal_tables[] = {
-    fn_core, fn_compare, fn_arith, fn_list, fn_similar, fn_begin,
+    fn_core, fn_compare, fn_arith, fn_list, fn_similar, fn_begin, fn_state_at,
 };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -70,12 +70,13 @@ const char *fn_nearest(tako_slice name)
     return best;
 }
 
-static void drop_state(void *p)
+void fn_state_drop(void *state)
 {
-    fn_state *s = p;
+    fn_state *s = state;
 
     if (--s->refs > 0)
         return;
+    query_system_forget(s);
     fn_regexps_free(s);
     tako_buf_fini(&s->statement);
     tako_buf_fini(&s->out);
@@ -95,9 +96,16 @@ static int register_table(fn_state *s, sqlite3 *db, const fn_entry *f)
         s->refs++; /* SQLite drops it on failure too */
         rc = sqlite3_create_function_v2(
             db, name, f->min == f->max ? f->min : -1, FN_FLAGS, s, f->run,
-            f->step, f->final, drop_state);
+            f->step, f->final, fn_state_drop);
     }
     return rc;
+}
+
+static int look_up(void *state)
+{
+    fn_state *s = state;
+
+    return s->stop != NULL && s->stop(s->stop_ctx);
 }
 
 tako_err query_register(void *env, sqlite3 *db)
@@ -117,9 +125,69 @@ tako_err query_register(void *env, sqlite3 *db)
         rc = register_table(s, db, public_tables[t]);
     if (rc == SQLITE_OK)
         rc = query_each_register(db);
-    drop_state(s);
+    if (rc == SQLITE_OK)
+        rc = query_system_register(s, db);
+    if (rc == SQLITE_OK)
+        sqlite3_progress_handler(db, FN_STOP_STEPS, look_up, s);
+    fn_state_drop(s);
     return rc == SQLITE_OK ? TAKO_OK
                            : (rc == SQLITE_NOMEM ? TAKO_NOMEM : TAKO_IO);
+}
+
+/* ---- from a connection to its state ---------------------------------------- */
+
+#define STATE_POINTER "tako fn_state **"
+
+/* tql_state(pointer to where the state is wanted) */
+static void run_state(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+    fn_state **out = sqlite3_value_pointer(argv[0], STATE_POINTER);
+
+    (void)argc;
+    if (out != NULL)
+        *out = sqlite3_user_data(ctx);
+}
+
+/* tql_seen(number, row): counts; always true. */
+static void run_seen(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+    fn_state *s = sqlite3_user_data(ctx);
+    int64_t i = sqlite3_value_int64(argv[0]);
+
+    (void)argc;
+    if (s->seen != NULL && i >= 0 && i < (int64_t)s->seen_count)
+        s->seen[i]++;
+    sqlite3_result_int(ctx, 1);
+}
+
+const fn_entry fn_state_at[] = {
+    { "state", 1, 1, run_state, NULL, NULL },
+    { "seen", 2, 2, run_seen, NULL, NULL },
+    { NULL, 0, 0, NULL, NULL, NULL },
+};
+
+tako_err fn_state_of(store_conn *c, fn_state **out, tako_errbuf *e)
+{
+    sqlite3_stmt *stmt = store_sql(c, "SELECT tql_state(?1)", e);
+    int rc;
+
+    *out = NULL;
+    if (stmt == NULL)
+        return TAKO_IO;
+    rc = sqlite3_bind_pointer(stmt, 1, out, STATE_POINTER, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    store_done(c, stmt);
+    return *out != NULL ? TAKO_OK : tako_fail(e, TAKO_NOMEM, "out of memory");
+}
+
+tako_err query_host_set(store_conn *c, const query_host *host, tako_errbuf *e)
+{
+    fn_state *s;
+
+    TAKO_TRY(fn_state_of(c, &s, e));
+    s->host = host;
+    return TAKO_OK;
 }
 
 /* ---- reaching into documents ---------------------------------------------- */

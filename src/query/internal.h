@@ -4,6 +4,7 @@
 #define TAKO_QUERY_INTERNAL_H
 
 #include "query/ast.h"
+#include "query/functions.h"
 #include "query/value.h"
 
 enum {
@@ -54,6 +55,14 @@ struct query {
     query_plan returned;
     tako_buf rows; /* blocks: what a run left for query_step */
     size_t rows_at;
+    bool left; /* EXPLAIN and the like: rows were left */
+
+    fn_state *fn; /* of the connection */
+    bool (*stop)(void *ctx);
+    void *stop_ctx;
+    uint64_t run;     /* number of the present run */
+    const char *note; /* see query_note */
+    uint64_t prepare_ms;
 
     bool bound, done;
     bool running; /* has the time of its run */
@@ -68,6 +77,10 @@ struct query {
 };
 
 tako_err query_sql_error(sqlite3 *db, int rc, tako_errbuf *e);
+/* sqlite3_step() of one of the query's statements, which can be stopped. */
+int query_sql_step(const query *q, sqlite3_stmt *stmt);
+/* To be asked between documents: TAKO_CANCELED when the run is to stop. */
+tako_err query_tick(const query *q, tako_errbuf *e);
 /* Before each step of a run: it has one time, which clock() gives. */
 tako_err query_begin(query *q, tako_errbuf *e);
 tako_err query_sql_prepare(const query *q, tako_buf *sql, bool keep,
@@ -80,9 +93,29 @@ tako_slice query_fixed(const query *q, const node *n);
 /* Leaves a row for query_step: how statements that do more than read give
  * rows. TAKO_LIMIT beyond TAKO_RETURNING_BYTES_MAX */
 tako_err query_leave_row(query *q, tako_slice row, tako_errbuf *e);
+/* The same from JSON. */
+tako_err query_leave_json(query *q, const tako_buf *json, tako_errbuf *e);
 void query_forget_rows(query *q);
 /* Prepares RETURNING for the collection as it is now. */
 tako_err query_prepare_returning(query *q, tako_errbuf *e);
+
+/* note.c: the collection, and the index, whose name is nearest; empty when
+ * none is near. Of an arena. */
+tako_slice query_near_collection(query *q, tako_slice name);
+tako_slice query_near_index(query *q, tako_slice collection, tako_slice name);
+/* Sets q->note. TAKO_NOMEM */
+tako_err query_find_note(query *q);
+
+/* exec_settings.c: SHOW, ALTER SYSTEM SET, RESET. */
+tako_err query_prepare_setting(query *q, tako_errbuf *e);
+tako_err query_run_setting(query *q, store *s, tako_errbuf *e);
+
+/* explain.c, advise.c: leave their rows. */
+tako_err query_explain(query *q, tako_errbuf *e);
+/* s: where PROVISION makes the indexes, NULL: only advises. */
+tako_err query_advise(query *q, store *s, tako_errbuf *e);
+/* The emitted statement that reads, as prepare_reading() prepares it. */
+void query_emit_reading(query *q, tako_buf *sql, bool counted);
 
 /* row.c: plans the fields of the result; appends the row that a statement
  * stands on. */

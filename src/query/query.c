@@ -3,7 +3,7 @@
  * step. Writes run in exec.c. */
 #include "query/internal.h"
 
-#include "base/check.h"
+#include "codec/json.h"
 #include "query/check.h"
 #include "query/emit.h"
 #include "query/pool.h"
@@ -33,6 +33,9 @@ tako_err query_sql_error(sqlite3 *db, int rc, tako_errbuf *e)
     case SQLITE_INTERRUPT:
         err = TAKO_CANCELED;
         break;
+    case SQLITE_AUTH: /* of system.c */
+        err = TAKO_INVALID;
+        break;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         err = TAKO_CORRUPT;
@@ -61,6 +64,37 @@ tako_err query_classify(const tako_env *env, tako_slice text, query_kind *kind,
         *kind = kind_of(&p.stmt);
     query_parse_fini(&p);
     return err;
+}
+
+/* ---- running SQL, and stopping it ------------------------------------------- */
+
+void query_guard(query *q, bool (*stop)(void *ctx), void *ctx)
+{
+    q->stop = stop;
+    q->stop_ctx = ctx;
+}
+
+int query_sql_step(const query *q, sqlite3_stmt *stmt)
+{
+    fn_state *s = q->fn;
+    int rc;
+
+    if (s == NULL) /* of a pool: one document, and nobody who stops it */
+        return sqlite3_step(stmt);
+    s->conn = q->conn;
+    s->stop = q->stop;
+    s->stop_ctx = q->stop_ctx;
+    s->run = q->run;
+    rc = sqlite3_step(stmt);
+    s->stop = NULL;
+    return rc;
+}
+
+tako_err query_tick(const query *q, tako_errbuf *e)
+{
+    if (q->stop != NULL && q->stop(q->stop_ctx))
+        return tako_fail(e, TAKO_CANCELED, "interrupted");
+    return TAKO_OK;
 }
 
 /* ---- preparing -------------------------------------------------------------- */
@@ -137,33 +171,43 @@ static bool forget_hints(query *q)
     bool any = false;
 
     for (query_source *f = q->parse.sources; f != NULL; f = f->next_all) {
-        any = any || f->use_index.len > 0;
-        f->use_index = TAKO_SLICE_NONE;
+        if (f->use_index.len == 0 || f->hint_failed)
+            continue;
+        f->hint_failed = any = true;
     }
     return any;
+}
+
+void query_emit_reading(query *q, tako_buf *sql, bool counted)
+{
+    query_stmt *st = &q->parse.stmt;
+    emit m = { .p = &q->parse, .sql = *sql, .counted = counted };
+
+    if (st->kind == QUERY_SELECT || st->kind == QUERY_INSERT)
+        emit_select(&m, st->select, FORM_ROWS);
+    else
+        emit_collect(&m);
+    *sql = m.sql;
 }
 
 /* The emitted statement that reads rows: the result, or what to change. */
 static tako_err prepare_reading(query *q, tako_errbuf *e)
 {
-    query_stmt *st = &q->parse.stmt;
-    emit m = { .p = &q->parse, .sql = tako_buf_on(q->env) };
+    bool counted = q->parse.stmt.explain == EXPLAIN_PROFILE;
+    tako_buf sql = tako_buf_on(q->env);
     tako_err err;
 
     do {
-        tako_buf_reset(&m.sql);
-        if (st->kind == QUERY_SELECT || st->kind == QUERY_INSERT)
-            emit_select(&m, st->select, FORM_ROWS);
-        else
-            emit_collect(&m);
+        tako_buf_reset(&sql);
+        query_emit_reading(q, &sql, counted);
         err = q->parse.err;
         if (err != TAKO_OK)
             break;
-        err = query_sql_prepare(q, &m.sql, true, &q->stmt, e);
+        err = query_sql_prepare(q, &sql, true, &q->stmt, e);
         /* USE INDEX is a hint: without that index, or where it cannot serve,
          * the statement runs as if it had not been given. */
     } while (err != TAKO_OK && forget_hints(q));
-    tako_buf_fini(&m.sql);
+    tako_buf_fini(&sql);
     return err;
 }
 
@@ -260,6 +304,8 @@ static tako_err prepare_insert(query *q, tako_errbuf *e)
 
 static tako_err prepare_kind(query *q, tako_errbuf *e)
 {
+    if (q->parse.stmt.explain != EXPLAIN_NONE)
+        return prepare_reading(q, e);
     switch (q->parse.stmt.kind) {
     case QUERY_SELECT:
         TAKO_TRY(query_plan_outs(q, q->parse.stmt.select, &q->plan));
@@ -281,12 +327,13 @@ static tako_err prepare_kind(query *q, tako_errbuf *e)
     case QUERY_BEGIN_READ_ONLY:
     case QUERY_COMMIT:
     case QUERY_ROLLBACK:
-    case QUERY_SET:
-    case QUERY_RESET:
-    case QUERY_SHOW:
     case QUERY_EXPLAIN:
     case QUERY_PROVISION:
         break;
+    case QUERY_SET:
+    case QUERY_RESET:
+    case QUERY_SHOW:
+        return query_prepare_setting(q, e);
     }
     return TAKO_OK;
 }
@@ -318,11 +365,16 @@ tako_err query_begin(query *q, tako_errbuf *e)
     sqlite3_stmt *stmt;
     int rc;
 
+    if (q->fn == NULL)
+        return TAKO_OK;
+    if (!q->running) {
+        q->run = ++q->fn->runs;
+        if (q->asks)
+            q->now_ms = (int64_t)q->env->wall_ms(q->env->ctx);
+    }
+    q->running = true;
     if (!q->asks)
         return TAKO_OK;
-    if (!q->running)
-        q->now_ms = (int64_t)q->env->wall_ms(q->env->ctx);
-    q->running = true;
     stmt = store_sql(q->conn, "SELECT tql_begin(?1,?2)", e);
     if (stmt == NULL)
         return TAKO_IO;
@@ -353,10 +405,14 @@ static tako_err prepare_on(query *q, tako_slice text, tako_errbuf *e)
         q->parse.stmt.select->first->from->coll = POOL_COLL;
         return prepare_kind(q, e);
     }
+    TAKO_TRY(fn_state_of(q->conn, &q->fn, e));
     TAKO_TRY(schema_version(q->conn, &q->schema, e));
     TAKO_TRY(find_collections(q, e));
     TAKO_TRY(prepare_kind(q, e));
-    return q->parse.stmt.returning != NULL ? prepare_returned(q, e) : TAKO_OK;
+    if (q->parse.stmt.returning != NULL &&
+        q->parse.stmt.explain == EXPLAIN_NONE)
+        TAKO_TRY(prepare_returned(q, e));
+    return query_find_note(q);
 }
 
 static tako_err prepare(const tako_env *env, store_conn *c, sqlite3 *db,
@@ -373,7 +429,10 @@ static tako_err prepare(const tako_env *env, store_conn *c, sqlite3 *db,
     q->db = db;
     q->params = tako_buf_on(env);
     q->rows = tako_buf_on(env);
+    q->note = "";
+    q->prepare_ms = env->mono_ms(env->ctx);
     err = prepare_on(q, text, e);
+    q->prepare_ms = env->mono_ms(env->ctx) - q->prepare_ms;
     q->parse.e = NULL; /* the caller's */
     if (err != TAKO_OK) {
         if (err == TAKO_NOMEM)
@@ -417,6 +476,11 @@ void query_free(query *q)
 query_kind query_kind_of(const query *q)
 {
     return kind_of(&q->parse.stmt);
+}
+
+const char *query_note(const query *q)
+{
+    return q->note;
 }
 
 bool query_has_rows(const query *q)
@@ -466,6 +530,15 @@ tako_slice query_collection_at(const query *q, size_t i)
             return f->name;
     }
     return TAKO_SLICE_NONE;
+}
+
+bool query_reads_system(const query *q)
+{
+    for (const query_source *f = q->parse.sources; f != NULL; f = f->next_all) {
+        if (f->kind == SOURCE_SYSTEM)
+            return true;
+    }
+    return false;
 }
 
 bool query_is_simple(const query *q)
@@ -589,20 +662,39 @@ static tako_err step_left(query *q, tako_buf *row, tako_errbuf *e)
     return row->failed ? tako_fail(e, TAKO_NOMEM, "out of memory") : TAKO_OK;
 }
 
+/* EXPLAIN, PROFILE and ADVISE make their rows at the first step. */
+static tako_err step_explained(query *q, tako_buf *row, tako_errbuf *e)
+{
+    tako_err err = TAKO_OK;
+
+    if (!q->left) {
+        q->left = true;
+        TAKO_TRY(query_begin(q, e));
+        err = q->parse.stmt.explain == EXPLAIN_ADVISE ? query_advise(q, NULL, e)
+                                                      : query_explain(q, e);
+        if (err != TAKO_OK)
+            query_reset(q);
+    }
+    return err == TAKO_OK ? step_left(q, row, e) : err;
+}
+
 tako_err query_step(query *q, tako_buf *row, tako_errbuf *e)
 {
+    query_kind kind = kind_of(&q->parse.stmt);
     size_t before = row->len;
     tako_err err;
     int rc;
 
-    if (kind_of(&q->parse.stmt) != QUERY_SELECT)
-        return step_left(q, row, e);
     if (!q->bound)
         return tako_fail(e, TAKO_INVALID, "the parameters are not bound");
+    if (kind == QUERY_EXPLAIN)
+        return step_explained(q, row, e);
+    if (kind != QUERY_SELECT && kind != QUERY_SHOW)
+        return step_left(q, row, e);
     if (q->done)
         return TAKO_NOTFOUND;
     TAKO_TRY(query_begin(q, e));
-    rc = sqlite3_step(q->stmt);
+    rc = query_sql_step(q, q->stmt);
     if (rc == SQLITE_ROW) {
         err = query_put_row(&q->plan, q->stmt, row);
         if (err == TAKO_OK)
@@ -617,11 +709,25 @@ tako_err query_step(query *q, tako_buf *row, tako_errbuf *e)
     return err == TAKO_OK ? TAKO_NOTFOUND : err;
 }
 
+tako_err query_leave_json(query *q, const tako_buf *json, tako_errbuf *e)
+{
+    tako_buf row = tako_buf_on(q->env);
+    tako_err err = json->failed ? TAKO_NOMEM : TAKO_OK;
+
+    if (err == TAKO_OK)
+        err = json_to_cbor(tako_buf_slice(json), TAKO_JSON_DEPTH_MAX, &row, e);
+    if (err == TAKO_OK)
+        err = query_leave_row(q, tako_buf_slice(&row), e);
+    tako_buf_fini(&row);
+    return err;
+}
+
 void query_forget_rows(query *q)
 {
     tako_buf_fini(&q->rows); /* queries are kept; so much memory is not */
     tako_buf_reset(&q->rows);
     q->rows_at = 0;
+    q->left = false;
 }
 
 void query_reset(query *q)
@@ -629,6 +735,7 @@ void query_reset(query *q)
     if (q->stmt != NULL)
         (void)sqlite3_reset(q->stmt);
     query_forget_rows(q);
+    q->stop = NULL;
     q->done = false;
     q->running = false;
 }

@@ -52,6 +52,20 @@ typedef struct query query;
  * (store_opts.on_connect; ctx is the tako_env). */
 tako_err query_register(void *env, sqlite3 *db);
 
+/* The program around the store, for what only it knows. */
+typedef struct query_host {
+    void *ctx;
+    /* Appends the documents of system:<name> as they are now, CBOR objects
+     * with an _id one after another; none where there is nothing to tell. c:
+     * the connection of the statement that reads them, inside its snapshot. */
+    tako_err (*system)(void *ctx, store_conn *c, tako_slice name,
+                       tako_buf *docs, tako_errbuf *e);
+} query_host;
+
+/* For a connection that query_register was called for; the host must outlive
+ * it. Without one, system collections say what the store alone knows. */
+tako_err query_host_set(store_conn *c, const query_host *host, tako_errbuf *e);
+
 /* What a statement is, from a full parse, so that the caller can choose the
  * connection. TAKO_INVALID: e has "line L column C: ...". */
 tako_err query_classify(const tako_env *env, tako_slice text, query_kind *kind,
@@ -74,6 +88,8 @@ tako_slice query_collection(const query *q);
 /* The collections that it reads or writes, each once, also in SELECTs inside. */
 size_t query_collection_count(const query *q);
 tako_slice query_collection_at(const query *q, size_t i);
+/* Whether it reads a collection "system:...". */
+bool query_reads_system(const query *q);
 /* A SELECT whose rows are documents of one collection, each for itself: no
  * join, aggregate, DISTINCT, LIMIT, or SELECT inside. It may have ORDER BY. */
 bool query_is_simple(const query *q);
@@ -87,14 +103,23 @@ bool query_is_stale(const query *q);
  * lacks: TAKO_INVALID with the name. */
 tako_err query_bind(query *q, tako_slice params, tako_errbuf *e);
 
+/* Who may stop a run: it is asked often while the statement reads, and between
+ * documents while it writes; at true the run ends with TAKO_CANCELED, undone.
+ * NULL: nobody. Holds until query_reset or the next call. */
+void query_guard(query *q, bool (*stop)(void *ctx), void *ctx);
+
+/* What the user should know of a statement that is right: a collection that it
+ * reads and that does not exist. "": nothing. */
+const char *query_note(const query *q);
+
 /* Whether it gives rows: what reads, and what writes and says what of. */
 bool query_has_rows(const query *q);
 
-/* SELECT: appends the next row as a CBOR map to `row`; TAKO_NOTFOUND at the
- * end. Holds a read transaction of its connection until the end, an error, or
- * query_reset.
- * Anything else: the next of the rows that query_run left (RETURNING), in the
- * order of its ids; they are kept until query_reset or the next run. */
+/* What reads: appends the next row as a CBOR map to `row`; TAKO_NOTFOUND at
+ * the end. Holds a read transaction of its connection until the end, an error,
+ * or query_reset.
+ * Anything else: the next of the rows that query_run left; they are kept until
+ * query_reset or the next run. */
 tako_err query_step(query *q, tako_buf *row, tako_errbuf *e);
 void query_reset(query *q);
 

@@ -126,6 +126,25 @@ def case_history(world):
     need_equal(shell.end(".quit\n"), 0, "exit status after .quit")
 
 
+def case_an_interrupted_statement(world):
+    """^C stops the statement; the shell goes on."""
+    device = world.device("interrupted", sync=False)
+    device.import_docs("c", [{"_id": i, "n": i} for i in range(500)])
+    terminal = Terminal(world, "shell", device.db)
+    terminal.expect("tako> ")
+    for _ in range(2):
+        terminal.type("SELECT count(*) AS n FROM c a JOIN c b JOIN c d JOIN c "
+                      "e WHERE a.n + b.n + d.n + e.n = -1;\n")
+        time.sleep(0.7)
+        os.write(terminal.fd, b"\x03")
+        terminal.expect("was canceled")
+        terminal.expect("tako> ")
+    terminal.type("EXPLAIN SELECT * FROM c;\n")
+    terminal.expect("\u2514\u2500 Scan c")
+    terminal.expect("tako> ")
+    need_equal(terminal.end("\x04"), 0, "exit status after ^D")
+
+
 if __name__ == "__main__":
     with World(seconds=60) as the_world:
         tako_e2e.run_cases(sys.modules[__name__], the_world)

@@ -440,6 +440,33 @@ def case_output_that_nobody_reads(world):
     process.stderr.close()
 
 
+def case_notes_and_plans(world):
+    device = world.device("plans", sync=False)
+    device.import_docs("orders", [{"_id": 1, "status": "open"}])
+    got = world.call("query", device.db, "SELECT * FROM ordres")
+    need_equal(got.stdout, "", "no rows")
+    need_equal(got.stderr, "note: there is no collection ordres; did you mean "
+               "orders?\n", "the note")
+    got = world.call("shell", device.db, stdin="SELECT * FROM `x\"y`;")
+    need_equal(got.stderr, 'note: there is no collection x\\"y\n', "in a shell")
+    got = world.call("probe", "query", device.db,
+                     stdin='{"statement":"SELECT * FROM ordres"}\n'
+                           '{"statement":"SELECT * FROM orders"}\n')
+    need_equal([json.loads(line) for line in got.stdout.splitlines()],
+               [{"items": [], "note": "there is no collection ordres; did you "
+                                      "mean orders?"},
+                {"items": [{"_id": 1, "status": "open"}]}], "of the probe")
+    advice = device.query("ADVISE AND PROVISION SELECT * FROM orders WHERE "
+                          "status = 'open'")
+    need_equal(advice[0]["statement"],
+               "CREATE INDEX by_status ON orders (status)", "advice")
+    plan = device.query("PROFILE SELECT * FROM orders WHERE status = 'open'")[0]
+    need_equal(plan["plan"], [{"op": "IndexSearch", "collection": "orders",
+                               "index": "by_status", "on": "status = ?",
+                               "documents": 1}], "the plan")
+    need_equal(plan["rows"], 1, "rows")
+
+
 if __name__ == "__main__":
     with World(seconds=110) as the_world:
         tako_e2e.run_cases(sys.modules[__name__], the_world)

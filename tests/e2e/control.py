@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A running database and its callers: many at once, bad ones, long ones."""
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -209,6 +210,102 @@ def case_stopping_with_callers(world):
         caller.close()
     need_equal(device.count(), 0, "the open transaction is gone")
     device.check()
+
+
+ENDLESS = ("SELECT count(*) AS n FROM c a JOIN c b JOIN c d JOIN c e "
+           "WHERE a.n + b.n + d.n + e.n = -1")
+
+
+class Endless:
+    """A `tako query` that would take hours."""
+
+    def __init__(self, world, db):
+        self.process = subprocess.Popen(
+            [world.tako, "query", db, ENDLESS], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=world.folder)
+        world.processes.append(self.process)
+
+    def ended(self, text, seconds=10):
+        out, err = self.process.communicate(timeout=seconds)
+        need_equal(self.process.returncode, 1, "exit status, " + err)
+        need_equal(out, "", "no rows")
+        need(text in err, err)
+
+
+def running(device):
+    """The number of the statement that runs, other than this look itself."""
+    found = []
+
+    def look():
+        found[:] = device.query(
+            "SELECT _id FROM system:requests WHERE state = 'running' AND "
+            "statement LIKE '%JOIN%' AND statement NOT LIKE '%system%'")
+        return found
+    tako_e2e.wait_until(look, 10, "a running statement")
+    return found[0]["_id"]
+
+
+def case_cancel(world):
+    """By number, by ctrl-C in its own process, and at the end of all."""
+    device = world.device("cancel", sync=False).start()
+    device.import_docs("c", [{"_id": i, "n": i} for i in range(500)])
+    one = Endless(world, device.db)
+    number = running(device)
+    world.call("cancel", device.db, str(number))
+    one.ended("canceled")
+    got = world.call("cancel", device.db, str(number), status=1)
+    need("no request" in got.stderr, got.stderr)
+    world.call("cancel", device.db, "x", status=2)
+    rows = device.query("SELECT state, error FROM system:requests WHERE _id = "
+                        ":id", id=number)
+    need_equal(rows, [{"state": "failed", "error": "TAKO_CANCELED"}], "after")
+
+    two = Endless(world, device.db)
+    running(device)
+    two.process.send_signal(signal.SIGINT)
+    two.ended("canceled")
+    need_equal(device.count("c"), 500, "the process goes on")
+
+    three = Endless(world, device.db)
+    running(device)
+    took = device.stop()
+    need(took < 5, f"{took:.1f} s to stop")
+    three.ended("")
+
+    alone = Endless(world, device.db)
+    time.sleep(0.5)
+    alone.process.send_signal(signal.SIGINT)
+    alone.ended("canceled")
+    got = world.call("cancel", device.db, "1", status=1)
+    need("no `tako run`" in got.stderr, got.stderr)
+
+
+def case_time_limit(world):
+    """Set on one connection, it holds for all, and after a restart."""
+    device = world.device("limit", sync=False).start()
+    device.import_docs("c", [{"_id": i, "n": i} for i in range(500)])
+    caller = Caller(device)
+    caller.execute("BEGIN")
+    caller.execute("UPDATE c SET x = 1 WHERE _id = 1")
+    caller.execute("COMMIT")
+    device.query("ALTER SYSTEM SET statement_timeout_ms = 200")
+    answer = caller.execute(ENDLESS)[-1]
+    need_equal(answer["error"]["code"], "TAKO_TIMEOUT", "of an open caller")
+    Endless(world, device.db).ended("statement_timeout_ms, 200 ms")
+    caller.execute("BEGIN")
+    caller.execute("UPDATE c SET x = 2 WHERE _id = 1")
+    answer = caller.execute(f"UPDATE c SET x = ({ENDLESS})")[-1]
+    need_equal(answer["error"]["code"], "TAKO_TIMEOUT", "in a transaction")
+    need("done" in caller.execute("COMMIT")[-1], "which goes on")
+    need_equal(device.query("SELECT _id, x FROM c WHERE x IS NOT MISSING"),
+               [{"_id": 1, "x": 2}], "all that was written")
+    caller.close()
+    device.stop()
+    Endless(world, device.db).ended("statement_timeout_ms, 200 ms")
+    device.query("RESET ALL")
+    need_equal(device.query("SHOW statement_timeout_ms")[0]["value"], 0,
+               "after a reset")
 
 
 if __name__ == "__main__":

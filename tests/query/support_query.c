@@ -116,7 +116,7 @@ static tako_err run_kind(test_db *db, query *q)
     uint64_t lsn;
     tako_err err = TAKO_OK;
 
-    if (kind == QUERY_SELECT)
+    if (query_kind_reads(kind))
         return select_rows(db, q);
     if (!query_kind_is_control(kind))
         return write_rows(db, q);
