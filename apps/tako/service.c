@@ -49,13 +49,7 @@ static tako_err failed(const call *c, tako_err err)
 /* A text in the request, empty when absent. */
 static tako_slice text_of(const call *c, const char *key)
 {
-    tako_slice v = cbor_map_get(c->request, tako_slice_str(key));
-    tako_reader r = tako_reader_of(v);
-    cbor_item item;
-
-    if (v.len == 0 || cbor_kind_of(v) != CBOR_TEXT || !cbor_read(&r, &item))
-        return TAKO_SLICE_NONE;
-    return item.str;
+    return cbor_map_text(c->request, key);
 }
 
 static uint64_t number_of(const call *c, const char *key, uint64_t fallback)

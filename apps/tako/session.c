@@ -104,17 +104,6 @@ static tako_err err_of_name(tako_slice name)
     return TAKO_IO;
 }
 
-static tako_slice text_in(tako_slice map, const char *key)
-{
-    tako_slice v = cbor_map_get(map, tako_slice_str(key));
-    tako_reader r = tako_reader_of(v);
-    cbor_item item;
-
-    if (v.len == 0 || cbor_kind_of(v) != CBOR_TEXT || !cbor_read(&r, &item))
-        return TAKO_SLICE_NONE;
-    return item.str;
-}
-
 static tako_err error_line(session *s, tako_slice json, tako_errbuf *e)
 {
     tako_buf cbor = tako_buf_on(s->env);
@@ -122,10 +111,10 @@ static tako_err error_line(session *s, tako_slice json, tako_errbuf *e)
     tako_err err = json_to_cbor(json, TAKO_JSON_DEPTH_MAX, &cbor, e);
 
     if (err == TAKO_OK && cbor_kind_of(tako_buf_slice(&cbor)) == CBOR_MAP) {
-        text = text_in(tako_buf_slice(&cbor), "text");
-        err = tako_fail(e, err_of_name(text_in(tako_buf_slice(&cbor), "code")),
-                        "%.*s", (int)text.len,
-                        text.len == 0 ? "" : (const char *)text.ptr);
+        text = cbor_map_text(tako_buf_slice(&cbor), "text");
+        err = tako_fail(
+            e, err_of_name(cbor_map_text(tako_buf_slice(&cbor), "code")),
+            "%.*s", (int)text.len, text.len == 0 ? "" : (const char *)text.ptr);
     }
     tako_buf_fini(&cbor);
     return err == TAKO_OK ? TAKO_IO : err;

@@ -11,17 +11,6 @@
 
 #define TREE_DEPTH_MAX 64u
 
-static tako_slice text_in(tako_slice map, const char *key)
-{
-    tako_slice v = cbor_map_get(map, tako_slice_str(key));
-    tako_reader r = tako_reader_of(v);
-    cbor_item item;
-
-    if (v.len == 0 || cbor_kind_of(v) != CBOR_TEXT || !cbor_read(&r, &item))
-        return TAKO_SLICE_NONE;
-    return item.str;
-}
-
 static void put_after(tako_buf *out, const char *before, tako_slice text)
 {
     if (text.len == 0)
@@ -63,16 +52,16 @@ static void put_operator(tako_slice map, tako_buf *out)
                                          "on",    "by",         "what",
                                          "gives", "inputs",     NULL };
 
-    tako_put_bytes(out, text_in(map, "op"));
-    put_after(out, " ", text_in(map, "collection"));
-    put_after(out, " ", text_in(map, "with"));
-    put_after(out, " ", text_in(map, "list"));
-    put_after(out, " ", text_in(map, "what"));
-    put_after(out, " for a ", text_in(map, "gives"));
-    put_after(out, " AS ", text_in(map, "alias"));
-    put_after(out, " by ", text_in(map, "index"));
-    put_after(out, " for ", text_in(map, "by"));
-    put_after(out, ": ", text_in(map, "on"));
+    tako_put_bytes(out, cbor_map_text(map, "op"));
+    put_after(out, " ", cbor_map_text(map, "collection"));
+    put_after(out, " ", cbor_map_text(map, "with"));
+    put_after(out, " ", cbor_map_text(map, "list"));
+    put_after(out, " ", cbor_map_text(map, "what"));
+    put_after(out, " for a ", cbor_map_text(map, "gives"));
+    put_after(out, " AS ", cbor_map_text(map, "alias"));
+    put_after(out, " by ", cbor_map_text(map, "index"));
+    put_after(out, " for ", cbor_map_text(map, "by"));
+    put_after(out, ": ", cbor_map_text(map, "on"));
     put_rest(map, shown, "  -- ", out);
     tako_put_u8(out, '\n');
 }
@@ -115,7 +104,7 @@ tako_err tree_put(tako_slice row, tako_buf *out)
                ? cbor_map_get(map, tako_slice_str("plan"))
                : TAKO_SLICE_NONE;
     if (err == TAKO_OK && (plan.len == 0 || cbor_kind_of(plan) != CBOR_ARRAY ||
-                           text_in(map, "sql").len == 0))
+                           cbor_map_text(map, "sql").len == 0))
         err = TAKO_NOTFOUND;
     if (err == TAKO_OK) {
         put_list(plan, &indent, 0, out);
@@ -123,7 +112,7 @@ tako_err tree_put(tako_slice row, tako_buf *out)
         put_rest(map, shown, "", out);
         if (out->len > at)
             tako_put_u8(out, '\n');
-        put_after(out, "SQL: ", text_in(map, "sql"));
+        put_after(out, "SQL: ", cbor_map_text(map, "sql"));
         tako_put_u8(out, '\n');
         if (out->failed || indent.failed)
             err = TAKO_NOMEM;

@@ -100,18 +100,6 @@ static tako_err put_metrics(const asked *a)
 
 /* ---- what sync knows ---------------------------------------------------------- */
 
-/* A text of a map, or nothing. */
-static tako_slice text_in(tako_slice map, const char *key)
-{
-    tako_slice v = cbor_map_get(map, tako_slice_str(key));
-    tako_reader r = tako_reader_of(v);
-    cbor_item item;
-
-    if (v.len == 0 || cbor_kind_of(v) != CBOR_TEXT || !cbor_read(&r, &item))
-        return TAKO_SLICE_NONE;
-    return item.str;
-}
-
 /* The first element of a map's array, then the others; false at the end. */
 typedef struct elements {
     tako_reader in;
@@ -184,13 +172,13 @@ static void put_wanted(const asked *a, tako_slice status)
             tako_put_str(&text, "in/");
             (void)json_from_cbor(id, &text);
             tako_put_u8(&text, '/');
-            tako_put_bytes(&text, text_in(peer, "peer"));
+            tako_put_bytes(&text, cbor_map_text(peer, "peer"));
             tako_put_u8(a->json, '{');
             obs_put_str(a->json, "_id", tako_buf_slice(&text));
             obs_put_str(a->json, "direction", tako_slice_str("in"));
             obs_put_key(a->json, "subscription");
             (void)json_from_cbor(id, a->json);
-            obs_put_str(a->json, "statement", text_in(sub, "statement"));
+            obs_put_str(a->json, "statement", cbor_map_text(sub, "statement"));
             put_members(a, peer);
             tako_put_u8(a->json, '}');
             a->json->failed = a->json->failed || text.failed;
@@ -207,7 +195,7 @@ static void put_served(const asked *a, tako_slice status)
 
     while (next_element(&links, &link)) {
         elements serves = elements_of(link, "serves");
-        tako_slice peer = text_in(link, "peer");
+        tako_slice peer = cbor_map_text(link, "peer");
 
         for (unsigned n = 1; next_element(&serves, &one); n++) {
             tako_buf text = tako_buf_on(&a->db->env);

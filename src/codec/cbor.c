@@ -177,6 +177,17 @@ tako_slice cbor_map_get(tako_slice map, tako_slice key)
     return TAKO_SLICE_NONE;
 }
 
+tako_slice cbor_map_text(tako_slice map, const char *key)
+{
+    tako_slice v = cbor_map_get(map, tako_slice_str(key));
+    tako_reader r = tako_reader_of(v);
+    cbor_item item;
+
+    if (v.len == 0 || cbor_kind_of(v) != CBOR_TEXT || !cbor_read(&r, &item))
+        return TAKO_SLICE_NONE;
+    return item.str;
+}
+
 /* --- writing ---------------------------------------------------------- */
 
 static void put_head(tako_buf *b, unsigned major, uint64_t arg)

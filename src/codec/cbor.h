@@ -60,6 +60,8 @@ cbor_kind cbor_kind_of(tako_slice value);
 /* The value under `key` in a checked map; an empty slice (len 0) when there
  * is none or `map` is not a map. */
 tako_slice cbor_map_get(tako_slice map, tako_slice key);
+/* The content of the text under `key`; empty when there is no text. */
+tako_slice cbor_map_text(tako_slice map, const char *key);
 
 /* Writing. Maps: cbor_put_map(n), then n times key, value, keys ascending in
  * cbor_key_cmp order; the writer does not sort. */

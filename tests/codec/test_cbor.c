@@ -275,6 +275,10 @@ static void test_cbor__map_get_finds_each_key(void **state)
         cbor_map_get(tako_slice_str("\x81\x61\x61"), tako_slice_str("a")).len,
         0);
     assert_int_equal(cbor_map_get(TAKO_SLICE_NONE, v).len, 0);
+    v = tako_slice_of("\xa2\x61\x61\x61\x78\x61\x62\x07", 8);
+    assert_true(tako_slice_eq(cbor_map_text(v, "a"), tako_slice_str("x")));
+    assert_int_equal(cbor_map_text(v, "b").len, 0);
+    assert_int_equal(cbor_map_text(v, "c").len, 0);
     v = cbor_map_get(tako_slice_of("\xa1\x60\x07", 3), TAKO_SLICE_NONE);
     assert_int_equal(v.len, 1);
     tako_buf_fini(&b);
