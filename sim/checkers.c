@@ -263,6 +263,20 @@ static void look_at(sim_model *m, sim_node *n, uint32_t key,
     check_state(m, n, key, row);
 }
 
+/* The node has it; or has no such document alive, and elsewhere it ended: then
+ * nobody needs to tell it that there was one (tombstones are not compared). */
+static bool has_or_ended(const sim_model *m, const sim_written *d, size_t at)
+{
+    uint64_t end = d->generation + (d->kind != SIM_OP_DELETE);
+
+    if (has(m, d, at))
+        return true;
+    for (size_t i = 0; i < m->world->count && !m->seen[at][d->key].alive; i++)
+        if (m->seen[i][d->key].generation >= end)
+            return true;
+    return false;
+}
+
 /* ---- P7 and causal order -------------------------------------------------------------- */
 
 static bool checkable(const sim_model *m, const sim_write *w)
@@ -275,7 +289,7 @@ static void check_cut(sim_model *m, sim_node *n, size_t token)
     sim_write *w = &m->writes[token];
 
     for (size_t i = 0; w->count > 1 && i < w->count; i++) {
-        if (has(m, &w->docs[i], n->index))
+        if (has_or_ended(m, &w->docs[i], n->index))
             continue;
         if (!checkable(m, w)) {
             m->torn++;
@@ -299,7 +313,7 @@ static void check_order(sim_model *m, sim_node *n, size_t token)
         return;
     m->checked_order++;
     for (size_t i = 0; i < b->count; i++)
-        if (!has(m, &b->docs[i], n->index))
+        if (!has_or_ended(m, &b->docs[i], n->index))
             sim_fail(m->world, "causal order",
                      "%s: sees t%zu and not t%zu, which its writer had seen",
                      n->name, token, w->before);
@@ -683,18 +697,6 @@ static void check_sound(sim_model *m, sim_node *n)
                  e.text);
 }
 
-/* The node has it; or has no such document, which is how it ended elsewhere:
- * then nobody needs to tell it that there was one. */
-static bool has_finally(const sim_model *m, const sim_written *d, size_t at)
-{
-    if (has(m, d, at))
-        return true;
-    for (size_t i = 0; i < m->world->count && !m->seen[at][d->key].alive; i++)
-        if (m->seen[i][d->key].generation > d->generation)
-            return true;
-    return false;
-}
-
 static void check_everywhere(sim_model *m, size_t token)
 {
     sim_write *w = &m->writes[token];
@@ -704,7 +706,7 @@ static void check_everywhere(sim_model *m, size_t token)
     for (size_t i = 0; i < w->count; i++)
         for (size_t j = 0; j < m->world->count; j++)
             if ((m->whole >> j & 1) != 0 &&
-                !has_finally(m, &w->docs[i], j))
+                !has_or_ended(m, &w->docs[i], j))
                 sim_fail(m->world, "no acknowledged write is lost",
                          "t%zu (%s of k%u by %s at %llu ms) is not at %s",
                          token, sim_op_names[w->docs[i].kind], w->docs[i].key,

@@ -157,6 +157,8 @@ tako_err disk_call(sim_disk *d, sim_disk_op op, const sim_file *f, uint64_t at,
 
     if (d->stopped)
         return TAKO_IO;
+    if (d->paused)
+        return TAKO_OK;
     if (op != SIM_DISK_READ && op != SIM_DISK_OPEN) {
         d->changes++;
         if (d->stop_at > 0 && --d->stop_at == 0) {
@@ -435,6 +437,11 @@ static void power_off(sim_disk *d)
             f->deleted = false;
     for (sim_file *f = d->files; f != NULL; f = f->next)
         f->entry_safe = !f->deleted;
+}
+
+void sim_disk_pause(sim_disk *d, bool pause)
+{
+    d->paused = pause;
 }
 
 void sim_disk_stop(sim_disk *d, sim_disk_end how)

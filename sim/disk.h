@@ -67,6 +67,10 @@ sim_disk_end sim_disk_how(const sim_disk *d); /* it stopped */
 /* Every file must be closed. After a power failure with another boot id. */
 void sim_disk_start(sim_disk *d);
 
+/* While paused nothing fails, counts, costs or is traced: who looks at a
+ * disk from above is not there. */
+void sim_disk_pause(sim_disk *d, bool pause);
+
 uint64_t sim_disk_bytes(const sim_disk *d);
 /* What its calls have cost since this was asked last, in microseconds. */
 uint64_t sim_disk_cost_us(sim_disk *d);

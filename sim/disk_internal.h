@@ -49,7 +49,7 @@ struct sim_disk {
     } nth[SIM_DISK_OPS];
     uint64_t stop_at;
     sim_disk_end stop_how, how;
-    bool stopped;
+    bool stopped, paused;
     unsigned locks; /* taken through tako_files */
     uint64_t changes, cost_us, trace;
 };

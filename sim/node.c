@@ -26,7 +26,7 @@
 
 static bool memory_refused(sim_node *n, size_t more)
 {
-    if (n->dying)
+    if (n->dying || n->watched)
         return false;
     if (n->oom_at > 0 && --n->oom_at == 0) {
         n->oom_hits++;
@@ -116,6 +116,23 @@ static void env_log(void *ctx, tako_log_level level, const char *event,
         sim_fail(w, "P1 a dot is used once", "%s: %s", n->name, fields);
 }
 
+void sim_node_watch(sim_node *n, bool begin)
+{
+    n->watched = begin;
+    sim_disk_pause(n->disk, begin);
+}
+
+static void told(sim_node *n, uint64_t lsn, bool own)
+{
+    const sim_watch *w = &n->world->watch;
+
+    if (w->committed == NULL)
+        return;
+    sim_node_watch(n, true);
+    w->committed(w->ctx, n, lsn, own);
+    sim_node_watch(n, false);
+}
+
 /* ---- host --------------------------------------------------------------------- */
 
 static store *host_begin(void *ctx)
@@ -143,8 +160,7 @@ static void host_end(void *ctx, uint64_t lsn)
         return;
     n->merges++;
     sim_trace(w, n->index, lsn);
-    if (w->watch.committed != NULL)
-        w->watch.committed(w->watch.ctx, n, lsn, false);
+    told(n, lsn, false);
     care(n);
 }
 
@@ -197,7 +213,6 @@ static void finish_end(sim_node *n)
 {
     sim_world *w = n->world;
     sim_disk_end how = sim_disk_how(n->disk);
-    bool was_open = n->store != NULL;
 
     n->dying = true;
     n->depth++; /* nothing below may end it again */
@@ -213,7 +228,7 @@ static void finish_end(sim_node *n)
     let_go(n);
     n->ends++;
     sim_note(w, n, how == SIM_DISK_POWER ? "lost power" : "was killed");
-    if (was_open && w->watch.ended != NULL)
+    if (w->watch.ended != NULL)
         w->watch.ended(w->watch.ctx, n, how);
     restart_later(n);
 }
@@ -414,8 +429,11 @@ void sim_node_start(sim_node *n)
     sim_enter(n);
     err = open_store(n, &e);
     if (err == TAKO_OK && w->watch.started != NULL &&
-        !sim_disk_stopped(n->disk))
+        !sim_disk_stopped(n->disk)) {
+        sim_node_watch(n, true);
         w->watch.started(w->watch.ctx, n);
+        sim_node_watch(n, false);
+    }
     if (err == TAKO_OK)
         err = start_node(n, &e);
     if (err != TAKO_OK && !sim_disk_stopped(n->disk))
@@ -496,8 +514,7 @@ tako_err sim_node_run(sim_node *n, const char *const *statements, size_t count,
     sim_trace(w, n->index << 32 | (uint64_t)(unsigned)-err, *lsn);
     if (err == TAKO_OK && *lsn != 0) {
         n->commits++;
-        if (w->watch.committed != NULL)
-            w->watch.committed(w->watch.ctx, n, *lsn, true);
+        told(n, *lsn, true);
         hand_over(n, *lsn);
         care(n);
     }

@@ -91,9 +91,9 @@ static void read_one(sim_workload *w, sim_node *n, const sim_action *a)
     tako_buf out = tako_buf_on(w->world->env);
 
     tell(w, n, "invoke", a, 0, NULL);
-    sim_enter(n);
+    sim_node_watch(n, true);
     sim_model_tokens(w->model, n, a->steps[0].key, &out);
-    sim_leave(n);
+    sim_node_watch(n, false);
     sim_trace(w->world, out.len, a->steps[0].key);
     tell(w, n, "ok", a, 0, out.len < 900 ? tako_buf_cstr(&out) : "null");
     tako_buf_fini(&out);

@@ -64,6 +64,7 @@ struct sim_node {
     sec_identity identity;
     bool stopping, stopped;
     bool dying;
+    bool watched; /* somebody looks from above: no faults meanwhile */
     uint32_t start_tries;
     uint64_t timer_us; /* UINT64_MAX: none */
     void (*timer)(void *ctx);
@@ -181,6 +182,10 @@ void sim_enter(sim_node *n);
 void sim_leave(sim_node *n);
 /* It is at work until later: asks again then, by the same event. */
 bool sim_busy(sim_node *n, sim_event_fn *fn, void *ctx, uint64_t number);
+
+/* While watched, what an onlooker does in a node's name cannot fail and does
+ * not count. */
+void sim_node_watch(sim_node *n, bool begin);
 
 /* Runs statements as one transaction of the app. TAKO_CLOSED: it is down. On
  * success *lsn is the commit, 0 when nothing was written; each statement's

@@ -128,13 +128,15 @@ typedef struct touched {
 
 static void touched_read(const store *s, touched *out)
 {
-    size_t count = 0;
-    const store_change *c = store_changes(s, &count);
+    size_t count = store_change_count(s);
+    store_change c;
 
     *out = (touched){ { 0 } };
-    for (size_t i = 0; i < count; i++)
-        if (c[i].coll <= TAKO_COLLECTIONS_MAX)
-            out->bits[c[i].coll / 64u] |= UINT64_C(1) << (c[i].coll % 64u);
+    for (size_t i = 0; i < count; i++) {
+        store_change_at(s, i, &c);
+        if (c.coll <= TAKO_COLLECTIONS_MAX)
+            out->bits[c.coll / 64u] |= UINT64_C(1) << (c.coll % 64u);
+    }
 }
 
 static bool touched_has(const touched *t, uint32_t coll)

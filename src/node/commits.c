@@ -23,15 +23,17 @@ static tako_slice pack(uint8_t **at, tako_slice s)
 tako_err node_commit_copy(const tako_env *env, const store *s, uint64_t lsn,
                           node_commit **out)
 {
-    size_t count;
-    const store_change *changes = store_changes(s, &count);
-    size_t bytes = sizeof(node_commit) + count * sizeof *changes;
+    size_t count = store_change_count(s);
+    size_t bytes = sizeof(node_commit) + count * sizeof(store_change);
+    store_change change;
     node_commit *c;
     uint8_t *at;
 
     *out = NULL;
-    for (size_t i = 0; i < count; i++)
-        bytes += changes[i].meta_before.len + changes[i].body_before.len;
+    for (size_t i = 0; i < count; i++) {
+        store_change_at(s, i, &change);
+        bytes += change.meta_before.len + change.body_before.len;
+    }
     c = tako_env_alloc(env, bytes);
     if (c == NULL)
         return TAKO_NOMEM;
@@ -39,9 +41,9 @@ tako_err node_commit_copy(const tako_env *env, const store *s, uint64_t lsn,
         (node_commit){ .env = env, .lsn = lsn, .bytes = bytes, .count = count };
     at = (uint8_t *)&c->changes[count];
     for (size_t i = 0; i < count; i++) {
-        c->changes[i] = changes[i];
-        c->changes[i].meta_before = pack(&at, changes[i].meta_before);
-        c->changes[i].body_before = pack(&at, changes[i].body_before);
+        store_change_at(s, i, &c->changes[i]);
+        c->changes[i].meta_before = pack(&at, c->changes[i].meta_before);
+        c->changes[i].body_before = pack(&at, c->changes[i].body_before);
     }
     *out = c;
     return TAKO_OK;
