@@ -279,9 +279,11 @@ static bool has_or_ended(const sim_model *m, const sim_written *d, size_t at)
 
 /* ---- P7 and causal order -------------------------------------------------------------- */
 
+/* A neighbour that wants a part passes on what it has of it: where there is
+ * one, the engine does not promise whole transactions yet (sim/README.md). */
 static bool checkable(const sim_model *m, const sim_write *w)
 {
-    return w->acked && w->steady && w->epoch == m->epoch;
+    return !m->mixed && w->acked && w->steady && w->epoch == m->epoch;
 }
 
 static void check_cut(sim_model *m, sim_node *n, size_t token)
@@ -483,12 +485,14 @@ void sim_model_watch(sim_model *m)
     w->unsteady = on_unsteady;
     for (size_t i = 0; i < m->world->count; i++) {
         const sim_node *n = m->world->nodes[i];
+        uint64_t before = m->whole;
 
         m->seen[i] = sim_new(m->env, SIM_KEYS_MAX * sizeof(sim_seen));
         m->last[i] = SIM_NONE;
         for (size_t j = 0; j < n->sub_count; j++)
             if (strstr(n->subs[j].text, "WHERE") == NULL)
                 m->whole |= bit_of(n);
+        m->mixed = m->mixed || (n->sub_count > 0 && m->whole == before);
     }
 }
 

@@ -73,6 +73,7 @@ typedef struct sim_model {
     sim_list by_key[SIM_KEYS_MAX];
     sim_seen *seen[SIM_NODES_MAX]; /* by key */
     uint64_t whole;                /* nodes that want the whole collection */
+    bool mixed;                    /* some node wants only a part */
     size_t last[SIM_NODES_MAX];    /* the write seen last */
     size_t running;                /* the write under way */
     sim_disk_end end[SIM_NODES_MAX];

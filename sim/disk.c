@@ -354,18 +354,16 @@ static void forget(sim_disk *d, sim_file *f)
     file_free(d, f);
 }
 
-/* The name is another file's now, for good: what had it cannot come back. */
-static void name_taken(sim_disk *d, const sim_file *f)
+/* The folder is synced: every name in it is there, and no other. */
+static void folder_sync(sim_disk *d)
 {
     sim_file *next;
 
-    for (sim_file *g = d->files; g != NULL; g = next) {
-        next = g->next;
-        if (!g->deleted || strcmp(g->name, f->name) != 0)
-            continue;
-        g->entry_safe = false;
-        if (g->handles == 0)
-            forget(d, g);
+    for (sim_file *f = d->files; f != NULL; f = next) {
+        next = f->next;
+        f->entry_safe = !f->deleted;
+        if (f->deleted && f->handles == 0)
+            forget(d, f);
     }
 }
 
@@ -383,10 +381,9 @@ tako_err disk_sync(sim_disk *d, sim_file *f)
     while (pending_next(f, &at, &op, &data))
         pending_apply(f, &op, data);
     tako_buf_reset(&f->pending);
-    if (!f->entry_safe && !f->deleted) {
-        f->entry_safe = true;
-        name_taken(d, f);
-    }
+    /* SQLite's unix VFS syncs the folder with a new file's first sync. */
+    if (!f->entry_safe && !f->deleted)
+        folder_sync(d);
     return TAKO_OK;
 }
 
@@ -394,20 +391,17 @@ tako_err disk_delete(sim_disk *d, sim_file *f, bool sync_folder)
 {
     TAKO_TRY(disk_call(d, SIM_DISK_DELETE, f, 0, 0));
     f->deleted = true;
-    if (sync_folder || !f->entry_safe)
-        f->entry_safe = false; /* it cannot come back */
     disk_release(d, f);
+    if (sync_folder)
+        folder_sync(d);
     return TAKO_OK;
 }
 
 /* Nobody needs it any more? A deletion that may come undone is kept until the
- * name is used again. */
+ * folder is synced. */
 void disk_release(sim_disk *d, sim_file *f)
 {
-    const sim_file *other = disk_find(d, f->name);
-
-    if (f->deleted && f->handles == 0 &&
-        (!f->entry_safe || (other != NULL && other->entry_safe)))
+    if (f->deleted && f->handles == 0 && !f->entry_safe)
         forget(d, f);
 }
 
@@ -525,10 +519,8 @@ static tako_err files_write(void *ctx, const char *path, tako_slice content)
     if (old != NULL)
         old->deleted = true;
     err = disk_call(d, SIM_DISK_SYNC, NULL, 0, 0); /* the folder */
-    if (old != NULL && (err == TAKO_OK || !d->stopped)) {
-        old->entry_safe = false;
-        disk_release(d, old);
-    }
+    if (err == TAKO_OK)
+        folder_sync(d);
     return err;
 }
 
