@@ -76,6 +76,22 @@ function(tako_simulator)
   target_include_directories(tako_sim PUBLIC ${CMAKE_SOURCE_DIR})
   target_compile_options(tako_sim PRIVATE ${TAKO_WARNINGS})
   target_link_libraries(tako_sim PUBLIC tako_node tako_sys)
+  # For apps that run their own logic in it: a library of its own, so that
+  # libtako stays small.
+  set(objects $<TARGET_OBJECTS:tako_sim>)
+  foreach(name base codec crdt sec store query mesh sync node sys)
+    list(APPEND objects $<TARGET_OBJECTS:tako_${name}>)
+  endforeach()
+  add_library(tako_simulator SHARED ${objects})
+  set_target_properties(tako_simulator PROPERTIES OUTPUT_NAME tako_sim
+    VERSION ${PROJECT_VERSION} SOVERSION 0)
+  target_link_options(tako_simulator PRIVATE -Wl,--gc-sections)
+  target_link_libraries(tako_simulator PRIVATE tako_flags PkgConfig::SQLITE
+    PkgConfig::SODIUM PkgConfig::ZSTD PkgConfig::UV PkgConfig::OPENSSL
+    Threads::Threads m)
+  target_include_directories(tako_simulator PUBLIC
+    $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
+  install(TARGETS tako_simulator LIBRARY)
 endfunction()
 
 # libtako.so from every module.
@@ -153,7 +169,11 @@ function(tako_examples)
     set(folder ${CMAKE_BINARY_DIR}/examples/${base})
     add_executable(example_${base} ${example})
     target_compile_options(example_${base} PRIVATE ${TAKO_WARNINGS})
-    target_link_libraries(example_${base} PRIVATE tako)
+    if(base MATCHES "^sim_")
+      target_link_libraries(example_${base} PRIVATE tako_simulator)
+    else()
+      target_link_libraries(example_${base} PRIVATE tako)
+    endif()
     if(TAKO_SANITIZE)
       target_link_options(example_${base} PRIVATE -fsanitize=${TAKO_SANITIZE})
     endif()

@@ -621,12 +621,21 @@ static bool digest_of(sim_node *n, query_predicate *p, digest *out)
     return true;
 }
 
-static bool wants(const sim_node *n, const char *text, const sim_model *m)
+/* The whole collection: its name is the last word. */
+static bool is_whole(const char *text, tako_slice collection)
 {
-    if ((m->whole & bit_of(n)) != 0)
-        return true;
+    size_t len = strlen(text), n = collection.len;
+
+    return strstr(text, "WHERE") == NULL && len > n &&
+           text[len - n - 1] == ' ' &&
+           memcmp(text + len - n, collection.ptr, n) == 0;
+}
+
+static bool wants(const sim_node *n, const char *text, tako_slice collection)
+{
     for (size_t i = 0; i < n->sub_count; i++)
-        if (strcmp(n->subs[i].text, text) == 0)
+        if (strcmp(n->subs[i].text, text) == 0 ||
+            is_whole(n->subs[i].text, collection))
             return true;
     return false;
 }
@@ -649,7 +658,7 @@ static bool text_converged(sim_model *m, const char *text, char *why,
     for (size_t i = 0; i < m->world->count && good; i++) {
         sim_node *n = m->world->nodes[i];
 
-        if (!wants(n, text, m))
+        if (!wants(n, text, query_predicate_collection(p)))
             continue;
         good = digest_of(n, p, &d);
         if (!good)
