@@ -75,7 +75,7 @@ static void test_world__every_allocation_can_fail(void **state)
             fail_msg("%s: %s", p.w->checker, p.w->failure);
         pair_fini(&p);
     }
-    assert_in_range(nth, 50, 5000);
+    assert_in_range(nth, 30, 5000);
 }
 
 static void test_world__an_end_and_a_start(void **state)
