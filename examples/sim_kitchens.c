@@ -101,8 +101,7 @@ static uint64_t run(uint64_t seed)
     must(sim, tako_sim_settle(sim, 120000)); /* all links mended */
     must(sim, tako_sim_run(sim, 10000));     /* the last are cooked */
     must(sim, tako_sim_settle(sim, 120000));
-    must(sim,
-         tako_sim_select(sim, d[3], "SELECT * FROM orders", count, &e));
+    must(sim, tako_sim_select(sim, d[3], "SELECT * FROM orders", count, &e));
     trace = tako_sim_trace(sim);
     printf("seed %llu: %u orders, %u cooked, %u of them more than once\n",
            (unsigned long long)seed, e.taken, e.cooked, e.twice);

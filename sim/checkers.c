@@ -340,9 +340,8 @@ static void check_fresh(sim_model *m, sim_node *n, bool own)
 
 static void note_own(sim_model *m, uint32_t key, const store_row *row)
 {
-    sim_written *d = m->running == SIM_NONE
-                         ? NULL
-                         : written_on(&m->writes[m->running], key);
+    sim_written *d =
+        m->running == SIM_NONE ? NULL : written_on(&m->writes[m->running], key);
 
     if (d != NULL)
         d->generation = crdt_meta_generation(row->meta);
@@ -411,16 +410,15 @@ static void after_end(sim_model *m, const sim_node *n, size_t token,
 {
     sim_write *w = &m->writes[token];
 
-    if (has(m, d, n->index) &&
-        !(d->kind == SIM_OP_DELETE && m->seen[n->index][d->key].generation == 0))
+    if (has(m, d, n->index) && !(d->kind == SIM_OP_DELETE &&
+                                 m->seen[n->index][d->key].generation == 0))
         return;
     if (m->end[n->index] == SIM_DISK_KILL || n->durability == STORE_FULL) {
-        sim_fail(m->world, "what is committed survives",
-                 "%s (%s, durability %s): t%zu on k%u was here and is not",
-                 n->name,
-                 m->end[n->index] == SIM_DISK_KILL ? "killed" : "lost power",
-                 n->durability == STORE_FULL ? "full" : "normal", token,
-                 d->key);
+        sim_fail(
+            m->world, "what is committed survives",
+            "%s (%s, durability %s): t%zu on k%u was here and is not", n->name,
+            m->end[n->index] == SIM_DISK_KILL ? "killed" : "lost power",
+            n->durability == STORE_FULL ? "full" : "normal", token, d->key);
         return;
     }
     if (!elsewhere(m, d) && !w->losable) {
@@ -443,8 +441,8 @@ static void on_started(void *ctx, sim_node *n)
             sim_written *d = &m->writes[t].docs[i];
 
             had[t * SIM_STEPS_MAX + i] =
-                d->generation != 0 && m->seen[n->index][d->key].generation > 0 &&
-                has(m, d, n->index);
+                d->generation != 0 &&
+                m->seen[n->index][d->key].generation > 0 && has(m, d, n->index);
             d->holders &= ~bit_of(n);
         }
     }
@@ -667,7 +665,8 @@ static bool text_converged(sim_model *m, const char *text, char *why,
             ref = d;
         else if (d.sum != ref.sum || d.count != ref.count) {
             good = false;
-            (void)snprintf(why, cap, "%s has %llu documents of %.80s, %s %llu%s",
+            (void)snprintf(why, cap,
+                           "%s has %llu documents of %.80s, %s %llu%s",
                            first->name, (unsigned long long)ref.count, text,
                            n->name, (unsigned long long)d.count,
                            d.count == ref.count ? ", others" : "");
@@ -718,8 +717,7 @@ static void check_everywhere(sim_model *m, size_t token)
         return;
     for (size_t i = 0; i < w->count; i++)
         for (size_t j = 0; j < m->world->count; j++)
-            if ((m->whole >> j & 1) != 0 &&
-                !has_or_ended(m, &w->docs[i], j))
+            if ((m->whole >> j & 1) != 0 && !has_or_ended(m, &w->docs[i], j))
                 sim_fail(m->world, "no acknowledged write is lost",
                          "t%zu (%s of k%u by %s at %llu ms) is not at %s",
                          token, sim_op_names[w->docs[i].kind], w->docs[i].key,

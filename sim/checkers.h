@@ -44,10 +44,10 @@ typedef struct sim_write {
     sim_written docs[SIM_STEPS_MAX];
     size_t count;
     bool acked;
-    bool losable;    /* a power failure may have taken it */
-    bool steady;     /* the mesh was in sync when it was made */
-    uint64_t epoch;  /* of the mesh, then */
-    size_t before;   /* the write that its node had seen last; SIM_NONE */
+    bool losable;   /* a power failure may have taken it */
+    bool steady;    /* the mesh was in sync when it was made */
+    uint64_t epoch; /* of the mesh, then */
+    size_t before;  /* the write that its node had seen last; SIM_NONE */
 } sim_write;
 
 typedef struct sim_list { /* of writes, by number */
@@ -78,8 +78,8 @@ typedef struct sim_model {
     size_t running;                /* the write under way */
     sim_disk_end end[SIM_NODES_MAX];
     bool ended[SIM_NODES_MAX];
-    uint64_t stamp; /* counts looks */
-    uint64_t epoch; /* rises when a link comes or goes */
+    uint64_t stamp;    /* counts looks */
+    uint64_t epoch;    /* rises when a link comes or goes */
     sim_state *states; /* P2: a hash table */
     size_t state_cap, state_count;
     sim_list fresh; /* writes that the present commit brought */

@@ -87,10 +87,9 @@ static void end_fault(sim_node *n, const sim_action *a)
         break;
     default:
         n->restart_us = lasting(a);
-        sim_disk_stop_at(n->disk,
-                         a->kind == SIM_KILL_MID ? SIM_DISK_KILL
-                                                 : SIM_DISK_POWER,
-                         (uint64_t)a->value);
+        sim_disk_stop_at(
+            n->disk, a->kind == SIM_KILL_MID ? SIM_DISK_KILL : SIM_DISK_POWER,
+            (uint64_t)a->value);
         break;
     }
 }
@@ -99,8 +98,8 @@ static void node_fault(sim_world *w, const sim_action *a, bool begins)
 {
     sim_node *n = w->nodes[a->a];
 
-    sim_note(w, n, "%s %lld %s", sim_action_names[a->kind],
-             (long long)a->value, begins ? "begins" : "ends");
+    sim_note(w, n, "%s %lld %s", sim_action_names[a->kind], (long long)a->value,
+             begins ? "begins" : "ends");
     switch ((int)a->kind) {
     case SIM_SKEW:
     case SIM_STUCK:

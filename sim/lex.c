@@ -195,9 +195,14 @@ void sim_line_range(sim_line *line, uint64_t max, uint64_t *from, uint64_t *to)
 int64_t sim_line_time(sim_line *line)
 {
     static const unit units[] = {
-        { "us", 1e-6 }, { "ms", 1e-3 }, { "s", 1 },
-        { "m", 60 },    { "h", 3600 },  { "d", 86400 },
-        { "y", 365.0 * 86400 },         { NULL, 0 },
+        { "us", 1e-6 },
+        { "ms", 1e-3 },
+        { "s", 1 },
+        { "m", 60 },
+        { "h", 3600 },
+        { "d", 86400 },
+        { "y", 365.0 * 86400 },
+        { NULL, 0 },
     };
     const sim_word *w = sim_line_word(line, "a time such as 20ms or 5s");
     double value = 0;
@@ -224,9 +229,8 @@ uint64_t sim_line_span(sim_line *line)
 uint64_t sim_line_bytes(sim_line *line)
 {
     static const unit units[] = {
-        { "", 1e-6 },         { "b", 1e-6 },
-        { "kb", 1024e-6 },    { "mb", 1048576e-6 },
-        { "kbit", 125e-6 },   { "mbit", 125000e-6 },
+        { "", 1e-6 },         { "b", 1e-6 },      { "kb", 1024e-6 },
+        { "mb", 1048576e-6 }, { "kbit", 125e-6 }, { "mbit", 125000e-6 },
         { "gbit", 125 },      { NULL, 0 },
     };
     const sim_word *w = sim_line_word(line, "a size such as 64kb");

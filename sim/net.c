@@ -224,8 +224,7 @@ static void reset_other(sim_world *w, tako_stream *s)
         return;
     flight_drop(w, s);
     tako_buf_reset(&s->held);
-    end_later(w, o, TAKO_IO, "connection reset by peer",
-              travel_us(w, s->link));
+    end_later(w, o, TAKO_IO, "connection reset by peer", travel_us(w, s->link));
 }
 
 void sim_link_reset(sim_link *l)
@@ -622,7 +621,8 @@ static void on_dialled(sim_world *w, void *ctx, uint64_t number)
     char from[TAKO_ADDRESS_BYTES_MAX];
 
     if (!lives(s) || s->state != END_DIALLING || s->link->cut[0] > 0 ||
-        s->link->cut[1] > 0 || (!n->up && sim_disk_how(n->disk) == SIM_DISK_POWER))
+        s->link->cut[1] > 0 ||
+        (!n->up && sim_disk_how(n->disk) == SIM_DISK_POWER))
         return; /* the dialler's patience ends it */
     if (!n->up || l->accept == NULL || l->run != n->run) {
         end_later(w, s, TAKO_UNREACH, "connection refused",
@@ -766,8 +766,8 @@ static tako_err net_post(void *ctx, void (*fn)(void *arg), void *arg)
 
 void sim_net_init(sim_node *n, tako_net *out)
 {
-    *out = (tako_net){ n,         net_listen, net_unlisten, net_dial, net_send,
-                       net_queued, net_close, net_timer,    net_post };
+    *out = (tako_net){ n,          net_listen, net_unlisten, net_dial, net_send,
+                       net_queued, net_close,  net_timer,    net_post };
 }
 
 void sim_net_address(const sim_node *n, char out[TAKO_ADDRESS_BYTES_MAX])

@@ -17,10 +17,10 @@
 #include "base/hash.h"
 #include "sim/net.h"
 
-#define NODE_PATH         "node.db"
-#define NODE_CPU_US       20u   /* of any event */
-#define NODE_RETRY_US     SIM_SECOND
-#define NODE_TRIES_MAX    3600u
+#define NODE_PATH      "node.db"
+#define NODE_CPU_US    20u /* of any event */
+#define NODE_RETRY_US  SIM_SECOND
+#define NODE_TRIES_MAX 3600u
 
 /* ---- environment ------------------------------------------------------------- */
 
@@ -299,8 +299,7 @@ void sim_leave(sim_node *n)
     TAKO_ASSERT(n->depth > 0);
     if (--n->depth > 0)
         return;
-    n->busy_until_us =
-        from + (NODE_CPU_US * slow) + sim_disk_cost_us(n->disk);
+    n->busy_until_us = from + (NODE_CPU_US * slow) + sim_disk_cost_us(n->disk);
     if (n->up && sim_disk_stopped(n->disk))
         finish_end(n);
 }

@@ -86,8 +86,7 @@ static void settle(run *r)
             return;
         }
     }
-    sim_fail(w, "equal interests, equal documents",
-             "%llu s after healing: %s",
+    sim_fail(w, "equal interests, equal documents", "%llu s after healing: %s",
              (unsigned long long)(r->opts->plan->settle_us / SIM_SECOND), why);
 }
 
@@ -106,8 +105,7 @@ static const struct {
     const char *name;
     size_t at;
 } expected[] = {
-    [SIM_EXPECT_DOCUMENTS] = { "documents",
-                               offsetof(sim_result, documents) },
+    [SIM_EXPECT_DOCUMENTS] = { "documents", offsetof(sim_result, documents) },
     [SIM_EXPECT_COMMITS] = { "commits", offsetof(sim_result, acked) },
     [SIM_EXPECT_CONVERGE] = { "converge", offsetof(sim_result, converged_us) },
     [SIM_EXPECT_MEMORY] = { "memory", offsetof(sim_result, memory_peak) },
@@ -179,9 +177,8 @@ static void count(run *r, sim_result *out)
 static void verdict(run *r, sim_result *out)
 {
     const sim_world *w = r->world;
-    uint64_t first = w->line_count > SIM_LAST_LINES
-                         ? w->line_count - SIM_LAST_LINES
-                         : 0;
+    uint64_t first =
+        w->line_count > SIM_LAST_LINES ? w->line_count - SIM_LAST_LINES : 0;
 
     out->seed = r->opts->seed;
     out->trace = sim_trace_hash(w);

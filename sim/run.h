@@ -44,8 +44,8 @@ void sim_result_json(const sim_result *r, tako_buf *out);
 /* Leaves out of a failing plan all it can while the same checker still fails,
  * trying at most `runs` times. Returns the smaller plan. */
 sim_plan *sim_minimise(const sim_run_opts *opts, const sim_result *failing,
-                       unsigned runs, void (*progress)(void *ctx, size_t left,
-                                                       size_t all),
+                       unsigned runs,
+                       void (*progress)(void *ctx, size_t left, size_t all),
                        void *ctx);
 
 #endif /* TAKO_SIM_RUN_H */

@@ -95,8 +95,8 @@ static void node_options(builder *b, sim_plan_node *n)
         if (sim_line_takes(l, "durability")) {
             static const char *const names[] = { "normal", "full" };
 
-            n->durability = (store_durability)sim_line_choice(
-                l, names, 2, "normal or full");
+            n->durability = (store_durability)sim_line_choice(l, names, 2,
+                                                              "normal or full");
         } else if (sim_line_takes(l, "memory")) {
             n->memory_bytes = sim_line_bytes(l);
         } else if (sim_line_takes(l, "disk")) {
@@ -279,9 +279,9 @@ static void do_topology(builder *b)
 {
     static const char *const names[] = { "line",   "ring",   "star", "full",
                                          "random", "bridge", "any" };
-    size_t shape = sim_line_choice(
-        b->line, names, COUNT_OF(names),
-        "line, ring, star, full, random, bridge or any");
+    size_t shape =
+        sim_line_choice(b->line, names, COUNT_OF(names),
+                        "line, ring, star, full, random, bridge or any");
     uint64_t bits = take_pattern(b);
     size_t n = count_bits(bits);
     sim_link_kind k = link_options(b);
@@ -341,10 +341,9 @@ static void do_place(builder *b)
 
 static void link_turns(builder *b, size_t x, size_t y, uint64_t at_us, bool up)
 {
-    sim_action a = { .at_us = at_us,
-                     .kind = up ? SIM_UP : SIM_DOWN,
-                     .a = x,
-                     .b = y };
+    sim_action a = {
+        .at_us = at_us, .kind = up ? SIM_UP : SIM_DOWN, .a = x, .b = y
+    };
 
     if (find_link(b->plan, x, y) == NULL) {
         add_link(b, x, y, &b->place_kind);
@@ -444,11 +443,10 @@ static sim_op_kind draw_kind(builder *b, const weights *w)
 /* Different documents in one transaction. */
 static void draw_steps(builder *b, const weights *w, sim_action *a)
 {
-    bool several = sim_random_below(&b->random, w->all + w->transaction) <
-                   w->transaction;
-    uint64_t n = several ? sim_random_between(&b->random, w->docs_from,
-                                              w->docs_to)
-                         : 1;
+    bool several =
+        sim_random_below(&b->random, w->all + w->transaction) < w->transaction;
+    uint64_t n =
+        several ? sim_random_between(&b->random, w->docs_from, w->docs_to) : 1;
 
     n = n < w->keys ? n : w->keys;
     while (a->step_count < n) {
@@ -485,8 +483,8 @@ static void do_work(builder *b)
     for (uint64_t i = 0; i < ops && !b->line->failed; i++) {
         sim_action a = { .kind = SIM_DO };
 
-        a.at_us = SIM_SECOND / 2 +
-                  sim_random_below(&b->random, b->plan->time_us);
+        a.at_us =
+            SIM_SECOND / 2 + sim_random_below(&b->random, b->plan->time_us);
         a.a = nth_bit(bits, sim_random_below(&b->random, count_bits(bits)));
         draw_steps(b, &w, &a);
         sim_plan_add(b->plan, &a);
@@ -664,9 +662,9 @@ static bool fault_add(builder *b, const fault *f, uint64_t at_us)
                        : sim_random_between(&b->random, f->for_us / 2,
                                             f->for_us + f->for_us / 2);
     if (f->spread && f->kind == SIM_SKEW)
-        a.value = (int64_t)sim_random_between(&b->random, 0,
-                                              2 * (uint64_t)f->value) -
-                  f->value;
+        a.value =
+            (int64_t)sim_random_between(&b->random, 0, 2 * (uint64_t)f->value) -
+            f->value;
     else if (f->spread)
         a.value =
             (int64_t)sim_random_between(&b->random, 1, (uint64_t)f->value);
@@ -724,8 +722,7 @@ static void do_expect(builder *b)
     x.kind = (sim_expect_kind)sim_line_choice(
         b->line, kinds, COUNT_OF(kinds),
         "documents, commits, converge, memory or bytes");
-    x.relation =
-        (int)sim_line_choice(b->line, relations, 3, "<=, = or >=") - 1;
+    x.relation = (int)sim_line_choice(b->line, relations, 3, "<=, = or >=") - 1;
     if (x.kind == SIM_EXPECT_CONVERGE)
         x.value = sim_line_span(b->line);
     else if (x.kind == SIM_EXPECT_MEMORY || x.kind == SIM_EXPECT_BYTES)
@@ -762,13 +759,13 @@ static const struct {
     const char *word;
     void (*run)(builder *b);
 } statements[] = {
-    { "scenario", do_title },       { "time", do_time },
-    { "settle", do_settle },        { "node", do_node },
-    { "nodes", do_nodes },          { "subscribe", do_subscribe },
-    { "topology", do_topology },    { "link", do_link },
-    { "place", do_place },          { "move", do_move },
-    { "work", do_work },            { "do", do_do },
-    { "fault", do_fault },          { "expect", do_expect },
+    { "scenario", do_title },    { "time", do_time },
+    { "settle", do_settle },     { "node", do_node },
+    { "nodes", do_nodes },       { "subscribe", do_subscribe },
+    { "topology", do_topology }, { "link", do_link },
+    { "place", do_place },       { "move", do_move },
+    { "work", do_work },         { "do", do_do },
+    { "fault", do_fault },       { "expect", do_expect },
 };
 
 static bool statement(builder *b)
@@ -803,8 +800,7 @@ static bool build(builder *b, tako_slice text)
             end++;
         b->line->number++;
         b->random = sim_random_fork(b->seed, 0x11e0000 + b->line->number);
-        if (!sim_line_split(b->line,
-                            tako_slice_of(text.ptr + at, end - at)) ||
+        if (!sim_line_split(b->line, tako_slice_of(text.ptr + at, end - at)) ||
             !statement(b))
             return false;
         at = end + 1;

@@ -53,7 +53,7 @@ typedef enum sim_action_kind {
     SIM_SYNC_ERROR,
     SIM_FULL, /* value: bytes that are left */
     SIM_SLOW_DISK,
-    SIM_UP,   /* of a link: for good */
+    SIM_UP, /* of a link: for good */
     SIM_DOWN,
     SIM_ACTION_KINDS,
 } sim_action_kind;

@@ -48,8 +48,8 @@ static int io_read(sqlite3_file *base, void *out, int len, sqlite3_int64 at)
 {
     vfs_file *v = file_of(base);
     size_t got = 0;
-    tako_err err = disk_call(v->disk, SIM_DISK_READ, v->file, (uint64_t)at,
-                             (uint64_t)len);
+    tako_err err =
+        disk_call(v->disk, SIM_DISK_READ, v->file, (uint64_t)at, (uint64_t)len);
 
     if (err != TAKO_OK)
         return SQLITE_IOERR_READ;
@@ -305,10 +305,10 @@ static int io_traits(sqlite3_file *base)
 }
 
 static const sqlite3_io_methods io_methods = {
-    2,          io_close,       io_read,     io_write,     io_truncate,
-    io_sync,    io_size,        io_lock,     io_unlock,    io_reserved,
-    io_control, io_sector,      io_traits,   io_shm_map,   io_shm_lock,
-    io_shm_barrier, io_shm_unmap, NULL,      NULL,
+    2,         io_close,   io_read,     io_write,       io_truncate,  io_sync,
+    io_size,   io_lock,    io_unlock,   io_reserved,    io_control,   io_sector,
+    io_traits, io_shm_map, io_shm_lock, io_shm_barrier, io_shm_unmap, NULL,
+    NULL,
 };
 
 static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base,

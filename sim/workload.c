@@ -111,9 +111,8 @@ static void write_all(sim_workload *w, sim_node *n, const sim_action *asked)
     bool open;
 
     for (size_t i = 0; i < a.step_count; i++)
-        a.steps[i].kind =
-            possible(a.steps[i].kind,
-                     sim_model_alive(w->model, n, a.steps[i].key));
+        a.steps[i].kind = possible(
+            a.steps[i].kind, sim_model_alive(w->model, n, a.steps[i].key));
     token = sim_model_begin(w->model, n, &a);
     for (size_t i = 0; i < a.step_count; i++) {
         write_statement(a.steps[i].kind, &a.steps[i], token, texts[i],
@@ -124,8 +123,7 @@ static void write_all(sim_workload *w, sim_node *n, const sim_action *asked)
     err = sim_node_run(n, statements, a.step_count, &lsn, NULL, &e);
     open = err == TAKO_IO;
     sim_model_end(w->model, token, err == TAKO_OK && lsn != 0, !open);
-    tell(w, n, err == TAKO_OK ? "ok" : open ? "info" : "fail", &a, token,
-         NULL);
+    tell(w, n, err == TAKO_OK ? "ok" : open ? "info" : "fail", &a, token, NULL);
     if (err != TAKO_OK)
         sim_note(w->world, n, "t%zu is not done: %s: %.200s", token,
                  tako_err_name(err), e.text);

@@ -40,9 +40,9 @@ static void events_grow(sim_world *w)
     size_t cap = w->event_cap == 0 ? 256 : w->event_cap * 2;
 
     TAKO_ASSERT(cap <= SIM_EVENTS_MAX);
-    w->events =
-        w->env->realloc(w->env->ctx, w->events, w->event_cap * sizeof(sim_event),
-                        cap * sizeof(sim_event));
+    w->events = w->env->realloc(w->env->ctx, w->events,
+                                w->event_cap * sizeof(sim_event),
+                                cap * sizeof(sim_event));
     TAKO_ASSERT(w->events != NULL);
     w->event_cap = cap;
 }
@@ -148,9 +148,9 @@ static void put_line(sim_world *w, const sim_node *n, const char *fmt,
         return;
     line = w->last[w->line_count++ % SIM_LAST_LINES];
     at = snprintf(line, SIM_LINE_BYTES_MAX, "%8llu.%03llu %-8s ",
-                      (unsigned long long)(w->now_us / SIM_SECOND),
-                      (unsigned long long)(w->now_us / SIM_MS % 1000),
-                      n != NULL ? n->name : "world");
+                  (unsigned long long)(w->now_us / SIM_SECOND),
+                  (unsigned long long)(w->now_us / SIM_MS % 1000),
+                  n != NULL ? n->name : "world");
 
     if (at > 0 && (size_t)at < SIM_LINE_BYTES_MAX)
         (void)vsnprintf(line + at, SIM_LINE_BYTES_MAX - (size_t)at, fmt, args);

@@ -20,15 +20,15 @@
 #include "query/query.h"
 #include "sim/disk.h"
 
-#define SIM_NODES_MAX       64u
-#define SIM_SUBS_MAX        8u
-#define SIM_LINE_BYTES_MAX  480u
-#define SIM_LAST_LINES      40u
-#define SIM_EVENTS_MAX      (1u << 20)
-#define SIM_MS              UINT64_C(1000) /* in microseconds */
-#define SIM_SECOND          UINT64_C(1000000)
-#define SIM_EPOCH_MS        UINT64_C(1700000000000) /* when worlds begin */
-#define SIM_NODE_BYTES_MAX  (64u << 20) /* of one node, unless it says less */
+#define SIM_NODES_MAX        64u
+#define SIM_SUBS_MAX         8u
+#define SIM_LINE_BYTES_MAX   480u
+#define SIM_LAST_LINES       40u
+#define SIM_EVENTS_MAX       (1u << 20)
+#define SIM_MS               UINT64_C(1000) /* in microseconds */
+#define SIM_SECOND           UINT64_C(1000000)
+#define SIM_EPOCH_MS         UINT64_C(1700000000000) /* when worlds begin */
+#define SIM_NODE_BYTES_MAX   (64u << 20) /* of one node, unless it says less */
 #define SIM_STREAM_BYTES_MAX (32u << 20) /* queued in one stream */
 
 typedef struct sim_world sim_world;
@@ -69,7 +69,7 @@ struct sim_node {
     uint64_t timer_us; /* UINT64_MAX: none */
     void (*timer)(void *ctx);
     void *timer_ctx;
-    uint64_t restart_us; /* after an end: so much later; 0: not by itself */
+    uint64_t restart_us;    /* after an end: so much later; 0: not by itself */
     uint64_t restart_asked; /* counts; an older one is void */
 
     /* clocks */

@@ -188,8 +188,8 @@ static void test_commits__without_memory_a_commit_is_copied_or_not(void **state)
     world_init(&w, 8, 1);
     st = w.nodes[0].st;
     assert_int_equal(store_begin(st, &e), TAKO_OK);
-    assert_int_equal(
-        store_coll_create(st, tako_slice_str("orders"), &coll, &e), TAKO_OK);
+    assert_int_equal(store_coll_create(st, tako_slice_str("orders"), &coll, &e),
+                     TAKO_OK);
     for (uint8_t id = 0; id < 20; id++)
         assert_int_equal(store_insert(st, coll, tako_slice_of(&id, 1),
                                       tako_slice_of(empty_map, 1), &e),

@@ -26,9 +26,9 @@ static void fixture_fini(fixture *f)
 static sqlite3 *open_db(fixture *f)
 {
     sqlite3 *db = NULL;
-    int rc = sqlite3_open_v2("a.db", &db,
-                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-                             sim_disk_vfs(f->disk));
+    int rc =
+        sqlite3_open_v2("a.db", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                        sim_disk_vfs(f->disk));
 
     assert_int_equal(rc, SQLITE_OK);
     return db;
@@ -146,7 +146,8 @@ static void test_disk__power_takes_what_is_not_synced(void **state)
         }
         db = restart(&f, db, SIM_DISK_POWER);
         assert_int_equal(
-            ask(db, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"),
+            ask(db,
+                "SELECT integrity_check = 'ok' FROM pragma_integrity_check"),
             1);
         n = ask(db, "SELECT count(*) FROM t");
         assert_int_equal(ask(db, "SELECT ifnull(max(a),0) FROM t"), n);

@@ -59,7 +59,8 @@ static void test_net__a_cut_says_nothing_and_heals(void **state)
     }
 }
 
-static void test_net__resets_losses_and_flipped_bits_cost_only_time(void **state)
+static void
+test_net__resets_losses_and_flipped_bits_cost_only_time(void **state)
 {
     pair p;
 

@@ -130,9 +130,9 @@ static void test_scenario__a_mistake_has_a_place(void **state)
         sim_scenario_error e;
         sim_plan *p = NULL;
 
-        assert_int_equal(sim_plan_new(&t.env, tako_slice_str(rows[i].text), 1,
-                                      &p, &e),
-                         TAKO_INVALID);
+        assert_int_equal(
+            sim_plan_new(&t.env, tako_slice_str(rows[i].text), 1, &p, &e),
+            TAKO_INVALID);
         if (e.line != rows[i].line || e.column != rows[i].column ||
             strstr(e.text, rows[i].word) == NULL)
             fail_msg("%s: %u:%u: %s", rows[i].text, e.line, e.column, e.text);

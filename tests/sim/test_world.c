@@ -9,7 +9,8 @@ static void note_number(sim_world *w, void *ctx, uint64_t number)
     *(*at)++ = number;
 }
 
-static void test_world__events_come_by_time_then_by_order_of_asking(void **state)
+static void
+test_world__events_come_by_time_then_by_order_of_asking(void **state)
 {
     uint64_t seen[300], *at = seen;
     test_env t;
