@@ -110,6 +110,7 @@ static const struct {
     [SIM_EXPECT_CONVERGE] = { "converge", offsetof(sim_result, converged_us) },
     [SIM_EXPECT_MEMORY] = { "memory", offsetof(sim_result, memory_peak) },
     [SIM_EXPECT_BYTES] = { "bytes", offsetof(sim_result, bytes) },
+    [SIM_EXPECT_TORN] = { "torn", offsetof(sim_result, torn) },
 };
 
 static void check_expected(run *r, const sim_result *out)

@@ -92,6 +92,8 @@ typedef enum sim_expect_kind {
     SIM_EXPECT_CONVERGE,  /* seconds after healing */
     SIM_EXPECT_MEMORY,    /* most of any node */
     SIM_EXPECT_BYTES,     /* over all links */
+    SIM_EXPECT_TORN,      /* transactions that were seen in part, where the
+                           * checkers do not ask */
 } sim_expect_kind;
 
 typedef struct sim_expect {
