@@ -472,7 +472,7 @@ static void hand_over(sim_node *n, uint64_t lsn)
     if (node_commit_copy(&n->env, n->store, lsn, &c) == TAKO_OK)
         node_on_commit(n->node, c);
     else
-        sim_note(n->world, n, "commit_not_sent");
+        node_on_commit_lost(n->node);
 }
 
 static tako_err transact(sim_node *n, const char *const *statements,

@@ -6,7 +6,9 @@
  * that was before it. Commit numbers leave no gaps while a database is open:
  * a gap in front of a commit means that one is still on its way, and the
  * queue waits. After NODE_GAP_MS it is taken as lost (the app was out of
- * memory), and the sessions start over from summaries. */
+ * memory), and the sessions start over from summaries. A gap cannot be seen
+ * before the first commit that the node hears of, as numbers leap when a
+ * database is opened; so who knows of a loss says it. */
 #include "node/internal.h"
 
 static tako_slice pack(uint8_t **at, tako_slice s)
@@ -123,6 +125,14 @@ void node_on_commit(node *n, node_commit *take)
     n->busy_ms = node_now(n);
     enqueue(n, take);
     node_commits_drain(n, n->busy_ms);
+    node_turn(n);
+}
+
+void node_on_commit_lost(node *n)
+{
+    if (n->stopping)
+        return;
+    lost_commits(n);
     node_turn(n);
 }
 

@@ -20,6 +20,8 @@ tako_sim_seeds(line ${few})
 tako_sim_seeds(ring ${few})
 tako_sim_seeds(star ${few})
 tako_sim_seeds(bridge ${few})
+tako_sim_seeds(memory ${few})
+tako_sim_seeds(oom ${few})
 tako_sim_seeds(restaurant ${few})
 tako_sim_seeds(faults ${many})
 
