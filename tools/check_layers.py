@@ -28,9 +28,10 @@ for line in (root / "LAYERS").read_text().splitlines():
             sys.exit(f"LAYERS: {name} uses {used}, which is not below it")
     allowed[name] = {name, *uses.split()}
 
+beside = sorted((root.parent / "sim").rglob("*.[ch]"))
 bad = 0
-for path in sorted([*root.rglob("*.[chy]"), *root.rglob("*.re")]):
-    module = path.relative_to(root).parts[0]
+for path in sorted([*root.rglob("*.[chy]"), *root.rglob("*.re")]) + beside:
+    module = "sim" if path in beside else path.relative_to(root).parts[0]
     in_comment = False
     for number, line in enumerate(path.read_text().splitlines(), 1):
         found = re.match(r'\s*#\s*include\s+"([a-z0-9_]+)/', line)

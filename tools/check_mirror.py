@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Fail if src/<module>/<file>.c has no tests/<module>/test_<file>.c.
+"""Fail if src/<module>/<file>.c has no tests/<module>/test_<file>.c; for sim/
+likewise.
 
 tests/MIRROR lists the exceptions, one a line: `path: reason`. An exception
 that is no longer needed fails too.
@@ -18,8 +19,10 @@ for line in pathlib.Path("tests/MIRROR").read_text().splitlines():
         excused[path.strip()] = reason
 
 bad = 0
-for path in sorted(pathlib.Path("src").rglob("*.c")):
-    test = pathlib.Path("tests") / path.relative_to("src").parent / f"test_{path.stem}.c"
+sources = [*pathlib.Path("src").rglob("*.c"), *pathlib.Path("sim").rglob("*.c")]
+for path in sorted(sources):
+    below = path.relative_to("src") if path.parts[0] == "src" else path
+    test = pathlib.Path("tests") / below.parent / f"test_{path.stem}.c"
     name = str(path)
     if test.exists() == (name in excused):
         print(f"{name}: {'is excused but has ' if test.exists() else 'has no '}{test}")

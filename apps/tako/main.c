@@ -89,6 +89,11 @@ static const command commands[] = {
       "  tako probe hash < documents.jsonl\n"
       "  echo '{\"statement\":\"SELECT * FROM c\"}' | tako probe query\n",
       cmd_probe },
+    { "sim", "SCENARIO", "Devices in a simulated world, with all its faults.",
+      "  tako sim sim/scenarios/restaurant.sim --seed 7 --trace\n"
+      "  tako sim sim/scenarios/faults.sim --seeds 1..1000 --jobs 4\n"
+      "  tako sim sim/scenarios/faults.sim --seed 17 --minimise\n",
+      cmd_sim },
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])

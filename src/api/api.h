@@ -327,6 +327,7 @@ typedef struct api_sync {
     sys_mutex *gate;
     bool live;   /* commits are handed over */
     bool posted; /* a drain is on its way */
+    bool missed; /* a commit that the node could not be told of */
     api_pending *first, *last;
 
     sys_mutex *wait_mutex;

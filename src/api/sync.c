@@ -143,12 +143,17 @@ static void commits_drain(void *arg)
     tako_db *db = arg;
     api_sync *s = &db->sync;
     api_pending *p;
+    bool missed;
 
     sys_mutex_lock(s->gate);
     p = s->first;
     s->first = s->last = NULL;
     s->posted = false;
+    missed = s->missed;
+    s->missed = false;
     sys_mutex_unlock(s->gate);
+    if (missed && s->node != NULL && !s->node_stopping)
+        node_on_commit_lost(s->node);
     while (p != NULL) {
         api_pending *next = p->next;
 
@@ -191,6 +196,17 @@ static bool commit_queue(tako_db *db, api_pending *p)
     return taken;
 }
 
+/* The loop is told now, or, where there is no memory for that either, with the
+ * next commit. */
+static void commit_missed(api_sync *s, tako_db *db)
+{
+    sys_mutex_lock(s->gate);
+    s->missed = true;
+    if (s->live && !s->posted)
+        s->posted = s->net.post(s->net.ctx, commits_drain, db) == TAKO_OK;
+    sys_mutex_unlock(s->gate);
+}
+
 void api_sync_commit(tako_db *db, uint64_t lsn)
 {
     api_pending *p;
@@ -206,7 +222,7 @@ void api_sync_commit(tako_db *db, uint64_t lsn)
     if (err == TAKO_OK)
         node_commit_free(p->commit);
     tako_env_free(&db->env, p, sizeof *p);
-    /* Peers get it when their sessions next catch up by the feed. */
+    commit_missed(&db->sync, db);
     if (is_live(&db->sync))
         tako_log(&db->env, TAKO_LOG_ERROR, "commit_not_sent", "\"commit\":%llu",
                  (unsigned long long)lsn);

@@ -6,7 +6,9 @@
  * that was before it. Commit numbers leave no gaps while a database is open:
  * a gap in front of a commit means that one is still on its way, and the
  * queue waits. After NODE_GAP_MS it is taken as lost (the app was out of
- * memory), and the sessions start over from summaries. */
+ * memory), and the sessions start over from summaries. A gap cannot be seen
+ * before the first commit that the node hears of, as numbers leap when a
+ * database is opened; so who knows of a loss says it. */
 #include "node/internal.h"
 
 static tako_slice pack(uint8_t **at, tako_slice s)
@@ -23,15 +25,17 @@ static tako_slice pack(uint8_t **at, tako_slice s)
 tako_err node_commit_copy(const tako_env *env, const store *s, uint64_t lsn,
                           node_commit **out)
 {
-    size_t count;
-    const store_change *changes = store_changes(s, &count);
-    size_t bytes = sizeof(node_commit) + count * sizeof *changes;
+    size_t count = store_change_count(s);
+    size_t bytes = sizeof(node_commit) + count * sizeof(store_change);
+    store_change change;
     node_commit *c;
     uint8_t *at;
 
     *out = NULL;
-    for (size_t i = 0; i < count; i++)
-        bytes += changes[i].meta_before.len + changes[i].body_before.len;
+    for (size_t i = 0; i < count; i++) {
+        store_change_at(s, i, &change);
+        bytes += change.meta_before.len + change.body_before.len;
+    }
     c = tako_env_alloc(env, bytes);
     if (c == NULL)
         return TAKO_NOMEM;
@@ -39,9 +43,9 @@ tako_err node_commit_copy(const tako_env *env, const store *s, uint64_t lsn,
         (node_commit){ .env = env, .lsn = lsn, .bytes = bytes, .count = count };
     at = (uint8_t *)&c->changes[count];
     for (size_t i = 0; i < count; i++) {
-        c->changes[i] = changes[i];
-        c->changes[i].meta_before = pack(&at, changes[i].meta_before);
-        c->changes[i].body_before = pack(&at, changes[i].body_before);
+        store_change_at(s, i, &c->changes[i]);
+        c->changes[i].meta_before = pack(&at, c->changes[i].meta_before);
+        c->changes[i].body_before = pack(&at, c->changes[i].body_before);
     }
     *out = c;
     return TAKO_OK;
@@ -121,6 +125,14 @@ void node_on_commit(node *n, node_commit *take)
     n->busy_ms = node_now(n);
     enqueue(n, take);
     node_commits_drain(n, n->busy_ms);
+    node_turn(n);
+}
+
+void node_on_commit_lost(node *n)
+{
+    if (n->stopping)
+        return;
+    lost_commits(n);
     node_turn(n);
 }
 

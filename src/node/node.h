@@ -73,6 +73,10 @@ tako_err node_unsubscribe(node *n, uint32_t id);
 /* A commit of the app; takes the record over. In commit order. */
 void node_on_commit(node *n, node_commit *take);
 
+/* One that could not be handed over, for lack of memory: before any later one
+ * is told, the sessions start over from summaries. */
+void node_on_commit_lost(node *n);
+
 /* True when `peer` (name or hex key; NULL any) has acknowledged all that it
  * wants up to commit lsn. */
 bool node_acknowledged(const node *n, const char *peer, uint64_t lsn);

@@ -77,7 +77,7 @@ static tako_err backup_open(store_conn *c, const char *to, sqlite3 **db,
     if (err != TAKO_OK)
         return tako_fail(e, err, "%s: cannot be made", to);
     rc = sqlite3_open_v2(to, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
-                         NULL);
+                         c->store->vfs);
     return rc == SQLITE_OK ? TAKO_OK : conn_fail(c, rc, "opening a copy", e);
 }
 

@@ -367,7 +367,7 @@ tako_err conn_open(store *s, store_conn *c, bool writer, tako_errbuf *e)
     *c = (store_conn){ .env = s->env, .store = s };
     c->names = tako_arena_on(s->env);
     c->row = tako_buf_on(s->env);
-    rc = sqlite3_open_v2(s->path, &c->db, flags, NULL);
+    rc = sqlite3_open_v2(s->path, &c->db, flags, s->vfs);
     if (rc != SQLITE_OK) {
         err = conn_fail(c, rc, "opening", e);
         goto fail;

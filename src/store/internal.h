@@ -252,6 +252,7 @@ struct store {
     const tako_files *files;
     char *path;
     size_t path_cap;
+    const char *vfs;                 /* NULL: SQLite's default */
     tako_slice seal_path, lock_path; /* NUL-terminated */
     tako_arena paths;
     store_durability durability;

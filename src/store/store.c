@@ -47,6 +47,10 @@ static store *store_new(const store_opts *o)
     s->path = tako_arena_alloc(&s->paths, s->path_cap);
     if (s->path != NULL)
         memcpy(s->path, o->path, s->path_cap);
+    if (o->vfs != NULL)
+        s->vfs =
+            (const char *)tako_arena_copy(&s->paths, tako_slice_str(o->vfs))
+                .ptr;
     return s;
 }
 
@@ -112,7 +116,8 @@ static tako_err open_steps(store *s, const store_opts *o, tako_errbuf *e)
     bool fresh;
     tako_err err;
 
-    if (s->path == NULL || change_init(&s->changes, s->env) != TAKO_OK)
+    if (s->path == NULL || (o->vfs != NULL && s->vfs == NULL) ||
+        change_init(&s->changes, s->env) != TAKO_OK)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     s->seal_path = path_with(s, ".seal");
     s->lock_path = path_with(s, ".lock");

@@ -37,7 +37,8 @@ typedef struct store_opts {
     const tako_env *env;
     const tako_files *files;
     const char *path;
-    bool create; /* make the file when absent */
+    const char *vfs; /* SQLite's, by name; NULL: the process's own */
+    bool create;     /* make the file when absent */
     store_durability durability;
     uint32_t lock_wait_ms; /* for another process to let go */
 

@@ -172,6 +172,63 @@ static void test_commits__an_open_transaction_puts_it_off(void **state)
     world_fini(&w);
 }
 
+/* Nothing that the node heard of before shows the gap. */
+static void test_commits__the_first_one_lost_is_found_when_told(void **state)
+{
+    world w;
+
+    (void)state;
+    world_init(&w, 9, 2);
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    world_subscribe(&w, 1, 1, WORLD_ALL);
+    world_listen(&w, 0, "tcp://a:1");
+    world_dial(&w, 1, "tcp://a:1");
+    world_run(&w, 100);
+    node_commit_free(world_do_quietly(
+        &w, 0, "INSERT INTO orders DOCUMENTS ({'_id': 1, 's': 'open'})"));
+    node_on_commit_lost(w.nodes[0].n);
+    world_insert(&w, 0, 2, "open");
+    world_run(&w, 1000);
+    assert_true(world_equal(&w));
+    assert_int_equal(world_count(&w, 1), 2);
+    world_fini(&w);
+}
+
+/* It was copied from an array of changes, for which there may be no memory. */
+static void test_commits__without_memory_a_commit_is_copied_or_not(void **state)
+{
+    static const uint8_t empty_map[] = { 0xa0 };
+    world w;
+    store *st;
+    node_commit *c = NULL;
+    tako_err err = TAKO_NOMEM;
+    tako_errbuf e;
+    uint64_t lsn;
+    uint32_t coll;
+
+    (void)state;
+    world_init(&w, 8, 1);
+    st = w.nodes[0].st;
+    assert_int_equal(store_begin(st, &e), TAKO_OK);
+    assert_int_equal(store_coll_create(st, tako_slice_str("orders"), &coll, &e),
+                     TAKO_OK);
+    for (uint8_t id = 0; id < 20; id++)
+        assert_int_equal(store_insert(st, coll, tako_slice_of(&id, 1),
+                                      tako_slice_of(empty_map, 1), &e),
+                         TAKO_OK);
+    assert_int_equal(store_commit(st, &lsn, &e), TAKO_OK);
+    for (long nth = 0; err == TAKO_NOMEM; nth++) {
+        assert_true(nth < 10);
+        w.t.fail_after = nth;
+        err = node_commit_copy(&w.t.env, st, lsn, &c);
+        w.t.fail_after = -1;
+        assert_true(err == TAKO_OK || c == NULL);
+    }
+    assert_int_equal(err, TAKO_OK);
+    node_commit_free(c);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +240,9 @@ int main(void)
         cmocka_unit_test(
             test_commits__what_is_sent_after_quiet_is_marked_again),
         cmocka_unit_test(test_commits__an_open_transaction_puts_it_off),
+        cmocka_unit_test(test_commits__the_first_one_lost_is_found_when_told),
+        cmocka_unit_test(
+            test_commits__without_memory_a_commit_is_copied_or_not),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,783 @@
+// SPDX-License-Identifier: Apache-2.0
+/* CHECKERS -- see checkers.h for what; here is how it stays cheap: only the
+ * documents of a commit are looked at, when it is made. */
+#include "sim/checkers.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+
+static const uint8_t zero_key[16];
+
+static uint64_t bit_of(const sim_node *n)
+{
+    return UINT64_C(1) << n->index;
+}
+
+static void list_add(const tako_env *env, sim_list *l, size_t item)
+{
+    if (l->count == l->cap) {
+        size_t cap = l->cap == 0 ? 8 : l->cap * 2;
+
+        l->items = env->realloc(env->ctx, l->items, l->cap * sizeof *l->items,
+                                cap * sizeof *l->items);
+        TAKO_ASSERT(l->items != NULL);
+        l->cap = cap;
+    }
+    l->items[l->count++] = (uint32_t)item;
+}
+
+static void list_free(const tako_env *env, sim_list *l)
+{
+    tako_env_free(env, l->items, l->cap * sizeof *l->items);
+}
+
+/* ---- a document's bytes --------------------------------------------------------- */
+
+/* "k12" in CBOR -> 12; SIM_KEYS_MAX: none of ours. */
+static uint32_t key_of(tako_slice id)
+{
+    uint32_t key = 0;
+
+    if (id.len < 3 || id.len > 8 || id.ptr[1] != 'k')
+        return SIM_KEYS_MAX;
+    for (size_t i = 2; i < id.len; i++)
+        key = key * 10 + (uint32_t)(id.ptr[i] - '0');
+    return key < SIM_KEYS_MAX ? key : SIM_KEYS_MAX;
+}
+
+static size_t token_of(const sim_model *m, tako_slice name)
+{
+    size_t token = 0;
+
+    if (name.len < 2 || name.ptr[0] != 't')
+        return SIM_NONE;
+    for (size_t i = 1; i < name.len; i++)
+        token = token * 10 + (size_t)(name.ptr[i] - '0');
+    return token < m->write_count ? token : SIM_NONE;
+}
+
+static int64_t whole_number(tako_slice value)
+{
+    tako_reader r = tako_reader_of(value);
+    cbor_item item;
+
+    if (value.len == 0 || !cbor_read(&r, &item))
+        return 0;
+    return item.kind == CBOR_INT ? item.integer : 0;
+}
+
+/* Calls fn for each token of a body; returns the sum of their amounts. */
+static int64_t tokens_each(const sim_model *m, tako_slice body,
+                           void (*fn)(void *ctx, size_t token), void *ctx)
+{
+    tako_slice map = cbor_map_get(body, tako_slice_str("w"));
+    tako_reader r = tako_reader_of(map);
+    int64_t sum = 0;
+    cbor_item item;
+    uint64_t n;
+
+    if (map.len == 0 || !cbor_read(&r, &item) || item.kind != CBOR_MAP)
+        return 0;
+    n = item.count;
+    for (uint64_t i = 0; i < n; i++) {
+        tako_slice name = TAKO_SLICE_NONE;
+
+        if (cbor_read(&r, &item) && item.kind == CBOR_TEXT)
+            name = item.str;
+        sum += whole_number(cbor_read_value(&r));
+        if (fn != NULL && token_of(m, name) != SIM_NONE)
+            fn(ctx, token_of(m, name));
+    }
+    return sum;
+}
+
+/* ---- what a node has ---------------------------------------------------------------- */
+
+static sim_written *written_on(sim_write *w, uint32_t key)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (w->docs[i].key == key)
+            return &w->docs[i];
+    return NULL;
+}
+
+/* The node's document has this write, or has ended it since. */
+static bool has(const sim_model *m, const sim_written *d, size_t at)
+{
+    uint64_t g = m->seen[at][d->key].generation;
+
+    /* Who has nothing under the key need not hear that it is deleted. */
+    if (d->kind == SIM_OP_DELETE)
+        return d->generation == 0 || g >= d->generation || g == 0;
+    return (d->holders >> at & 1) != 0 || d->generation == 0 ||
+           g > d->generation;
+}
+
+typedef struct look {
+    sim_model *m;
+    sim_node *n;
+    uint32_t key;
+    uint64_t generation;
+    bool again; /* from the file: nothing is fresh */
+} look;
+
+static void look_token(void *ctx, size_t token)
+{
+    look *k = ctx;
+    sim_write *w = &k->m->writes[token];
+    sim_written *d = written_on(w, k->key);
+
+    if (d == NULL) {
+        sim_fail(k->m->world, "documents hold their own writes",
+                 "%s: k%u has t%zu of another document", k->n->name, k->key,
+                 token);
+        return;
+    }
+    /* A write whose outcome its writer never heard of. */
+    if (d->generation == 0)
+        d->generation = k->generation;
+    d->stamp = k->m->stamp;
+    if ((d->holders & bit_of(k->n)) == 0) {
+        if (!k->again)
+            list_add(k->m->env, &k->m->fresh, token);
+        d->holders |= bit_of(k->n);
+    }
+}
+
+static uint64_t context_hash(sim_model *m, uint32_t key, tako_slice meta)
+{
+    uint64_t h = key * UINT64_C(0x9fb21c651e98df25) + 1;
+    crdt_context c;
+
+    tako_arena_reset(&m->arena);
+    if (crdt_meta_context(&m->arena, meta, &c) != TAKO_OK)
+        return 0;
+    for (size_t i = 0; i < c.count; i++) {
+        h ^= tako_hash64(zero_key, tako_slice_of(c.dots[i].actor.id, 16));
+        h = (h ^ h >> 31) * UINT64_C(0xbf58476d1ce4e5b9) + c.dots[i].hlc;
+    }
+    return h == 0 ? 1 : h;
+}
+
+static void states_grow(sim_model *m)
+{
+    size_t cap = m->state_cap == 0 ? 1024 : m->state_cap * 2;
+    size_t old_cap = m->state_cap;
+    sim_state *old = m->states, *next = sim_new(m->env, cap * sizeof *next);
+
+    for (size_t i = 0; i < old_cap; i++) {
+        size_t at = (size_t)old[i].key & (cap - 1);
+
+        if (old[i].key == 0)
+            continue;
+        while (next[at].key != 0)
+            at = (at + 1) & (cap - 1);
+        next[at] = old[i];
+    }
+    tako_env_free(m->env, old, old_cap * sizeof *old);
+    m->states = next;
+    m->state_cap = cap;
+}
+
+/* P2 */
+static void check_state(sim_model *m, const sim_node *n, uint32_t key,
+                        const store_row *row)
+{
+    uint64_t h = context_hash(m, key, row->meta), version;
+    size_t at;
+
+    memcpy(&version, row->version, sizeof version);
+    if (m->state_count * 2 >= m->state_cap)
+        states_grow(m);
+    for (at = (size_t)h & (m->state_cap - 1); m->states[at].key != 0;
+         at = (at + 1) & (m->state_cap - 1)) {
+        if (m->states[at].key != h)
+            continue;
+        m->checked_states++;
+        if (m->states[at].version != version)
+            sim_fail(m->world, "P2 equal contexts, equal bytes",
+                     "%s: k%u has another state than a node with the same "
+                     "context",
+                     n->name, key);
+        return;
+    }
+    m->states[at].key = h;
+    m->states[at].version = version;
+    m->state_count++;
+}
+
+static void check_generation(sim_model *m, const sim_node *n, uint32_t key,
+                             const store_row *row)
+{
+    sim_seen *s = &m->seen[n->index][key];
+    uint64_t g = crdt_meta_generation(row->meta);
+
+    if (g < s->generation)
+        sim_fail(m->world, "P8 no resurrection",
+                 "%s: k%u was in generation %llu and is in %llu", n->name, key,
+                 (unsigned long long)s->generation, (unsigned long long)g);
+    s->generation = g;
+    s->alive = row->body.len > 0;
+    if ((g & 1) != (uint64_t)s->alive)
+        sim_fail(m->world, "P8 no resurrection",
+                 "%s: k%u is %s in generation %llu", n->name, key,
+                 s->alive ? "alive" : "gone", (unsigned long long)g);
+}
+
+/* Tokens that were there and are not. */
+static void check_kept(sim_model *m, const sim_node *n, uint32_t key)
+{
+    const sim_list *l = &m->by_key[key];
+
+    for (size_t i = 0; i < l->count; i++) {
+        sim_written *d = written_on(&m->writes[l->items[i]], key);
+
+        if (d->stamp == m->stamp || (d->holders & bit_of(n)) == 0)
+            continue;
+        d->holders &= ~bit_of(n);
+        if (!has(m, d, n->index))
+            sim_fail(m->world, "no write is lost",
+                     "%s: k%u had t%u in generation %llu and lost it", n->name,
+                     key, l->items[i], (unsigned long long)d->generation);
+    }
+}
+
+/* One document as the node's writer has it now. */
+static void look_at(sim_model *m, sim_node *n, uint32_t key,
+                    const store_row *row, bool again)
+{
+    look k = { m, n, key, crdt_meta_generation(row->meta), again };
+    int64_t sum, shown;
+
+    m->stamp++;
+    sum = tokens_each(m, row->body, look_token, &k);
+    shown = whole_number(cbor_map_get(row->body, tako_slice_str("n")));
+    if (sum != shown)
+        sim_fail(m->world, "counters are exact",
+                 "%s: k%u shows %lld, its increments are %lld", n->name, key,
+                 (long long)shown, (long long)sum);
+    check_generation(m, n, key, row);
+    check_kept(m, n, key);
+    check_state(m, n, key, row);
+}
+
+/* The node has it; or has no such document alive, and elsewhere it ended: then
+ * nobody needs to tell it that there was one (tombstones are not compared). */
+static bool has_or_ended(const sim_model *m, const sim_written *d, size_t at)
+{
+    uint64_t end = d->generation + (d->kind != SIM_OP_DELETE);
+
+    if (has(m, d, at))
+        return true;
+    for (size_t i = 0; i < m->world->count && !m->seen[at][d->key].alive; i++)
+        if (m->seen[i][d->key].generation >= end)
+            return true;
+    return false;
+}
+
+/* ---- P7 and causal order -------------------------------------------------------------- */
+
+/* A neighbour that wants a part passes on what it has of it: where there is
+ * one, the engine does not promise whole transactions yet (sim/README.md). */
+static bool checkable(const sim_model *m, const sim_write *w)
+{
+    return !m->mixed && w->acked && w->steady && w->epoch == m->epoch;
+}
+
+static void check_cut(sim_model *m, sim_node *n, size_t token)
+{
+    sim_write *w = &m->writes[token];
+
+    for (size_t i = 0; w->count > 1 && i < w->count; i++) {
+        if (has_or_ended(m, &w->docs[i], n->index))
+            continue;
+        if (!checkable(m, w)) {
+            m->torn++;
+            return;
+        }
+        sim_fail(m->world, "P7 whole transactions",
+                 "%s: sees t%zu in part: not in k%u", n->name, token,
+                 w->docs[i].key);
+    }
+    m->checked_cuts += w->count > 1 && checkable(m, w);
+}
+
+static void check_order(sim_model *m, sim_node *n, size_t token)
+{
+    const sim_write *w = &m->writes[token], *b;
+
+    if (w->before == SIM_NONE)
+        return;
+    b = &m->writes[w->before];
+    if (!checkable(m, w) || !checkable(m, b))
+        return;
+    m->checked_order++;
+    for (size_t i = 0; i < b->count; i++)
+        if (!has_or_ended(m, &b->docs[i], n->index))
+            sim_fail(m->world, "causal order",
+                     "%s: sees t%zu and not t%zu, which its writer had seen",
+                     n->name, token, w->before);
+}
+
+static void check_fresh(sim_model *m, sim_node *n, bool own)
+{
+    for (size_t i = 0; i < m->fresh.count; i++) {
+        size_t token = m->fresh.items[i];
+
+        if (!own && (m->whole & bit_of(n)) != 0) {
+            check_cut(m, n, token);
+            check_order(m, n, token);
+        }
+        if (!own)
+            m->last[n->index] = token;
+    }
+    m->fresh.count = 0;
+}
+
+/* ---- what the world tells ---------------------------------------------------------------- */
+
+static void note_own(sim_model *m, uint32_t key, const store_row *row)
+{
+    sim_written *d =
+        m->running == SIM_NONE ? NULL : written_on(&m->writes[m->running], key);
+
+    if (d != NULL)
+        d->generation = crdt_meta_generation(row->meta);
+}
+
+static void on_committed(void *ctx, sim_node *n, uint64_t lsn, bool own)
+{
+    sim_model *m = ctx;
+    size_t count = store_change_count(n->store);
+    store_conn *c = store_writer(n->store);
+
+    (void)lsn;
+    for (size_t i = 0; i < count && !m->world->failed; i++) {
+        store_change change;
+        store_row row;
+        uint32_t key;
+
+        store_change_at(n->store, i, &change);
+        if (!tako_slice_eq(store_coll_name(c, change.coll),
+                           tako_slice_str(SIM_COLLECTION)))
+            continue;
+        if (store_get_row(c, change.coll, change.row, &row) != TAKO_OK)
+            continue; /* the disk or the memory: it is looked at later */
+        key = key_of(row.id);
+        if (key == SIM_KEYS_MAX)
+            continue;
+        m->deliveries += !own;
+        if (own)
+            note_own(m, key, &row);
+        look_at(m, n, key, &row, false);
+    }
+    check_fresh(m, n, own);
+}
+
+/* Everything a node has, from its file. */
+static void rescan(sim_model *m, sim_node *n)
+{
+    store_conn *c = n->reader;
+    store_cursor *k = NULL;
+    uint32_t coll;
+    store_row row;
+
+    if (store_coll_find(c, tako_slice_str(SIM_COLLECTION), &coll) != TAKO_OK ||
+        store_scan(c, coll, INT64_MIN, &k) != TAKO_OK)
+        return;
+    while (store_scan_next(k, &row) == TAKO_OK && !m->world->failed) {
+        uint32_t key = key_of(row.id);
+
+        if (key < SIM_KEYS_MAX)
+            look_at(m, n, key, &row, true);
+    }
+    store_scan_close(k);
+}
+
+/* Some other node has it, or has ended it. */
+static bool elsewhere(const sim_model *m, const sim_written *d)
+{
+    for (size_t i = 0; i < m->world->count; i++)
+        if (m->seen[i][d->key].generation > 0 && has(m, d, i))
+            return true;
+    return false;
+}
+
+static void after_end(sim_model *m, const sim_node *n, size_t token,
+                      sim_written *d)
+{
+    sim_write *w = &m->writes[token];
+
+    if (has(m, d, n->index) && !(d->kind == SIM_OP_DELETE &&
+                                 m->seen[n->index][d->key].generation == 0))
+        return;
+    if (m->end[n->index] == SIM_DISK_KILL || n->durability == STORE_FULL) {
+        sim_fail(
+            m->world, "what is committed survives",
+            "%s (%s, durability %s): t%zu on k%u was here and is not", n->name,
+            m->end[n->index] == SIM_DISK_KILL ? "killed" : "lost power",
+            n->durability == STORE_FULL ? "full" : "normal", token, d->key);
+        return;
+    }
+    if (!elsewhere(m, d) && !w->losable) {
+        w->losable = true;
+        m->lost_to_power++;
+    }
+}
+
+static void on_started(void *ctx, sim_node *n)
+{
+    sim_model *m = ctx;
+    uint8_t *had;
+
+    if (!m->ended[n->index])
+        return;
+    had = sim_new(m->env, m->write_count * SIM_STEPS_MAX + 1);
+    m->ended[n->index] = false;
+    for (size_t t = 0; t < m->write_count; t++) {
+        for (size_t i = 0; i < m->writes[t].count; i++) {
+            sim_written *d = &m->writes[t].docs[i];
+
+            had[t * SIM_STEPS_MAX + i] =
+                d->generation != 0 &&
+                m->seen[n->index][d->key].generation > 0 && has(m, d, n->index);
+            d->holders &= ~bit_of(n);
+        }
+    }
+    memset(m->seen[n->index], 0, SIM_KEYS_MAX * sizeof(sim_seen));
+    rescan(m, n);
+    for (size_t t = 0; t < m->write_count; t++)
+        for (size_t i = 0; i < m->writes[t].count; i++)
+            if (had[t * SIM_STEPS_MAX + i])
+                after_end(m, n, t, &m->writes[t].docs[i]);
+    tako_env_free(m->env, had, m->write_count * SIM_STEPS_MAX + 1);
+}
+
+static void on_ended(void *ctx, sim_node *n, sim_disk_end how)
+{
+    sim_model *m = ctx;
+
+    m->epoch++;
+    /* Two ends without a start between: the worse one counts. */
+    if (!m->ended[n->index] || how == SIM_DISK_POWER)
+        m->end[n->index] = how;
+    m->ended[n->index] = true;
+}
+
+static void on_unsteady(void *ctx, sim_node *n)
+{
+    (void)n;
+    ((sim_model *)ctx)->epoch++;
+}
+
+void sim_model_watch(sim_model *m)
+{
+    sim_watch *w = &m->world->watch;
+
+    w->ctx = m;
+    w->committed = on_committed;
+    w->started = on_started;
+    w->ended = on_ended;
+    w->unsteady = on_unsteady;
+    for (size_t i = 0; i < m->world->count; i++) {
+        const sim_node *n = m->world->nodes[i];
+        uint64_t before = m->whole;
+
+        m->seen[i] = sim_new(m->env, SIM_KEYS_MAX * sizeof(sim_seen));
+        m->last[i] = SIM_NONE;
+        for (size_t j = 0; j < n->sub_count; j++)
+            if (strstr(n->subs[j].text, "WHERE") == NULL)
+                m->whole |= bit_of(n);
+        m->mixed = m->mixed || (n->sub_count > 0 && m->whole == before);
+    }
+}
+
+sim_model *sim_model_new(sim_world *w)
+{
+    sim_model *m = sim_new(w->env, sizeof *m);
+
+    m->world = w;
+    m->env = w->env;
+    m->running = SIM_NONE;
+    m->arena = tako_arena_on(w->env);
+    return m;
+}
+
+void sim_model_free(sim_model *m)
+{
+    if (m == NULL)
+        return;
+    for (size_t i = 0; i < SIM_KEYS_MAX; i++)
+        list_free(m->env, &m->by_key[i]);
+    for (size_t i = 0; i < SIM_NODES_MAX; i++)
+        tako_env_free(m->env, m->seen[i], SIM_KEYS_MAX * sizeof(sim_seen));
+    list_free(m->env, &m->fresh);
+    tako_env_free(m->env, m->states, m->state_cap * sizeof *m->states);
+    tako_env_free(m->env, m->writes, m->write_cap * sizeof *m->writes);
+    tako_arena_fini(&m->arena);
+    tako_env_free(m->env, m, sizeof *m);
+}
+
+/* ---- writes ------------------------------------------------------------------------------- */
+
+static bool mesh_in_sync(sim_world *w)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (!sim_node_in_sync(w->nodes[i]))
+            return false;
+    return true;
+}
+
+static sim_write *write_new(sim_model *m)
+{
+    if (m->write_count == m->write_cap) {
+        size_t cap = m->write_cap == 0 ? 256 : m->write_cap * 2;
+
+        m->writes = m->env->realloc(m->env->ctx, m->writes,
+                                    m->write_cap * sizeof *m->writes,
+                                    cap * sizeof *m->writes);
+        TAKO_ASSERT(m->writes != NULL);
+        m->write_cap = cap;
+    }
+    m->writes[m->write_count] = (sim_write){ .before = SIM_NONE };
+    return &m->writes[m->write_count++];
+}
+
+size_t sim_model_begin(sim_model *m, sim_node *n, const sim_action *a)
+{
+    sim_write *w = write_new(m);
+    size_t token = m->write_count - 1;
+
+    w->node = n->index;
+    w->at_us = m->world->now_us;
+    w->count = a->step_count;
+    w->epoch = m->epoch;
+    w->before = m->last[n->index];
+    w->steady = mesh_in_sync(m->world);
+    for (size_t i = 0; i < a->step_count; i++) {
+        const sim_op_step *s = &a->steps[i];
+
+        w->docs[i] = (sim_written){ .kind = s->kind,
+                                    .key = s->key,
+                                    .amount = s->amount };
+        list_add(m->env, &m->by_key[s->key], token);
+    }
+    m->running = token;
+    return token;
+}
+
+void sim_model_end(sim_model *m, size_t write, bool acked, bool refused)
+{
+    sim_write *w = &m->writes[write];
+
+    m->running = SIM_NONE;
+    w->acked = acked;
+    m->acked += acked;
+    m->refused += !acked && refused;
+    m->unknown += !acked && !refused;
+    if (acked)
+        m->last[w->node] = write;
+}
+
+bool sim_model_alive(sim_model *m, const sim_node *n, uint32_t key)
+{
+    return m->seen[n->index][key].alive;
+}
+
+/* ---- equal interests, equal documents ------------------------------------------------------- */
+
+typedef struct digest {
+    uint64_t sum, count;
+} digest;
+
+static bool digest_of(sim_node *n, query_predicate *p, digest *out)
+{
+    store_cursor *k = NULL;
+    store_row row;
+    uint32_t coll;
+
+    *out = (digest){ 0, 0 };
+    if (!n->up || n->reader == NULL)
+        return false;
+    if (store_coll_find(n->reader, query_predicate_collection(p), &coll) !=
+        TAKO_OK)
+        return true;
+    if (store_scan(n->reader, coll, INT64_MIN, &k) != TAKO_OK)
+        return false;
+    while (store_scan_next(k, &row) == TAKO_OK) {
+        uint64_t version;
+
+        if (row.body.len == 0 || !query_predicate_match(p, row.id, row.body))
+            continue;
+        memcpy(&version, row.version, sizeof version);
+        out->sum += tako_hash64(row.version, row.id);
+        out->count++;
+    }
+    store_scan_close(k);
+    return true;
+}
+
+/* The whole collection: its name is the last word. */
+static bool is_whole(const char *text, tako_slice collection)
+{
+    size_t len = strlen(text), n = collection.len;
+
+    return strstr(text, "WHERE") == NULL && len > n &&
+           text[len - n - 1] == ' ' &&
+           memcmp(text + len - n, collection.ptr, n) == 0;
+}
+
+static bool wants(const sim_node *n, const char *text, tako_slice collection)
+{
+    for (size_t i = 0; i < n->sub_count; i++)
+        if (strcmp(n->subs[i].text, text) == 0 ||
+            is_whole(n->subs[i].text, collection))
+            return true;
+    return false;
+}
+
+static bool text_converged(sim_model *m, const char *text, char *why,
+                           size_t cap)
+{
+    query_predicate *p = NULL;
+    const sim_node *first = NULL;
+    digest d, ref = { 0, 0 };
+    tako_errbuf e = { "" };
+    bool good = true;
+
+    if (query_predicate_new(m->env, tako_slice_str(text), TAKO_SLICE_NONE, &p,
+                            &e) != TAKO_OK) {
+        (void)snprintf(why, cap, "%.100s: %.200s", text, e.text);
+        sim_fail(m->world, "the scenario", "%s", why);
+        return false;
+    }
+    for (size_t i = 0; i < m->world->count && good; i++) {
+        sim_node *n = m->world->nodes[i];
+
+        if (!wants(n, text, query_predicate_collection(p)))
+            continue;
+        good = digest_of(n, p, &d);
+        if (!good)
+            (void)snprintf(why, cap, "%s is not up", n->name);
+        else if (first == NULL)
+            ref = d;
+        else if (d.sum != ref.sum || d.count != ref.count) {
+            good = false;
+            (void)snprintf(why, cap,
+                           "%s has %llu documents of %.80s, %s %llu%s",
+                           first->name, (unsigned long long)ref.count, text,
+                           n->name, (unsigned long long)d.count,
+                           d.count == ref.count ? ", others" : "");
+        }
+        first = n;
+        ref = d;
+    }
+    query_predicate_free(p);
+    return good;
+}
+
+bool sim_model_converged(sim_model *m, char *why, size_t cap)
+{
+    for (size_t i = 0; i < m->world->count; i++) {
+        const sim_node *n = m->world->nodes[i];
+
+        for (size_t j = 0; j < n->sub_count; j++)
+            if (!text_converged(m, n->subs[j].text, why, cap))
+                return false;
+    }
+    return true;
+}
+
+/* ---- the end ---------------------------------------------------------------------------------- */
+
+static void on_finding(void *ctx, const char *text)
+{
+    (void)snprintf(ctx, 200, "%.190s", text);
+}
+
+static void check_sound(sim_model *m, sim_node *n)
+{
+    uint64_t findings = 0;
+    char first[200] = "";
+    tako_errbuf e = { "" };
+    tako_err err = store_check(n->reader, on_finding, first, &findings, &e);
+
+    if (err != TAKO_OK || findings > 0)
+        sim_fail(m->world, "the database is sound", "%s: %s%s", n->name, first,
+                 e.text);
+}
+
+static void check_everywhere(sim_model *m, size_t token)
+{
+    sim_write *w = &m->writes[token];
+
+    if (!w->acked || w->losable)
+        return;
+    for (size_t i = 0; i < w->count; i++)
+        for (size_t j = 0; j < m->world->count; j++)
+            if ((m->whole >> j & 1) != 0 && !has_or_ended(m, &w->docs[i], j))
+                sim_fail(m->world, "no acknowledged write is lost",
+                         "t%zu (%s of k%u by %s at %llu ms) is not at %s",
+                         token, sim_op_names[w->docs[i].kind], w->docs[i].key,
+                         m->world->nodes[w->node]->name,
+                         (unsigned long long)(w->at_us / SIM_MS),
+                         m->world->nodes[j]->name);
+}
+
+void sim_model_final(sim_model *m)
+{
+    for (size_t t = 0; t < m->write_count && !m->world->failed; t++)
+        check_everywhere(m, t);
+    for (size_t i = 0; i < m->world->count && !m->world->failed; i++)
+        if (m->world->nodes[i]->up)
+            check_sound(m, m->world->nodes[i]);
+}
+
+uint64_t sim_model_documents(sim_model *m)
+{
+    for (size_t i = 0; i < m->world->count; i++) {
+        store_facts facts;
+        tako_errbuf e;
+
+        if ((m->whole >> i & 1) != 0 && m->world->nodes[i]->up &&
+            store_facts_read(m->world->nodes[i]->reader, &facts, &e) == TAKO_OK)
+            return facts.documents;
+    }
+    return 0;
+}
+
+typedef struct printing {
+    tako_buf *out;
+    bool more;
+} printing;
+
+static void print_token(void *ctx, size_t token)
+{
+    printing *p = ctx;
+
+    tako_put_fmt(p->out, "%s%zu", p->more ? "," : "", token);
+    p->more = true;
+}
+
+void sim_model_tokens(sim_model *m, const sim_node *n, uint32_t key,
+                      tako_buf *out)
+{
+    printing p = { out, false };
+    uint8_t id[16] = { 0 };
+    char text[16];
+    uint32_t coll;
+    store_row row;
+    int len = snprintf(text, sizeof text, "k%u", key);
+
+    id[0] = (uint8_t)(0x60 + len);
+    memcpy(id + 1, text, (size_t)len);
+    tako_put_u8(out, '[');
+    if (store_coll_find(n->reader, tako_slice_str(SIM_COLLECTION), &coll) ==
+            TAKO_OK &&
+        store_get(n->reader, coll, tako_slice_of(id, (size_t)len + 1), &row) ==
+            TAKO_OK)
+        (void)tokens_each(m, row.body, print_token, &p);
+    tako_put_u8(out, ']');
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+/* CHECKERS -- what must hold, looked at from above.
+ *
+ * Every write of the workload puts a token of its own into the documents it
+ * touches (`w.t17`), which nobody takes out again. So whether a write is there
+ * shows in the bytes of a document, at every node, after every commit:
+ *
+ *   an acknowledged write is never lost   a token is in a document, or the
+ *       document's generation is above the one it was written in (it was
+ *       deleted). Excepted: with durability normal, what nobody else had when
+ *       the power failed.
+ *   counters are exact   n is the sum of the amounts of the tokens that show.
+ *   equal contexts, equal bytes (P2)   one table of (key, context) -> version
+ *       for the whole world.
+ *   no resurrection (P8)   the generation of a document at a node never falls.
+ *   whole transactions (P7)   who sees a transaction's token in one document
+ *       sees it in all; and
+ *   causal order   sees what the writer had seen last before it: both while
+ *       the mesh is steady, as the design promises no more while catching up.
+ *   equal interests, equal documents   after healing, in bounded time.
+ *   bounded   memory of each node, what waits in each stream.
+ *   all memory is given back; the database is sound. */
+#ifndef TAKO_SIM_CHECKERS_H
+#define TAKO_SIM_CHECKERS_H
+
+#include "sim/scenario.h"
+
+#define SIM_COLLECTION "orders"
+#define SIM_NONE       SIZE_MAX
+
+/* One document of a write. */
+typedef struct sim_written {
+    sim_op_kind kind;
+    uint32_t key;
+    int32_t amount;
+    uint64_t generation; /* after it; 0: not known */
+    uint64_t stamp;      /* of the last look that found the token */
+    uint64_t holders;    /* nodes whose document has the token, as bits */
+} sim_written;
+
+typedef struct sim_write {
+    size_t node;
+    uint64_t at_us;
+    sim_written docs[SIM_STEPS_MAX];
+    size_t count;
+    bool acked;
+    bool losable;   /* a power failure may have taken it */
+    bool steady;    /* the mesh was in sync when it was made */
+    uint64_t epoch; /* of the mesh, then */
+    size_t before;  /* the write that its node had seen last; SIM_NONE */
+} sim_write;
+
+typedef struct sim_list { /* of writes, by number */
+    uint32_t *items;
+    size_t count, cap;
+} sim_list;
+
+typedef struct sim_state {
+    uint64_t key; /* hash of a document's key and context; 0: free */
+    uint64_t version;
+} sim_state;
+
+typedef struct sim_seen { /* a document at a node */
+    uint64_t generation;
+    bool alive;
+} sim_seen;
+
+typedef struct sim_model {
+    sim_world *world;
+    const tako_env *env;
+    sim_write *writes;
+    size_t write_count, write_cap;
+    sim_list by_key[SIM_KEYS_MAX];
+    sim_seen *seen[SIM_NODES_MAX]; /* by key */
+    uint64_t whole;                /* nodes that want the whole collection */
+    bool mixed;                    /* some node wants only a part */
+    size_t last[SIM_NODES_MAX];    /* the write seen last */
+    size_t running;                /* the write under way */
+    sim_disk_end end[SIM_NODES_MAX];
+    bool ended[SIM_NODES_MAX];
+    uint64_t stamp;    /* counts looks */
+    uint64_t epoch;    /* rises when a link comes or goes */
+    sim_state *states; /* P2: a hash table */
+    size_t state_cap, state_count;
+    sim_list fresh; /* writes that the present commit brought */
+    tako_arena arena;
+
+    uint64_t acked, refused, unknown, lost_to_power, torn, deliveries;
+    uint64_t checked_cuts, checked_order, checked_states;
+} sim_model;
+
+sim_model *sim_model_new(sim_world *w);
+void sim_model_free(sim_model *m);
+/* The world tells the model what happens; sets world->watch (not `line`). */
+void sim_model_watch(sim_model *m);
+
+/* A write is about to be tried; what commits until the end is its. */
+size_t sim_model_begin(sim_model *m, sim_node *n, const sim_action *a);
+void sim_model_end(sim_model *m, size_t write, bool acked, bool refused);
+/* Is the document alive at the node? */
+bool sim_model_alive(sim_model *m, const sim_node *n, uint32_t key);
+
+/* Do all who want the same have the same? `why` gets the first difference. */
+bool sim_model_converged(sim_model *m, char *why, size_t cap);
+/* At the very end: everything acknowledged is everywhere, and all is sound. */
+void sim_model_final(sim_model *m);
+uint64_t sim_model_documents(sim_model *m); /* of a whole interest; or 0 */
+/* The tokens of a document at a node, "[1,17]"; for histories. */
+void sim_model_tokens(sim_model *m, const sim_node *n, uint32_t key,
+                      tako_buf *out);
+
+#endif /* TAKO_SIM_CHECKERS_H */

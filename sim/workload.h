@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+/* WORKLOAD -- an operation of a plan becomes statements of a node's app. */
+#ifndef TAKO_SIM_WORKLOAD_H
+#define TAKO_SIM_WORKLOAD_H
+
+#include "sim/checkers.h"
+
+typedef struct sim_workload {
+    sim_world *world;
+    sim_model *model;
+    void (*history)(void *ctx, const char *json);
+    void *ctx;
+    uint64_t operations;
+} sim_workload;
+
+void sim_work(sim_workload *w, const sim_action *a);
+
+#endif /* TAKO_SIM_WORKLOAD_H */

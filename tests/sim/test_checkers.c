@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Each checker is shown what it is for: a world in which somebody cheats. */
+#include "sim/support_plan.h"
+
+static void start(pair *p, store_durability durability)
+{
+    pair_init(p, 7, durability);
+    pair_run(p, 1000);
+    assert_true(pair_op(p, p->a, SIM_OP_INSERT, 1));
+    assert_true(pair_op(p, p->a, SIM_OP_INCREMENT, 1));
+    pair_run(p, 1000);
+    assert_false(p->w->failed);
+}
+
+static void finish(pair *p, const char *checker)
+{
+    assert_true(p->w->failed);
+    assert_string_equal(p->w->checker, checker);
+    pair_fini(p);
+}
+
+static void test_checkers__a_token_that_goes_is_a_lost_write(void **state)
+{
+    pair p;
+
+    (void)state;
+    start(&p, STORE_NORMAL);
+    assert_int_equal(pair_do(p.b, "UPDATE orders UNSET w.t0"), TAKO_OK);
+    finish(&p, "no write is lost");
+}
+
+static void test_checkers__a_counter_is_the_sum_of_its_tokens(void **state)
+{
+    pair p;
+
+    (void)state;
+    start(&p, STORE_NORMAL);
+    assert_int_equal(pair_do(p.b, "UPDATE orders APPLY n INCREMENT BY 1"),
+                     TAKO_OK);
+    finish(&p, "counters are exact");
+}
+
+static void test_checkers__a_document_does_not_come_back(void **state)
+{
+    pair p;
+
+    (void)state;
+    start(&p, STORE_NORMAL);
+    p.m->seen[p.b->index][1].generation = 3; /* it was deleted once, says b */
+    assert_true(pair_op(&p, p.a, SIM_OP_UPDATE, 1));
+    pair_run(&p, 1000);
+    finish(&p, "P8 no resurrection");
+}
+
+static void test_checkers__equal_contexts_have_equal_bytes(void **state)
+{
+    pair p;
+
+    (void)state;
+    start(&p, STORE_NORMAL);
+    for (size_t i = 0; i < p.m->state_cap; i++)
+        p.m->states[i].version++; /* every state seen so far was another */
+    sim_node_end(p.b, SIM_DISK_KILL, 100);
+    pair_run(&p, 1000);
+    finish(&p, "P2 equal contexts, equal bytes");
+}
+
+static void test_checkers__half_a_transaction_is_seen(void **state)
+{
+    pair p;
+    sim_action both = { .step_count = 2,
+                        .steps = { { SIM_OP_INSERT, 5, 0 },
+                                   { SIM_OP_INSERT, 6, 0 } } };
+    size_t token;
+
+    (void)state;
+    start(&p, STORE_NORMAL);
+    token = sim_model_begin(p.m, p.a, &both);
+    p.m->running = SIM_NONE;
+    p.m->writes[token].docs[0].generation = 1;
+    p.m->writes[token].docs[1].generation = 1;
+    sim_model_end(p.m, token, true, false);
+    assert_true(p.m->writes[token].steady);
+    assert_int_equal(pair_do(p.a, "INSERT INTO orders DOCUMENTS ({'_id': "
+                                  "'k5', 'w': {'t2': 0}})"),
+                     TAKO_OK);
+    pair_run(&p, 1000);
+    finish(&p, "P7 whole transactions");
+}
+
+static void test_checkers__an_effect_before_its_cause_is_seen(void **state)
+{
+    pair p;
+
+    (void)state;
+    start(&p, STORE_NORMAL);
+    assert_true(pair_op(&p, p.a, SIM_OP_INSERT, 7));
+    pair_run(&p, 1000);
+    p.m->writes[2].docs[0].holders = 1; /* only a has it, they say */
+    p.m->seen[p.b->index][7].generation = 0;
+    assert_true(pair_op(&p, p.a, SIM_OP_INSERT, 8));
+    pair_run(&p, 1000);
+    finish(&p, "causal order");
+}
+
+/* A disk that says "synced" and has not. */
+static void test_checkers__a_full_commit_survives_the_power(void **state)
+{
+    pair p;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        start(&p, STORE_FULL);
+        for (uint64_t i = 0; i < seed; i++)
+            (void)sim_random_next(&p.w->random);
+        (void)sqlite3_exec(store_conn_db(store_writer(p.a->store)),
+                           "PRAGMA synchronous=OFF", NULL, NULL, NULL);
+        for (uint32_t i = 10; i < 14 + seed; i++)
+            assert_true(pair_op(&p, p.a, SIM_OP_INSERT, i));
+        sim_node_end(p.a, SIM_DISK_POWER, 100);
+        pair_run(&p, 200);
+        if (p.w->failed) {
+            finish(&p, "what is committed survives");
+            return;
+        }
+        pair_fini(&p);
+    }
+    fail_msg("nothing was lost in 20 power failures without a sync");
+}
+
+static void test_checkers__an_acknowledged_write_is_everywhere(void **state)
+{
+    pair p;
+
+    (void)state;
+    start(&p, STORE_NORMAL);
+    sim_link_cut(p.link, 2);
+    assert_true(pair_op(&p, p.a, SIM_OP_UPDATE, 1));
+    pair_run(&p, 1000);
+    assert_false(pair_equal(&p));
+    sim_model_final(p.m);
+    finish(&p, "no acknowledged write is lost");
+}
+
+static void test_checkers__memory_that_is_kept_is_seen(void **state)
+{
+    pair p;
+    void *leak;
+
+    (void)state;
+    start(&p, STORE_NORMAL);
+    leak = tako_env_alloc(&p.a->env, 10);
+    sim_node_end(p.a, SIM_DISK_KILL, 0);
+    assert_true(p.w->failed);
+    assert_string_equal(p.w->checker, "all memory is given back");
+    tako_env_free(&p.a->env, leak, 10);
+    pair_fini(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_checkers__a_token_that_goes_is_a_lost_write),
+        cmocka_unit_test(test_checkers__a_counter_is_the_sum_of_its_tokens),
+        cmocka_unit_test(test_checkers__a_document_does_not_come_back),
+        cmocka_unit_test(test_checkers__equal_contexts_have_equal_bytes),
+        cmocka_unit_test(test_checkers__half_a_transaction_is_seen),
+        cmocka_unit_test(test_checkers__an_effect_before_its_cause_is_seen),
+        cmocka_unit_test(test_checkers__a_full_commit_survives_the_power),
+        cmocka_unit_test(test_checkers__an_acknowledged_write_is_everywhere),
+        cmocka_unit_test(test_checkers__memory_that_is_kept_is_seen),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
