@@ -506,6 +506,7 @@ static void resolve_source(query_parse *p, query_core *c, query_source *f,
     case SOURCE_VARIABLE:
         break;
     }
+    resolve_expr(p, f->ids, NULL);
     before.stop = f->next;
     resolve_expr(p, f->on, &before);
 }
