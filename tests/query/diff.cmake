@@ -9,6 +9,10 @@ function(tako_diff name)
       --tako $<TARGET_FILE:tako_cli> ${ARGN})
   set_tests_properties(test_query_diff_${name} PROPERTIES
     TIMEOUT 300 LABELS unit)
+  if(TAKO_SANITIZE) # slower, and after memory rather than answers
+    set_tests_properties(test_query_diff_${name} PROPERTIES
+      ENVIRONMENT TAKO_TEST_CASES=30)
+  endif()
 endfunction()
 
 if(Python3_Interpreter_FOUND AND TARGET tako_cli)
