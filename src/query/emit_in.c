@@ -191,22 +191,40 @@ void emit_in_value(emit *e, const node *n)
     tako_put_str(&e->sql, n->negated ? "))" : ")");
 }
 
-/* Scalar, so that SQLite goes to the row and makes no table of one. */
+static void put_id(emit *e, const node *id, bool once)
+{
+    if (once)
+        tako_put_str(&e->sql, "i.v");
+    else
+        emit_value(e, id);
+}
+
+/* Scalar, so that SQLite goes to the row and makes no table of one. What is no
+ * path is computed once. */
 void emit_row_of(emit *e, const query_source *s, const node *id)
 {
+    bool once = !emit_is_path(e, id) && !emit_is_fixed(id);
+
+    tako_put_fmt(&e->sql, "(t%u.row=%s", s->number, once ? "(SELECT " : "");
     tako_put_fmt(&e->sql,
-                 "(t%u.row=coalesce((SELECT k.row FROM c%u AS k WHERE "
+                 "coalesce((SELECT k.row FROM c%u AS k WHERE "
                  "k.row=tql_idrow(",
-                 s->number, s->coll);
-    emit_value(e, id);
+                 s->coll);
+    put_id(e, id, once);
     tako_put_str(&e->sql, ") AND k.id=tql_idrest(");
-    emit_value(e, id);
+    put_id(e, id, once);
     tako_put_fmt(&e->sql,
                  ")),(SELECT k.row FROM c%u AS k WHERE k.row<0 AND "
                  "k.id=tql_idkey(",
                  s->coll);
-    emit_value(e, id);
-    tako_put_str(&e->sql, "))))");
+    put_id(e, id, once);
+    tako_put_str(&e->sql, ")))");
+    if (once) {
+        tako_put_str(&e->sql, " FROM (SELECT ");
+        emit_value(e, id);
+        tako_put_str(&e->sql, " AS v) AS i)");
+    }
+    tako_put_u8(&e->sql, ')');
 }
 
 void emit_rows_of(emit *e, const query_source *s, const char *row,

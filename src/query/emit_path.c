@@ -259,19 +259,30 @@ bool emit_is_path(const emit *e, const node *n)
 
 /* ---- indexes ---------------------------------------------------------------------- */
 
+typedef struct reading {
+    const query_source *source;
+    bool found;
+} reading;
+
+static bool look(void *ctx, node *n)
+{
+    reading *r = ctx;
+
+    if (n->kind == AST_NAME && n->source == r->source)
+        r->found = true;
+    if (n->select != NULL && !r->found)
+        (void)ast_each_expr(n->select, look, r);
+    for (node *k = n->first; k != NULL && !r->found; k = k->next)
+        (void)look(r, k);
+    return !r->found;
+}
+
 bool emit_reads(const node *n, const query_source *s)
 {
-    if (n == NULL)
-        return false;
-    if (n->kind == AST_NAME)
-        return n->source == s;
-    if (n->select != NULL)
-        return true; /* it may */
-    for (const node *k = n->first; k != NULL; k = k->next) {
-        if (emit_reads(k, s))
-            return true;
-    }
-    return false;
+    reading r = { s, false };
+
+    (void)look(&r, (node *)(uintptr_t)n);
+    return r.found;
 }
 
 /* The one source that n reads; false when there are others, or what an index

@@ -19,6 +19,8 @@ static void test_query__finds_by_id_without_a_scan(void **state)
         "SELECT * FROM c WHERE _id IN :l AND v > 0",
         "SELECT * FROM c USE IDS 'k3', 'k4'",
         "SELECT * FROM c USE IDS LIST :l WHERE v = 4",
+        "SELECT * FROM c WHERE _id = (SELECT min(x) FROM UNNEST :l AS x)",
+        "SELECT * FROM c WHERE _id = lower(:x)",
     };
     test_db *db = *state;
     char text[200];
