@@ -14,10 +14,7 @@ static const node *single_out(const query_select *s, const query_core *c)
 {
     const node *o = c->outs->first;
 
-    return s->shape == SHAPE_COLUMNS && c->outs->count == 1 &&
-                   o->op != OUT_WITHOUT
-               ? o->first
-               : NULL;
+    return s->shape == SHAPE_COLUMNS && c->outs->count == 1 ? o->first : NULL;
 }
 
 /* The set operation that c is a SELECT * around, when each operand has one

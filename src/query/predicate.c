@@ -79,9 +79,10 @@ static void flatten(node *n)
     }
 }
 
-/* Arrays and objects whose parts became constants; nested AND and OR. */
+/* Arrays, objects and negations of what became constants; nested AND and OR. */
 static tako_err fold_values(query_parse *p, node *n)
 {
+    const query_token minus = { 0, n == NULL ? 0 : n->pos, 0, TAKO_SLICE_NONE };
     node *folded;
 
     if (n == NULL)
@@ -90,8 +91,10 @@ static tako_err fold_values(query_parse *p, node *n)
         TAKO_TRY(fold_values(p, k));
     if (n->kind == AST_AND || n->kind == AST_OR)
         flatten(n);
-    if (n->kind == AST_ARRAY || n->kind == AST_OBJECT) {
-        folded = ast_fold(p, n);
+    if (n->kind == AST_ARRAY || n->kind == AST_OBJECT ||
+        (n->kind == AST_NEG && n->first->kind == AST_CONST)) {
+        folded = n->kind == AST_NEG ? ast_negate(p, n->first, minus)
+                                    : ast_fold(p, n);
         if (folded == NULL)
             return p->err;
         if (folded != n) {

@@ -265,7 +265,7 @@ static tako_err put_for(const printer *p, const node *n, tako_buf *out)
 
 static tako_err put_operator(const printer *p, const node *n, tako_buf *out)
 {
-    static const char *const ariths[] = { "+", "-", "*", "/", "%", "||" };
+    static const char *const ariths[] = { "+", "- ", "*", "/", "%", "||" };
     static const char *const likes[] = { " LIKE ", " ILIKE ", " SIMILAR TO " };
 
     switch (n->kind) {
@@ -273,7 +273,7 @@ static tako_err put_operator(const printer *p, const node *n, tako_buf *out)
         tako_put_str(out, "NOT ");
         return print(p, n->first, out);
     case AST_NEG:
-        tako_put_str(out, "-");
+        tako_put_str(out, "- "); /* not --, which begins a comment */
         return print(p, n->first, out);
     case AST_AND:
         return put_sorted(p, n, " AND ", out);

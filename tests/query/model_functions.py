@@ -108,8 +108,6 @@ def f_is_boolean(x):
 
 def text_number(s):
     """The number that a text is, or None."""
-    if len(s) > 63:
-        return None
     if re.fullmatch(r"[+-]?[0-9]+", s) and -2 ** 63 <= int(s) < 2 ** 63:
         return int(s)
     if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", s):

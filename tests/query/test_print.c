@@ -41,6 +41,24 @@ static void test_print__equal_interests_have_equal_text(void **state)
           "SELECT * FROM `c` WHERE (NOT (1 AND 1))" },
         { "SELECT * FROM c WHERE x IN (:a, 2)", "{\"a\":1}",
           "SELECT * FROM `c` WHERE (`x` IN [1,2])" },
+        { "SELECT * FROM c WHERE x = -:p", "{\"p\":2}",
+          "SELECT * FROM `c` WHERE (`x`=-2)" },
+        { "SELECT * FROM c WHERE x = -:p", "{\"p\":-9223372036854775808}",
+          "SELECT * FROM `c` WHERE (`x`=(- -9223372036854775808))" },
+        { "SELECT * FROM c WHERE x - :p > -x", "{\"p\":-1}",
+          "SELECT * FROM `c` WHERE ((`x`- -1)>(- `x`))" },
+        { "SELECT * FROM c WHERE ANY v IN x SATISFIES v.a = y AND c.v = 1 END",
+          NULL,
+          "SELECT * FROM `c` WHERE ANY `system:1` IN `x` SATISFIES "
+          "((`c`.`v`=1) AND (`system:1`.`a`=`c`.`y`)) END" },
+        { "SELECT * FROM c WHERE ARRAY v || y FOR v WITHIN c WHEN ANY w IN v "
+          "SATISFIES w = v END END[0] = 1",
+          NULL,
+          "SELECT * FROM `c` WHERE (ARRAY (`system:1`||`c`.`y`) FOR `system:1` "
+          "WITHIN `c` WHEN ANY `system:2` IN `system:1` SATISFIES "
+          "(`system:2`=`system:1`) END END[0]=1)" },
+        { "SELECT * FROM c WHERE s SIMILAR TO 'a|b'", NULL,
+          "SELECT * FROM `c` WHERE (`s` SIMILAR TO \"a|b\")" },
         { "SELECT * FROM orders o WHERE orders = 1 AND o.orders.x < 2", NULL,
           "SELECT * FROM `orders` WHERE ((`orders`.`orders`.`x`<2) AND "
           "(`orders`.`orders`=1))" },
