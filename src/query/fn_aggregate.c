@@ -226,7 +226,7 @@ static void result_median(sqlite3_context *ctx, value_number *n, size_t count)
 {
     size_t k = count / 2;
     value_number a, b;
-    double d;
+    double d, low, high;
 
     sort_down_to(n, count, k > 0 ? k - 1 : 0);
     b = n[k];
@@ -236,8 +236,10 @@ static void result_median(sqlite3_context *ctx, value_number *n, size_t count)
         sqlite3_result_int64(ctx, b.i);
     } else {
         a = n[k - 1];
-        /* The halves first: their sum cannot be too large. */
-        d = (a.real ? a.d : (double)a.i) / 2 + (b.real ? b.d : (double)b.i) / 2;
+        low = a.real ? a.d : (double)a.i;
+        high = b.real ? b.d : (double)b.i;
+        /* Half of the smallest number is 0, twice the largest is none. */
+        d = isfinite(low + high) ? (low + high) / 2 : low / 2 + high / 2;
         sqlite3_result_double(ctx, d);
     }
 }
