@@ -44,19 +44,13 @@ setting query_setting_find(tako_slice name)
     return (setting)i;
 }
 
-const char *query_setting_nearest(tako_slice name)
+tako_slice query_setting_nearest(tako_slice name)
 {
-    const char *best = NULL;
+    tako_slice best = TAKO_SLICE_NONE;
     unsigned least = 6;
 
-    for (unsigned i = 0; i < SETTINGS; i++) {
-        unsigned d = query_word_distance(name, tako_slice_str(table[i].name));
-
-        if (d < least && d < name.len) {
-            least = d;
-            best = table[i].name;
-        }
-    }
+    for (unsigned i = 0; i < SETTINGS; i++)
+        query_word_nearer(name, tako_slice_str(table[i].name), &least, &best);
     return best;
 }
 
