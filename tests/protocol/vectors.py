@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the test vectors of docs/protocol.md with this second reader: the files
+of tests/golden/protocol, or with "-" those that come on standard input.
+
+Each case is done here anew from its inputs; what comes out must be the bytes
+that the case has. Exits 1 at the first that is not."""
+import json
+import pathlib
+import sys
+
+import delta as deltas
+import document
+from wire import Malformed
+
+FOLDER = pathlib.Path(__file__).parent.parent / "golden" / "protocol"
+
+
+class Differs(Exception):
+    pass
+
+
+def same(got, want, what):
+    if got != want:
+        if isinstance(got, bytes):
+            got, want = got.hex(), want.hex()
+        raise Differs(f"{what}:\n  here {got}\n  want {want}")
+
+
+def raw(text):
+    return bytes.fromhex(text)
+
+
+# ---- documents ---------------------------------------------------------------
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def dot_text(dot):
+    return f"{chr(dot[1][0])}{dot[0]}"
+
+
+def entries_text(name, entries):
+    out = ""
+    for dot in sorted(entries):
+        value = entries[dot] if isinstance(entries, dict) else None
+        if isinstance(value, tuple):
+            value = value[1]
+        text = "" if value is None else compact(document.cbor.decode(value))
+        out += f" {name}:{dot_text(dot)}={text}"
+    return out
+
+
+def counter_text(c):
+    out = f" c{c.generation}" + (dot_text(c.maker) if c.generation > 1 else "")
+    out += entries_text("s", c.starts)
+    out += "".join(f" n:{chr(a[0])}{h}+{i}-{d}"
+                   for a, (h, i, d) in sorted(c.sums.items()))
+    return out + "".join(f" b:{chr(a[0])}0+{i}-{d}"
+                         for a, (i, d) in sorted(c.baselines.items()))
+
+
+def map_text(m):
+    out = "{"
+    for key in m.keys():
+        s = m.children[key]
+        out += key.decode() + "(" + entries_text("v", s.values)
+        if s.counter is not None:
+            out += counter_text(s.counter)
+        if s.map is not None:
+            out += f" m{s.map.generation}"
+            out += dot_text(s.map.maker) if s.map.generation > 1 else ""
+            out += entries_text("k", s.map.marks) + map_text(s.map)
+        out += ")"
+    return out + "}"
+
+
+def document_text(d):
+    out = f"g{d.root.generation}"
+    out += "".join(f" x:{dot_text((h, a))}"
+                   for a, h in sorted(d.context.items()))
+    out += "".join(f" i{g}:{dot_text(dot)}" for g, dot in sorted(d.births))
+    shown = compact(d.fields()) if d.alive() else ""
+    return out + map_text(d.root) + " shows " + shown
+
+
+def write(doc, case):
+    w = document.Write(doc, (case["hlc"], raw(case["actor"])))
+    path, value = case["path"], case["value"] if "value" in case else None
+    kinds = {"replace": document.REGISTER, "unknown": 9,
+             "attachment": document.ATTACHMENT}
+    op = case["op"]
+    if op == "insert":
+        w.insert(value)
+    elif op == "delete":
+        w.delete()
+    elif op == "unset":
+        w.unset(path)
+    elif op in ("increment", "restart"):
+        getattr(w, op)(path, value)
+    else:
+        w.set(path, value, kinds.get(op))
+
+
+class Histories:
+    """Replicas of one document, as the lines of a history tell."""
+
+    def __init__(self):
+        self.docs = {}
+
+    def doc(self, r):
+        return self.docs.setdefault(r, document.Document())
+
+    def state(self, r, case):
+        doc = self.doc(r)
+        meta, body = document.encode(doc)
+        same(document_text(doc), case["is"], "the state")
+        same(meta, raw(case["meta"]), "meta")
+        same(body, raw(case["body"]), "body")
+        same(document.version(meta, body), raw(case["version"]), "version")
+        self.docs[r] = document.decode(meta, body)
+        same(document_text(self.docs[r]), case["is"], "the state, read")
+
+    def new(self, _):
+        self.docs = {}
+
+    def write(self, case):
+        if "refused" not in case:
+            write(self.doc(case["r"]), case)
+        self.state(case["r"], case)
+
+    def merge(self, case):
+        document.merge(self.doc(case["r"]), self.doc(case["from"]))
+        self.state(case["r"], case)
+
+    def delta(self, case):
+        key, names = raw(case["sum_key"]), deltas.PlainNames()
+        bytes_ = raw(case["delta"])
+        if not case["exact"]:
+            base = {raw(a): hlc for a, hlc in case["base"].items()}
+            same(deltas.write(self.doc(case["from"]), base, key, names),
+                 bytes_, "the delta")
+        r = document.Reader(bytes_)
+        result, doc = deltas.apply(self.doc(case["r"]), r, key, names)
+        r.end()
+        same(result, case["result"], "the result")
+        self.docs[case["r"]] = doc
+        self.state(case["r"], case)
+
+
+def runners():
+    """case -> function."""
+    histories = Histories()
+    return {"new": histories.new, "write": histories.write,
+            "merge": histories.merge, "delta": histories.delta}
+
+
+def run(lines, where):
+    by_case = runners()
+    count, trace = 0, []
+    for number, text in enumerate(lines, 1):
+        case = json.loads(text)
+        trace = [text] if case["case"] == "new" else trace + [text]
+        try:
+            by_case[case["case"]](case)
+        except (Differs, Malformed) as e:
+            if where == "-":
+                print("".join(trace))
+            print(f"{where}:{number}: {case['case']}: {e!r}" if isinstance(
+                e, Malformed) else f"{where}:{number}: {case['case']}: {e}")
+            return None
+        count += 1
+    return count
+
+
+def main():
+    if sys.argv[1:] == ["-"]:
+        count = run(sys.stdin, "-")
+        print(f"{count} cases agree" if count else "cases differ")
+        return 0 if count else 1
+    total = 0
+    for path in sorted(FOLDER.glob("*.jsonl")):
+        with open(path) as lines:
+            count = run(lines, path.name)
+        if not count:
+            return 1
+        total += count
+    print(f"{total} cases agree")
+    return 0 if total else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
