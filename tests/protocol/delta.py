@@ -3,9 +3,8 @@
 section 6)."""
 import cbor
 from document import (ACTORS_MAX, COUNTER, DEPTH_MAX, GENERATION_MAX, MAP,
-                      REGISTER, Counter, Document, Map, Merge, Slot, covers,
-                      covers_all, decode, encode, get_hlc, last_life, merge,
-                      put_hlc)
+                      REGISTER, Counter, Document, Map, covers, covers_all,
+                      decode, encode, get_hlc, last_life, merge, put_hlc)
 from wire import MASK, block, check, siphash, u64, varint
 
 ROOT, SUM, ALL = 1, 2, 4
@@ -223,9 +222,13 @@ def births_fit(doc, told):
     return any(g == last for g, _ in told.births | doc.births)
 
 
-def apply(doc, r, sum_key, names):
-    """Reads one delta at r and applies it: (result, document)."""
-    d = Parser(r, names).read()
+def parse(r, names):
+    """Reads one delta; says nothing yet of any document."""
+    return Parser(r, names).read()
+
+
+def take(doc, d, sum_key):
+    """Applies a parsed delta: (result, document)."""
     if covers_all(doc.context, d.told.context):
         return STALE, doc
     if not covers_all(doc.context, d.base):

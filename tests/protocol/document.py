@@ -589,12 +589,7 @@ class Write:
         self.doc.root.tidy()
 
     def increment(self, path, by):
-        s = self.find(path)
-        how = shows(s) if s is not None else NOTHING
-        number = (cbor.decode(s.values[max(s.values)][1]) if how == VALUE
-                  else 0)
-        check(how != A_MAP and not isinstance(number, bool)
-              and isinstance(number, (int, float)), "not a number")
+        how, number = self.number_at(path)
         s = self.reach(path)
         self.absorb_for_counter(s)
         if how != A_COUNTER:
@@ -606,12 +601,23 @@ class Write:
         self.doc.root.tidy()
 
     def restart(self, path, number):
+        self.number_at(path)
         s = self.reach(path)
         self.absorb_for_counter(s)
         self.start(s, number)
         self.doc.root.tidy()
 
     # -- pieces
+
+    def number_at(self, path):
+        """What shows at path, and the number that does if it is a value."""
+        s = self.find(path)
+        how = shows(s) if s is not None else NOTHING
+        number = (cbor.decode(s.values[max(s.values)][1]) if how == VALUE
+                  else 0)
+        check(how != A_MAP and not isinstance(number, bool)
+              and isinstance(number, (int, float)), "not a number")
+        return how, number
 
     def find(self, path):
         """The slot at path, if it is reached through maps that show."""
