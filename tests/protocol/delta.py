@@ -3,8 +3,9 @@
 section 6)."""
 import cbor
 from document import (ACTORS_MAX, COUNTER, DEPTH_MAX, GENERATION_MAX, MAP,
-                      REGISTER, Counter, Document, Map, covers, covers_all,
-                      decode, encode, get_hlc, last_life, merge, put_hlc)
+                      REGISTER, Counter, Document, Map, Slot, covers,
+                      covers_all, decode, encode, get_hlc, last_life, merge,
+                      put_hlc)
 from wire import MASK, block, check, siphash, u64, varint
 
 ROOT, SUM, ALL = 1, 2, 4
@@ -245,13 +246,17 @@ def take(doc, d, sum_key):
 
 
 class Writer:
-    """Writes delta(doc, base) with a sum: what a sender can always do."""
+    """Writes delta(doc, base); `before`, where it is known, is the state at
+    base: then what is gone is named, where else a sum reveals it."""
 
-    def __init__(self, doc, base, sum_key, names):
+    def __init__(self, doc, base, sum_key, names, before=None):
         self.doc = doc
         self.full = doc.context
         self.base = {a: min(hlc, self.full[a]) for a, hlc in base.items()
                      if a in self.full}
+        self.before = before
+        if before is not None and before.context != self.base:
+            self.before = None
         self.sum_key = sum_key
         self.names = names
 
@@ -259,20 +264,22 @@ class Writer:
         return not covers(self.base, dot)
 
     def write(self):
-        d = self.doc
+        d, b = self.doc, self.before
         every = not d.alive() or not self.has_old(d.root)
-        births = sorted(b for b in d.births if self.new(b[1]))
+        births = sorted(x for x in d.births if self.new(x[1]))
         root = d.root.generation != 1 or births
+        summed = not every and b is None
         form, actors = self.put_actors()
-        out = bytes([(ROOT if root else 0) | (0 if every else SUM)
+        out = bytes([(ROOT if root else 0) | (SUM if summed else 0)
                      | (ALL if every else 0) | form << 4]) + actors
         if root:
             last = last_life(d.root.generation)
             out += varint(d.root.generation) + varint(len(births)) + b"".join(
                 varint((last - g) // 2) + self.dot(dot) for g, dot in births)
         if d.alive():
-            out += self.inside(d.root)
-        if not every:
+            out += self.inside(d.root, None if every or b is None
+                               else self.same_life(d.root, b.root))
+        if summed:
             out += u64(live_sum(d, self.base, self.sum_key))
         return out
 
@@ -299,26 +306,45 @@ class Writer:
             return varint(2 * i)
         return varint(2 * i + 1) + put_hlc(self.full[dot[1]], dot[0])
 
-    # -- what has something to say
+    # -- what has something to say. b: the slot or map before, or None
 
-    def counter_says(self, c):
+    @staticmethod
+    def same_life(m, b):
+        return b if b is not None and b.generation == m.generation else None
+
+    def pairs(self, m, b):
+        """(key, slot, slot before) of all that is or was there."""
+        old = b.children if b is not None else {}
+        for key in sorted({*m.children, *old}, key=cbor.key_order):
+            yield key, m.children.get(key) or Slot(), old.get(key)
+
+    def counter_says(self, c, b):
         return c is not None and (
             (c.generation != 1 and self.new(c.maker))
             or any(map(self.new, c.starts))
-            or any(self.new((s[0], a)) for a, s in c.sums.items()))
+            or any(self.new((s[0], a)) for a, s in c.sums.items())
+            or (b is not None and b.generation == c.generation
+                and bool(set(b.starts) - set(c.starts))))
 
-    def lists(self, s):
-        return any(map(self.new, s.values)) or (
-            s.map is not None and any(map(self.new, s.map.marks)))
+    def lists(self, s, b):
+        m = s.map or Map()
+        if any(map(self.new, [*s.values, *m.marks])):
+            return True
+        if b is None:
+            return False
+        old = self.same_life(m, b.map)
+        return bool(set(b.values) - set(s.values)) or (
+            old is not None and bool(old.marks - m.marks))
 
-    def says(self, s):
-        return self.lists(s) or self.counter_says(s.counter) or (
-            s.map is not None and (
-                (s.map.generation != 1 and self.new(s.map.maker))
-                or self.map_says(s.map)))
+    def says(self, s, b):
+        m = s.map or Map()
+        return (self.lists(s, b)
+                or self.counter_says(s.counter, b and b.counter)
+                or (m.generation != 1 and self.new(m.maker))
+                or self.map_says(m, self.same_life(m, b and b.map)))
 
-    def map_says(self, m):
-        return any(map(self.says, m.children.values()))
+    def map_says(self, m, b):
+        return any(self.says(s, old) for _, s, old in self.pairs(m, b))
 
     def has_old(self, m):
         return m is not None and any(
@@ -329,35 +355,37 @@ class Writer:
 
     # -- bytes
 
-    def inside(self, m):
-        keys = [k for k in m.keys() if self.says(m.children[k])]
-        out = varint(len(keys))
-        for key in keys:
+    def inside(self, m, b):
+        told = [x for x in self.pairs(m, b) if self.says(x[1], x[2])]
+        out = varint(len(told))
+        for key, s, old in told:
             out += self.names.put_key(key)
-            out += self.slot(m.children[key])
+            out += self.slot(s, old)
         return out
 
     def listing(self, s):
         marks = s.map.marks if s.map is not None else set()
         first = self.full[self.actors[0]], self.actors[0]
-        if not s.values and marks <= {first} and self.new(first):
-            return NONE
-        if not s.values and not marks:
+        if not s.values and (not marks or (marks == {first}
+                                           and self.new(first))):
             return NONE
         if (not marks and set(s.values) == {first} and self.new(first)
                 and s.values[first][0] == REGISTER):
             return ONE
         return LIST
 
-    def slot(self, s):
+    def slot(self, s, b):
         m = s.map or Map()
-        kind = self.listing(s) if self.lists(s) else UNLISTED
+        every = not self.has_old(s.map)
+        old = None if every else self.same_life(m, b and b.map)
+        kind = self.listing(s) if self.lists(s, b) else UNLISTED
+        counts = self.counter_says(s.counter, b and b.counter)
         flags = kind
         flags |= MARK if kind == NONE and m.marks else 0
         flags |= GEN if m.generation != 1 else 0
-        flags |= INSIDE if self.map_says(m) else 0
-        flags |= 0 if self.has_old(m) else ALL_INSIDE
-        flags |= HAS_COUNTER if self.counter_says(s.counter) else 0
+        flags |= INSIDE if self.map_says(m, old) else 0
+        flags |= ALL_INSIDE if every else 0
+        flags |= HAS_COUNTER if counts else 0
         out = bytes([flags])
         if kind == ONE:
             out += next(iter(s.values.values()))[1]
@@ -368,8 +396,8 @@ class Writer:
         if flags & GEN:
             out += varint(m.generation) + self.dot(m.maker)
         if flags & INSIDE:
-            out += self.inside(m)
-        if flags & HAS_COUNTER:
+            out += self.inside(m, old)
+        if counts:
             out += self.counter(s.counter)
         return out
 
@@ -397,5 +425,5 @@ class Writer:
             for a, (inc, dec) in sorted(c.baselines.items()))
 
 
-def write(doc, base, sum_key, names):
-    return Writer(doc, base, sum_key, names).write()
+def write(doc, base, sum_key, names, before=None):
+    return Writer(doc, base, sum_key, names, before).write()

@@ -15,7 +15,7 @@ class Live:
 
     def __init__(self, s):
         self.s = s
-        self.has = {}    # name -> the context that the peer has
+        self.has = {}    # name -> (context, state or None) that the peer has
         self.dirty = {}  # name -> whether whole
         self.held = []   # records of cuts that wait
         self.needs = set()
@@ -50,13 +50,14 @@ class Live:
             changed[x.name] = doc
         if refused:
             return refused
-        for name, context in sent.items():
-            self.has[name] = document.join_contexts(
-                self.has.get(name, {}), context)
         self.s.store.take(changed, self.s)
-        for name, doc in changed.items():
-            if doc.context != sent[name]:
-                self.dirty[name] = False
+        for name, context in sent.items():
+            if changed[name].context == context:
+                self.note_sent(name)
+                continue
+            had = self.has.get(name, ({}, None))[0]
+            self.has[name] = document.join_contexts(had, context), None
+            self.dirty[name] = False
         return set()
 
     def copy(self, name):
@@ -118,7 +119,9 @@ class Live:
                 self.dirty.setdefault(name, False)
 
     def note_sent(self, name):
-        self.has[name] = dict(self.s.store.docs[name].context)
+        """The peer has, or is about to have, our state of it."""
+        doc = self.copy(name)
+        self.has[name] = doc.context, doc
 
     def send_cut(self):
         """One cut of everything that changed and that the peer wants."""
@@ -137,5 +140,5 @@ class Live:
         if base is None or whole:
             out.state(name, *self.s.store.state(name))
         else:
-            out.delta(name, self.s.store.docs[name], base, self.s.sum_key)
+            out.delta(name, self.s.store.docs[name], *base, self.s.sum_key)
         self.note_sent(name)

@@ -125,11 +125,11 @@ class Writer:
         record += b"".join(map(self.actor, actors))
         self.out += record + block(r.rest()) + block(body)
 
-    def delta(self, name, doc, base, sum_key):
+    def delta(self, name, doc, base, before, sum_key):
         self.ref = max(doc.context.values())
         record = self.head(DELTA, name, True)
         record += put_ref(self.tables.ref, self.ref)
-        told = deltas.write(doc, base, sum_key, self)
+        told = deltas.write(doc, base, sum_key, self, before)
         self.out += record + block(told)
         self.tables.ref = self.ref
 

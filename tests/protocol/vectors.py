@@ -138,10 +138,10 @@ class Histories:
     def delta(self, case):
         key, names = raw(case["sum_key"]), deltas.PlainNames()
         bytes_ = raw(case["delta"])
-        if not case["exact"]:
-            base = {raw(a): hlc for a, hlc in case["base"].items()}
-            same(deltas.write(self.doc(case["from"]), base, key, names),
-                 bytes_, "the delta")
+        base = {raw(a): hlc for a, hlc in case["base"].items()}
+        same(deltas.write(self.doc(case["from"]), base, key, names,
+                          self.doc(case["r"]) if case["exact"] else None),
+             bytes_, "the delta")
         r = document.Reader(bytes_)
         told = deltas.parse(r, names)
         r.end()
