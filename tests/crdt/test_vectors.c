@@ -13,31 +13,37 @@
 #include "crdt/tree.h"
 #include "support/vectors.h"
 
-#define HISTORIES 300u
+#define HISTORIES 150u
 #define STEPS     16u
 
 #define UNKNOWN_TYPE 9u
 
 /* ---- one line -------------------------------------------------------------- */
 
-static void put_state(world *w, tako_buf *out, const crdt_doc *d)
+static void put_bytes(world *w, tako_buf *out, const crdt_doc *d)
 {
     tako_buf meta = tako_buf_on(&w->t.env);
     tako_buf body = tako_buf_on(&w->t.env);
-    tako_buf dump = tako_buf_on(&w->t.env);
-    tako_buf text = tako_buf_on(&w->t.env);
     uint8_t version[16];
 
     assert_int_equal(crdt_doc_encode(d, &meta, &body), TAKO_OK);
     crdt_version(tako_buf_slice(&meta), tako_buf_slice(&body), version);
-    world_dump(d, &dump);
-    json_put_string(&text, tako_buf_slice(&dump));
     vectors_hex(out, "meta", tako_buf_slice(&meta));
     vectors_hex(out, "body", tako_buf_slice(&body));
     vectors_hex(out, "version", tako_slice_of(version, 16));
-    vectors_json(out, "is", tako_buf_cstr(&text));
     tako_buf_fini(&meta);
     tako_buf_fini(&body);
+}
+
+static void put_state(world *w, tako_buf *out, const crdt_doc *d)
+{
+    tako_buf dump = tako_buf_on(&w->t.env);
+    tako_buf text = tako_buf_on(&w->t.env);
+
+    put_bytes(w, out, d);
+    world_dump(d, &dump);
+    json_put_string(&text, tako_buf_slice(&dump));
+    vectors_json(out, "is", tako_buf_cstr(&text));
     tako_buf_fini(&dump);
     tako_buf_fini(&text);
 }
@@ -70,8 +76,6 @@ static void put_delta(world *w, tako_buf *out, unsigned r, unsigned from,
 {
     static const char *const results[] = { "applied", "stale", "needs" };
     tako_buf bytes = tako_buf_on(&w->t.env);
-    tako_buf meta = tako_buf_on(&w->t.env);
-    tako_buf body = tako_buf_on(&w->t.env);
     crdt_delta_result result;
     tako_reader in;
 
@@ -103,8 +107,6 @@ static void put_delta(world *w, tako_buf *out, unsigned r, unsigned from,
     vectors_close(out);
     w->doc[r] = world_copy(w, w->doc[r]);
     tako_buf_fini(&bytes);
-    tako_buf_fini(&meta);
-    tako_buf_fini(&body);
 }
 
 /* ---- named histories --------------------------------------------------------- */
@@ -301,6 +303,75 @@ static void put_line(world *w, tako_buf *out, const line *l)
     }
 }
 
+/* ---- what must be refused --------------------------------------------------------- */
+
+static const char *const wrong[][3] = {
+    { "an actor twice",
+      "0241414141414141414141414141414141414141414141414141414141414141410100"
+      "d0afabfef9620000000000000000",
+      "a0" },
+    { "a varint that is not the shortest",
+      "01415a5a5a5a5a5a5a5a5a5a5a5a5a5a5a81 00d0afabfef96200", "a1616101" },
+    { "written at length though it is fresh",
+      "01415a5a5a5a5a5a5a5a5a5a5a5a5a5a5a01d0afabfef962000000 0000",
+      "a1616101" },
+    { "a body that is not deterministic",
+      "01415a5a5a5a5a5a5a5a5a5a5a5a5a5a5a01d0afabfef96200", "a261620161 6102" },
+    { "a float that a half would hold",
+      "01415a5a5a5a5a5a5a5a5a5a5a5a5a5a5a01d0afabfef96200",
+      "a16161fa3fc00000" },
+    { "a tombstone with a body",
+      "01415a5a5a5a5a5a5a5a5a5a5a5a5a5a5a02d0afabfef962000000 00", "a0" },
+    { "an exception that is none",
+      "01415a5a5a5a5a5a5a5a5a5a5a5a5a5a5a01d0afabfef962000000 00 02 00 00 00",
+      "a1616101" },
+    { "an hlc of 0", "01415a5a5a5a5a5a5a5a5a5a5a5a5a5a5a010000", "a0" },
+    { "bytes after the end of meta",
+      "01415a5a5a5a5a5a5a5a5a5a5a5a5a5a5a01d0afabfef962000000 00 00 00", "a0" },
+};
+
+static void get_hex(const char *text, tako_buf *out)
+{
+    unsigned byte;
+
+    for (; *text != '\0'; text += 2) {
+        while (*text == ' ')
+            text++;
+        assert_int_equal(sscanf(text, "%2x", &byte), 1);
+        tako_put_u8(out, (uint8_t)byte);
+    }
+}
+
+static void put_read(world *w, tako_buf *out, const char *name, tako_slice meta,
+                     tako_slice body)
+{
+    tako_arena arena = tako_arena_on(&w->t.env);
+    crdt_doc *d;
+
+    vectors_open(out, "read", name);
+    vectors_hex(out, "meta", meta);
+    vectors_hex(out, "body", body);
+    vectors_bool(out, "good",
+                 crdt_doc_decode(&arena, meta, body, &d, NULL) == TAKO_OK);
+    vectors_close(out);
+    tako_arena_fini(&arena);
+}
+
+static void put_wrong(world *w, tako_buf *out)
+{
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        tako_buf meta = tako_buf_on(&w->t.env);
+        tako_buf body = tako_buf_on(&w->t.env);
+
+        get_hex(wrong[i][1], &meta);
+        get_hex(wrong[i][2], &body);
+        put_read(w, out, wrong[i][0], tako_buf_slice(&meta),
+                 tako_buf_slice(&body));
+        tako_buf_fini(&meta);
+        tako_buf_fini(&body);
+    }
+}
+
 static void test_vectors__documents_stay_as_they_are(void **state)
 {
     world w;
@@ -311,6 +382,8 @@ static void test_vectors__documents_stay_as_they_are(void **state)
     out = tako_buf_on(&w.t.env);
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         put_line(&w, &out, &lines[i]);
+    put_wrong(&w, &out);
+    assert_null(strstr(tako_buf_cstr(&out), "\"good\":true"));
     vectors_check(&out, "documents");
     tako_buf_fini(&out);
     world_fini(&w);
@@ -318,12 +391,75 @@ static void test_vectors__documents_stay_as_they_are(void **state)
 
 /* ---- random histories ---------------------------------------------------------- */
 
+static void damage(world *w, tako_buf *b)
+{
+    size_t at = b->len > 0 ? test_below(&w->t, b->len) : 0;
+
+    if (b->len > 0 && test_below(&w->t, 4) == 0)
+        b->len = at;
+    else if (b->len > 0)
+        b->ptr[at] = (uint8_t)(test_below(&w->t, 2) == 0
+                                   ? test_below(&w->t, 8)
+                                   : test_below(&w->t, 256));
+}
+
+/* A state, a byte of which is another, or the end missing. */
+static void put_damaged_state(world *w, tako_buf *out, unsigned r)
+{
+    tako_buf meta = tako_buf_on(&w->t.env);
+    tako_buf body = tako_buf_on(&w->t.env);
+
+    assert_int_equal(crdt_doc_encode(w->doc[r], &meta, &body), TAKO_OK);
+    damage(w, test_below(&w->t, 4) == 0 ? &body : &meta);
+    put_read(w, out, "damaged", tako_buf_slice(&meta), tako_buf_slice(&body));
+    tako_buf_fini(&meta);
+    tako_buf_fini(&body);
+}
+
+/* Likewise a delta. What comes of one that is taken all the same is not kept,
+ * but both must come to it. */
+static void put_damaged_delta(world *w, tako_buf *out, unsigned r,
+                              unsigned from)
+{
+    static const char *const results[] = { "applied", "stale", "needs" };
+    crdt_doc *before = world_copy(w, w->doc[r]);
+    tako_buf bytes = tako_buf_on(&w->t.env);
+    crdt_delta_result result;
+    tako_reader in;
+    tako_err err;
+
+    assert_int_equal(crdt_delta_encode(w->doc[from],
+                                       crdt_doc_context(w->doc[r]), NULL,
+                                       world_key, &crdt_names_plain_out,
+                                       &bytes),
+                     TAKO_OK);
+    damage(w, &bytes);
+    in = tako_reader_of(tako_buf_slice(&bytes));
+    err = crdt_delta_apply(w->doc[r], &in, world_key, &crdt_names_plain_in,
+                           &result, NULL, NULL);
+    vectors_open(out, "damaged delta", NULL);
+    vectors_number(out, "r", r);
+    vectors_hex(out, "sum_key", tako_slice_of(world_key, 16));
+    vectors_hex(out, "delta", tako_buf_slice(&bytes));
+    vectors_text(out, "result",
+                 tako_slice_str(err != TAKO_OK ? "corrupt" : results[result]));
+    if (err == TAKO_OK)
+        put_bytes(w, out, w->doc[r]);
+    vectors_close(out);
+    w->doc[r] = before;
+    tako_buf_fini(&bytes);
+}
+
 static void put_random_step(world *w, tako_buf *out, unsigned replicas)
 {
     unsigned r = (unsigned)test_below(&w->t, replicas);
     unsigned from = (unsigned)test_below(&w->t, replicas);
     const crdt_context *ours = crdt_doc_context(w->doc[r]);
 
+    put_damaged_state(w, out, r);
+    if (from != r)
+        put_damaged_delta(w, out, r, from);
+    ours = crdt_doc_context(w->doc[r]);
     if (from != r && test_below(&w->t, 2) == 0) {
         switch (test_below(&w->t, 4)) {
         case 0:

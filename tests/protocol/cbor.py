@@ -2,7 +2,7 @@
 """Deterministic CBOR (docs/protocol.md, section 1)."""
 import struct
 
-from wire import Malformed, Reader, check
+from wire import Malformed, Reader, check, utf8
 
 
 def head(major, n):
@@ -102,10 +102,7 @@ def read(r, depth=64):
     if major == 2:
         return r.take(n)
     if major == 3:
-        try:
-            return r.take(n).decode()
-        except UnicodeDecodeError:
-            raise Malformed("text that is not UTF-8") from None
+        return utf8(r.take(n))
     check(major < 6, "a tag")
     check(depth > 0, "too deep")
     if major == 4:
@@ -125,6 +122,15 @@ def decode(data, depth=64):
     value = read(r, depth)
     r.end()
     return value
+
+
+def number_bytes(r):
+    """The bytes of one number at the cursor, checked."""
+    start = r.pos
+    value = read(r, 0)
+    check(isinstance(value, (int, float)) and not isinstance(value, bool),
+          "not a number")
+    return r.data[start:r.pos]
 
 
 def is_map(data):

@@ -6,7 +6,7 @@ from document import (ACTORS_MAX, COUNTER, DEPTH_MAX, GENERATION_MAX, MAP,
                       REGISTER, Counter, Document, Map, Slot, covers,
                       covers_all, decode, encode, get_hlc, last_life, merge,
                       put_hlc)
-from wire import MASK, block, check, siphash, u64, varint
+from wire import MASK, block, check, siphash, u64, utf8, varint
 
 ROOT, SUM, ALL = 1, 2, 4
 ONE_CHANGED, CHANGED_AND_EQUAL, ONE_NEW, COUNTS = 0, 1, 2, 3
@@ -140,7 +140,7 @@ class Parser:
         before = None
         for _ in range(self.count()):
             key = self.names.get_key(self.r)
-            key.decode()
+            utf8(key)
             order = cbor.key_order(key)
             check(before is None or before < order, "keys out of order")
             before = order
@@ -184,7 +184,10 @@ class Parser:
                 self.value(s, depth)
             for _ in range(self.count()):
                 s.map = s.map or Map()
-                s.map.marks.add(self.dot())
+                dot = self.dot()
+                check(not s.map.marks or max(s.map.marks) < dot,
+                      "marks out of order")
+                s.map.marks.add(dot)
         elif flags & MARK:
             s.map = Map()
             s.map.marks.add(first)
@@ -205,14 +208,17 @@ class Parser:
             return
         for _ in range(self.count()):
             dot = self.dot()
-            c.starts[dot] = cbor.read_bytes(self.r, 0)
+            check(not c.starts or max(c.starts) < dot, "starts out of order")
+            c.starts[dot] = cbor.number_bytes(self.r)
         for _ in range(self.count()):
             hlc, actor = self.dot()
             c.sums[actor] = hlc, self.r.varint(), self.r.varint()
         for _ in range(self.count()):
             i = self.r.varint()
             check(i < len(self.dots), "a baseline of no actor")
-            c.baselines[self.dots[i][1]] = self.r.varint(), self.r.varint()
+            moved = self.r.varint(), self.r.varint()
+            check(any(moved), "a baseline of nothing")
+            c.baselines[self.dots[i][1]] = moved
 
 
 def births_fit(doc, told):

@@ -6,7 +6,8 @@ A dot is (hlc, actor), so that dots compare as the document says."""
 import hashlib
 
 import cbor
-from wire import Malformed, Reader, block, check, unzigzag, varint, zigzag
+from wire import (Malformed, Reader, block, check, unzigzag, utf8, varint,
+                  zigzag)
 
 REGISTER, MAP, COUNTER, ATTACHMENT = 1, 2, 3, 4
 NO_DOT = (0, bytes(16))
@@ -363,6 +364,7 @@ class Decoder:
         check(depth <= DEPTH_MAX, "too deep")
         for _ in range(self.r.varint() if head & 1 else 0):
             key = self.r.block()
+            utf8(key)
             check(key not in m.children, "a key twice")
             self.slot(m.slot(key), False, depth)
         if shown:
@@ -397,7 +399,7 @@ class Decoder:
         if how in (VALUE, A_COUNTER):
             value = cbor.read_bytes(self.b)
         if flags & HAS_VALUES:
-            self.values(s, value if how == VALUE else None)
+            self.values(s, value if how == VALUE else None, depth)
         elif how == VALUE:
             s.values[self.dot()] = (REGISTER, value)
         if how == A_MAP or flags & (HAS_GEN | HAS_MARKS | HAS_INSIDE):
@@ -406,45 +408,54 @@ class Decoder:
             self.counter(s)
         check(s.tidy(), "a slot of nothing")
 
-    def values(self, s, last):
+    def values(self, s, last, depth):
         count = self.r.varint()
-        check(count <= self.r.left(), "a count beyond the end")
+        check(0 < count <= self.r.left(), "a count")
         for i in range(count):
             dot, kind = self.dot(), self.r.varint()
             check(kind not in (0, MAP, COUNTER) and kind < 1 << 31, "a type")
             in_body = last is not None and i == count - 1
             s.values[dot] = (kind, last if in_body
-                             else cbor.read_bytes(self.r))
+                             else cbor.read_bytes(self.r, DEPTH_MAX - depth))
 
     def map(self, s, flags, shown, depth):
         check(depth < DEPTH_MAX, "too deep")
         s.map = m = Map()
         if flags & HAS_GEN:
-            m.generation, m.maker = self.r.varint(), self.dot()
+            self.generation(m)
         if flags & HAS_MARKS:
             m.marks = {self.dot() for _ in range(self.r.varint())}
         elif shown:
             m.marks = {self.origin}
         if shown or flags & HAS_INSIDE:
             self.inside(m, shown, not flags & HAS_INSIDE, depth + 1)
+        check(m.generation % 2 or not (m.children or m.marks),
+              "something in a removed map")
+
+    def generation(self, of):
+        of.generation = self.r.varint()
+        check(0 < of.generation <= GENERATION_MAX, "a generation out of range")
+        if of.generation != 1:
+            of.maker = self.dot()
 
     def counter(self, s):
         r = self.r
-        s.counter = c = Counter(r.varint())
-        if c.generation != 1:
-            c.maker = self.dot()
+        s.counter = c = Counter()
+        self.generation(c)
         if c.generation % 2 == 0:
             return
         for _ in range(r.varint()):
             dot = self.dot()
-            c.starts[dot] = cbor.read_bytes(r)
+            c.starts[dot] = cbor.number_bytes(r)
         for _ in range(r.varint()):
             hlc, actor = self.dot()
             c.sums[actor] = hlc, r.varint(), r.varint()
         for _ in range(r.varint()):
             i = r.varint()
             check(i < len(self.actors), "a baseline of no actor")
-            c.baselines[self.actors[i]] = r.varint(), r.varint()
+            moved = r.varint(), r.varint()
+            check(any(moved), "a baseline of nothing")
+            c.baselines[self.actors[i]] = moved
 
 
 def decode(meta, body):

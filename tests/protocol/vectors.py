@@ -151,11 +151,36 @@ class Histories:
         self.state(case["r"], case)
 
 
+    def read(self, case):
+        try:
+            document.decode(raw(case["meta"]), raw(case["body"]))
+            good = True
+        except Malformed:
+            good = False
+        same(good, case["good"], "whether it is a state")
+
+    def damaged_delta(self, case):
+        doc = self.doc(case["r"])
+        try:
+            told = deltas.parse(document.Reader(raw(case["delta"])),
+                                deltas.PlainNames())
+            result, got = deltas.take(doc, told, raw(case["sum_key"]))
+        except Malformed:
+            result = "corrupt"
+        same(result, case["result"], "the result")
+        if result != "corrupt":
+            meta, body = document.encode(got)
+            same(meta, raw(case["meta"]), "meta")
+            same(body, raw(case["body"]), "body")
+
+
 def runners():
     """case -> function."""
     histories = Histories()
     return {"new": histories.new, "write": histories.write,
-            "merge": histories.merge, "delta": histories.delta}
+            "merge": histories.merge, "delta": histories.delta,
+            "read": histories.read,
+            "damaged delta": histories.damaged_delta}
 
 
 def run(lines, where):

@@ -39,6 +39,13 @@ def unzigzag(code):
     return -(code >> 1) - 1 if code & 1 else code >> 1
 
 
+def utf8(data):
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise Malformed("text that is not UTF-8") from None
+
+
 class Reader:
     """A cursor over bytes; every read raises Malformed at the end."""
 
