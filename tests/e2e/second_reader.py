@@ -2,18 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """tako and the second reader of its protocol (tests/protocol, Python, written
 from docs/protocol.md) in one mesh: both ways, to equal documents."""
-import os
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "protocol"))
-try:
-    import OpenSSL  # noqa: F401
-except ImportError:  # Debian's python3-openssl is the system Python's
-    if sys.executable == "/usr/bin/python3":
-        raise
-    os.execv("/usr/bin/python3", ["/usr/bin/python3", "-B", *sys.argv])
-
+import debian  # noqa: E402,F401
 from tako_e2e import World, need, need_equal, order  # noqa: E402
 
 from peer import Peer  # noqa: E402

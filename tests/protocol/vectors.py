@@ -11,24 +11,13 @@ import sys
 
 import delta as deltas
 import document
+import records
+import session
+import wire
+from differs import Differs, raw, same
 from wire import Malformed
 
 FOLDER = pathlib.Path(__file__).parent.parent / "golden" / "protocol"
-
-
-class Differs(Exception):
-    pass
-
-
-def same(got, want, what):
-    if got != want:
-        if isinstance(got, bytes):
-            got, want = got.hex(), want.hex()
-        raise Differs(f"{what}:\n  here {got}\n  want {want}")
-
-
-def raw(text):
-    return bytes.fromhex(text)
 
 
 # ---- documents ---------------------------------------------------------------
@@ -174,17 +163,117 @@ class Histories:
             same(body, raw(case["body"]), "body")
 
 
-def runners():
-    """case -> function."""
+# ---- records and messages ------------------------------------------------------
+
+
+def varint_case(case):
+    bytes_ = raw(case["bytes"])
+    same(wire.varint(case["number"]), bytes_, "the varint")
+    same(wire.Reader(bytes_).varint(), case["number"], "the number")
+
+
+def id_case(case):
+    cbor, bytes_ = raw(case["cbor"]), raw(case["bytes"])
+    same(wire.put_id(cbor), bytes_, "the id")
+    same(wire.get_id(wire.Reader(bytes_)), cbor, "the id, read")
+    mesh_id = raw(case["mesh_id"])
+    key = wire.siphash(mesh_id, cbor)
+    same(key, case["key"], "the key of the item")
+    same(wire.siphash(mesh_id, key.to_bytes(8, "little")
+                      + raw(case["version"])), case["item"], "the item")
+
+
+class Lane:
+    """Records of one lane, written and read."""
+
+    def __init__(self):
+        self.out = records.Tables()
+        self.into = records.Tables()
+
+    def record(self, case):
+        name = case["collection"].encode(), raw(case["id"])
+        key, state = raw(case["sum_key"]), (raw(case["meta"]),
+                                            raw(case["body"]))
+        doc, before = document.decode(*state), None
+        w = records.Writer(self.out)
+        if "meta_before" in case:
+            before = document.decode(raw(case["meta_before"]),
+                                     raw(case["body_before"]))
+            w.delta(name, doc, before.context, before, key)
+        else:
+            w.state(name, *state, remember=case["remember"])
+        same(w.out, raw(case["bytes"]), "the record")
+        got, = records.RecordReader(self.into,
+                                    wire.Reader(raw(case["bytes"]))).all()
+        same(got.name, name, "the name")
+        if before is None:
+            same((got.meta, got.body), state, "the state")
+        else:
+            result, doc = deltas.take(before, got.told, key)
+            same(result, "applied", "the delta")
+            same(document.encode(doc), state, "the state after it")
+
+
+def hello(case, r):
+    for field, read in (("major", r.varint), ("minor", r.varint),
+                        ("actor", lambda: r.take(16).hex()),
+                        ("incarnation", lambda: r.take(16).hex()),
+                        ("sum_key", lambda: r.take(16).hex()),
+                        ("wall_ms", r.varint), ("features", r.varint),
+                        ("interests", r.varint)):
+        same(read(), case[field], field)
+
+
+def cut(case, r):
+    name = case["collection"].encode(), raw(case["id"])
+    same(r.varint() - 1, case["closes_after"], "the close")
+    tables = records.Tables()
+    tables.define(records.COLLECTION, 0, name[0])
+    tables.define(records.STATE, 0, name)
+    tables.define(records.ACTOR, 0, raw(case["actor"]))
+    tables.define(records.KEY, 0, case["key"].encode())
+    tables.ref = case["ref_before"]
+    got, = records.RecordReader(tables, r).all()
+    dot = case["ref"], raw(case["actor"])
+    same(got.name, name, "the name")
+    same(got.told.told.context, {dot[1]: dot[0]}, "the context")
+    value = got.told.told.root.children[case["key"].encode()].values[dot][1]
+    same(document.cbor.decode(value), case["value"], "the value")
+
+
+def message(case):
+    r = wire.Reader(raw(case["bytes"]))
+    kind = r.u8()
+    same(session.LANE_OF.get(kind, 0), case["lane"], "the lane")
+    if kind == session.HELLO:
+        hello(case, r)
+    elif kind == 10:
+        cut(case, r)
+    elif kind == 11:
+        same(r.varint(), case["more"], "what is acknowledged")
+    else:
+        same(kind, session.BYE, "the kind")
+        same(r.block().decode(), case["reason"], "the reason")
+    r.end()
+
+
+def runners(whole):
+    """case -> function. The link's need python3-openssl, the rest nothing."""
     histories = Histories()
-    return {"new": histories.new, "write": histories.write,
-            "merge": histories.merge, "delta": histories.delta,
-            "read": histories.read,
-            "damaged delta": histories.damaged_delta}
+    cases = {"new": histories.new, "write": histories.write,
+             "merge": histories.merge, "delta": histories.delta,
+             "read": histories.read,
+             "damaged delta": histories.damaged_delta,
+             "varint": varint_case, "id": id_case, "record": Lane().record,
+             "message": message}
+    if whole:
+        import vectors_link
+        cases.update(vectors_link.CASES)
+    return cases
 
 
 def run(lines, where):
-    by_case = runners()
+    by_case = runners(where != "-")
     count, trace = 0, []
     for number, text in enumerate(lines, 1):
         case = json.loads(text)
