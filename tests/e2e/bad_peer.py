@@ -148,6 +148,26 @@ def link_claim_that_must_be_understood(bad):
     expect_end(opened, "claim -65539")
 
 
+def link_claim_that_may_be_skipped(bad):
+    """Numbers below -131072, and texts, are somebody else's."""
+    mesh = bad.peer.mesh
+    told = link.claims(mesh, bad.peer.key.public, "bad")
+    more = link.cbor.encode(-131073) + b"\x01" + link.cbor.encode("x") + b"\2"
+    opened = bad.tls(grant=link.make_grant(
+        mesh, bytes([told[0] + 2]) + told[1:] + more))
+    opened.prove()
+    opened.expect_proof()
+    opened.close()
+
+
+def link_proof_of_another_version(bad):
+    opened = bad.tls()
+    proof = link.make_proof(opened.key, opened.grant, link.DIALLER,
+                            opened.exporter)
+    opened.write(link.frame(link.AUTH, proof[:1] + b"\2" + proof[2:]))
+    expect_end(opened, "the proof of identity has version 2")
+
+
 def link_proof_of_the_other_side(bad):
     opened = bad.tls()
     opened.write(link.frame(link.AUTH, link.make_proof(
@@ -287,6 +307,31 @@ def message_varint_not_shortest(bad):
     opened = bad.greeted()
     opened.send(link.CONTROL, b"\3\x80\0")
     expect_end(opened, "malformed DROP")
+
+
+def message_bytes_after_needs(bad):
+    opened = bad.greeted()
+    opened.send(link.CONTROL, b"\x0c\0 and more")
+    expect_end(opened, "malformed NEEDS")
+
+
+def message_bytes_after_interest(bad):
+    opened = bad.greeted()
+    opened.send(link.CONTROL, b"\2\1\0" + block(SUBSCRIPTION.encode())
+                + varint(0) + u64(0) + b" and more")
+    expect_end(opened, "malformed INTEREST")
+
+
+def message_bytes_after_bye(bad):
+    opened = bad.greeted()
+    opened.send(link.CONTROL, b"\x0e" + block(b"I go") + b" and more")
+    expect_end(opened, "malformed BYE")
+
+
+def message_bye(bad):
+    opened = bad.greeted()
+    opened.send(link.CONTROL, b"\x0e" + block(b"I go"))
+    expect_end(opened, "the peer ended the session: I go")
 
 
 def message_ack_of_nothing(bad):
