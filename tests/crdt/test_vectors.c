@@ -266,12 +266,12 @@ static void put_write(world *w, tako_buf *out, const line *l)
     vectors_text(out, "op", tako_slice_str(l->op));
     tako_put_str(out, ",\"path\":[");
     for (size_t i = 0; i < path.count && l->path[0] != '\0'; i++)
-        tako_put_fmt(out, "%s\"%.*s\"", i > 0 ? "," : "",
-                     (int)path.keys[i].len, (const char *)path.keys[i].ptr);
+        tako_put_fmt(out, "%s\"%.*s\"", i > 0 ? "," : "", (int)path.keys[i].len,
+                     (const char *)path.keys[i].ptr);
     tako_put_str(out, "]");
-    vectors_number(out, "hlc",
-                   crdt_context_get(crdt_doc_context(w->doc[l->r]),
-                                    world_actor(l->r)));
+    vectors_number(
+        out, "hlc",
+        crdt_context_get(crdt_doc_context(w->doc[l->r]), world_actor(l->r)));
     if (l->json[0] != '\0') {
         assert_int_equal(json_from_cbor(world_value(w, l->json), &json),
                          TAKO_OK);
@@ -398,9 +398,9 @@ static void damage(world *w, tako_buf *b)
     if (b->len > 0 && test_below(&w->t, 4) == 0)
         b->len = at;
     else if (b->len > 0)
-        b->ptr[at] = (uint8_t)(test_below(&w->t, 2) == 0
-                                   ? test_below(&w->t, 8)
-                                   : test_below(&w->t, 256));
+        b->ptr[at] =
+            (uint8_t)(test_below(&w->t, 2) == 0 ? test_below(&w->t, 8)
+                                                : test_below(&w->t, 256));
 }
 
 /* A state, a byte of which is another, or the end missing. */
@@ -428,11 +428,10 @@ static void put_damaged_delta(world *w, tako_buf *out, unsigned r,
     tako_reader in;
     tako_err err;
 
-    assert_int_equal(crdt_delta_encode(w->doc[from],
-                                       crdt_doc_context(w->doc[r]), NULL,
-                                       world_key, &crdt_names_plain_out,
-                                       &bytes),
-                     TAKO_OK);
+    assert_int_equal(
+        crdt_delta_encode(w->doc[from], crdt_doc_context(w->doc[r]), NULL,
+                          world_key, &crdt_names_plain_out, &bytes),
+        TAKO_OK);
     damage(w, &bytes);
     in = tako_reader_of(tako_buf_slice(&bytes));
     err = crdt_delta_apply(w->doc[r], &in, world_key, &crdt_names_plain_in,
@@ -471,10 +470,10 @@ static void put_random_step(world *w, tako_buf *out, unsigned replicas)
                       false);
             return;
         default:
-            put_delta(w, out, r, from, ours,
-                      test_below(&w->t, 2) == 0 &&
-                          crdt_context_covers(
-                              crdt_doc_context(w->doc[from]), ours));
+            put_delta(
+                w, out, r, from, ours,
+                test_below(&w->t, 2) == 0 &&
+                    crdt_context_covers(crdt_doc_context(w->doc[from]), ours));
             return;
         }
     }
@@ -510,8 +509,8 @@ static void print_histories(FILE *f, uint64_t seed, unsigned count)
 
 static void test_vectors__a_second_reader_does_the_same(void **state)
 {
-    FILE *reader =
-        popen("python3 -B " TAKO_SOURCE_DIR "/tests/protocol/vectors.py -", "w");
+    FILE *reader = popen(
+        "python3 -B " TAKO_SOURCE_DIR "/tests/protocol/vectors.py -", "w");
     uint64_t seed = test_seed(20265);
     int status;
 

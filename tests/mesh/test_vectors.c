@@ -72,9 +72,9 @@ static void put_grant(test_env *t, tako_buf *out, const sec_mesh *mesh,
 
     memcpy(c.device, id.public_key, sizeof c.device);
     assert_int_equal(sec_grant_issue(mesh, &c, &grant, NULL), TAKO_OK);
-    assert_int_equal(sec_grant_check(mesh, tako_buf_slice(&grant), g->wall_ms,
-                                     &got, NULL),
-                     g->gives);
+    assert_int_equal(
+        sec_grant_check(mesh, tako_buf_slice(&grant), g->wall_ms, &got, NULL),
+        g->gives);
     vectors_open(out, "grant", g->name);
     put_seed(out, &id);
     vectors_hex(out, "device", tako_slice_of(id.public_key, 32));
@@ -169,7 +169,10 @@ static void put_frames(test_env *t, tako_buf *out, const char *name,
     tako_buf_fini(&messages);
 }
 
-#define FRAMES(bytes) { (const uint8_t *)(bytes), sizeof(bytes) - 1 }
+#define FRAMES(bytes)                                                          \
+    {                                                                          \
+        (const uint8_t *)(bytes), sizeof(bytes) - 1                            \
+    }
 static const struct {
     const char *name;
     tako_slice bytes;

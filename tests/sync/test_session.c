@@ -159,14 +159,14 @@ static void test_session__only_hello_may_grow_at_its_end(void **state)
         size_t len;
     } rows[] = {
         { "\x02\1\0\1o\0\0\0\0\0\0\0\0\0!", 15 }, /* INTEREST */
-        { "\x03\0!", 3 },                              /* DROP */
-        { "\x04\0\0!", 4 },                            /* REFUSED */
-        { "\x09\0!", 3 },                              /* SERVED */
-        { "\x0b\0!", 3 },                              /* ACK */
-        { "\x0c\0!", 3 },                              /* NEEDS */
-        { "\x0d\0!", 3 },                              /* RESYNC */
-        { "\x0e\0!", 3 },                              /* BYE */
-        { "\x0f\0!", 3 },                              /* KNOWN */
+        { "\x03\0!", 3 },                         /* DROP */
+        { "\x04\0\0!", 4 },                       /* REFUSED */
+        { "\x09\0!", 3 },                         /* SERVED */
+        { "\x0b\0!", 3 },                         /* ACK */
+        { "\x0c\0!", 3 },                         /* NEEDS */
+        { "\x0d\0!", 3 },                         /* RESYNC */
+        { "\x0e\0!", 3 },                         /* BYE */
+        { "\x0f\0!", 3 },                         /* KNOWN */
     };
 
     (void)state;

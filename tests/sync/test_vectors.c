@@ -30,11 +30,16 @@ static void put_numbers(test_env *t, tako_buf *out)
 static void put_ids(test_env *t, tako_buf *out)
 {
     static const char *const ids[] = {
-        "\x78\x1a" "01ARZ3NDEKTSV4RRFFQ69G5FAV",
-        "\x78\x1a" "7ZZZZZZZZZZZZZZZZZZZZZZZZZ",
-        "\x78\x1a" "8ZZZZZZZZZZZZZZZZZZZZZZZZZ",
-        "\x78\x1a" "01arz3ndektsv4rrffq69g5fav",
-        "\x63" "abc",
+        "\x78\x1a"
+        "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "\x78\x1a"
+        "7ZZZZZZZZZZZZZZZZZZZZZZZZZ",
+        "\x78\x1a"
+        "8ZZZZZZZZZZZZZZZZZZZZZZZZZ",
+        "\x78\x1a"
+        "01arz3ndektsv4rrffq69g5fav",
+        "\x63"
+        "abc",
         "\x18\x64",
         "\x82\x01\x61x",
     };
@@ -127,10 +132,9 @@ static crdt_doc *copy_of(bench *b, const crdt_doc *d)
     crdt_doc *copy;
 
     ok(crdt_doc_encode(d, &meta, &body));
-    ok(crdt_doc_decode(&b->arena,
-                       tako_arena_copy(&b->arena, tako_buf_slice(&meta)),
-                       tako_arena_copy(&b->arena, tako_buf_slice(&body)), &copy,
-                       NULL));
+    ok(crdt_doc_decode(
+        &b->arena, tako_arena_copy(&b->arena, tako_buf_slice(&meta)),
+        tako_arena_copy(&b->arena, tako_buf_slice(&body)), &copy, NULL));
     tako_buf_fini(&meta);
     tako_buf_fini(&body);
     return copy;
