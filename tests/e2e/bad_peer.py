@@ -84,7 +84,7 @@ def expect_end(opened, text):
     raise Failed("tako does not close: " + text)
 
 
-# ---- the link -------------------------------------------------------------------
+# ---- the link ---------------------------------------------------------------
 
 
 def link_no_tls(bad):
@@ -232,7 +232,7 @@ def link_unknown_frame_is_skipped(bad):
     opened.close()
 
 
-# ---- greeting -------------------------------------------------------------------
+# ---- greeting ---------------------------------------------------------------
 
 
 def greeting_message_before_hello(bad):
@@ -268,7 +268,7 @@ def greeting_a_newer_minor_is_served(bad):
     opened.close()
 
 
-# ---- messages -------------------------------------------------------------------
+# ---- messages ---------------------------------------------------------------
 
 
 def message_empty(bad):
@@ -370,7 +370,7 @@ def message_interest_that_is_none(bad):
     opened.close()
 
 
-# ---- documents ------------------------------------------------------------------
+# ---- documents --------------------------------------------------------------
 
 
 def state_of(fields):

@@ -10,6 +10,7 @@ import debian  # noqa: E402,F401
 from tako_e2e import World, need, need_equal, order  # noqa: E402
 
 from peer import Peer  # noqa: E402
+from wire import varint  # noqa: E402
 
 SUBSCRIPTION = "SELECT * FROM `orders`"
 
@@ -142,6 +143,85 @@ def refused_deltas(shop, reader):
     print("ok refused deltas")
 
 
+def large_ones(world, shop, reader):
+    """Messages of many frames, and cuts of many messages."""
+    write(reader, "large", insert({"text": "x" * 100000}))
+    shop.query("UPDATE orders SET more = :more WHERE _id = 'shop-013'",
+               more="y" * 100000)
+    wait_equal(shop, reader, "large documents")
+    before = reader.session.kinds_in.count(10)
+    shop.query("UPDATE orders SET more = :more WHERE till IS NOT MISSING",
+               more="z" * 6000)
+    wait_equal(shop, reader, "a transaction of more than 1 MiB")
+    need(reader.session.kinds_in.count(10) > before + 1, "a cut in pieces")
+    shop.query("UPDATE orders UNSET more")
+    wait_equal(shop, reader, "and small again")
+    print("ok large ones")
+
+
+def many_at_random(world, shop, reader):
+    """Both write the same few documents, at once, over and over."""
+    rng = world.random
+    fields = ["a", "b", "o.x", "o.y"]
+    for _ in range(6):
+        for _ in range(5):
+            path = rng.choice(fields)
+            statement = rng.choice([
+                f"SET {path} = {rng.randrange(9)}", f"UNSET {path}",
+                f"APPLY n INCREMENT BY {rng.randrange(9)}",
+                "SET o = {'x': 1, 'z': {'w': [2]}}", "UNSET o"])
+            shop.query(f"UPDATE orders {statement} "
+                       f"WHERE _id = 'shop-03{rng.randrange(3)}'")
+            path = rng.choice(fields).split(".")
+            change = rng.choice([
+                lambda w, p=path: w.set(p, rng.randrange(9)),
+                lambda w, p=path: w.unset(p),
+                lambda w: w.increment(["n"], -rng.randrange(9)),
+                lambda w: w.set(["o"], {"y": 2}), lambda w: w.unset(["o"])])
+            write(reader, f"shop-03{rng.randrange(3)}", change)
+        wait_equal(shop, reader, "at random")
+    print("ok many at random")
+
+
+def lost_track(shop, reader):
+    """RESYNC: tako asks anew, under another number."""
+    catchup = reader.session.catchup
+    old = set(catchup.interests)
+    for number in old:
+        reader.session.send(13, varint(number))
+    reader.until(lambda: catchup.interests and not old & set(
+        catchup.interests), 10, "asked anew")
+    write(reader, "after-resync", insert({"a": 1}))
+    meet(shop, reader, "asked anew")
+    print("ok lost track")
+
+
+def rolled_back(shop, reader):
+    """Who lost events that another one knows takes a new actor."""
+    actor = shop.status()["actor"]
+    reader.leave()
+    reader.store.claims = 1  # of tako: as if it had lost this many
+    reader.join(shop.address)
+    reader.until(lambda: 16 in reader.session.kinds_in, 10, "RENEWED")
+    reader.store.claims = 0
+    meet(shop, reader, "tako has a new actor")
+    need(shop.status()["actor"] != actor, "a new actor")
+
+    saved, actor = reader.store.save(), reader.store.actor
+    write(reader, "reader-001", lambda w: w.set(["lost"], 1))
+    wait_equal(shop, reader, "before the loss")
+    reader.leave()
+    reader.store.restore(saved)
+    reader.join(shop.address)
+    reader.until(lambda: reader.session.cleared, 10, "KNOWN")
+    write(reader, "reader-001", lambda w: w.set(["found"], 2))
+    meet(shop, reader, "the reader has a new actor")
+    need(reader.store.actor != actor, "a new actor")
+    need_equal((row(shop, "reader-001")["lost"],
+                row(shop, "reader-001")["found"]), (1, 2), "nothing is lost")
+    print("ok rolled back")
+
+
 def apart(world, shop, reader):
     """Changes on both sides of a broken link: buckets and lists."""
     reader.leave()
@@ -193,7 +273,13 @@ if __name__ == "__main__":
         what_the_reader_writes(shop, reader)
         both_at_once(shop, reader)
         refused_deltas(shop, reader)
+        large_ones(world, shop, reader)
+        many_at_random(world, shop, reader)
+        lost_track(shop, reader)
+        rolled_back(shop, reader)
         apart(world, shop, reader)
+        reader.store.versions.clear()
+        need(same_hash(shop, reader), "versions, all worked out again")
         dialled_by_tako(world, reader)
         shop.stop()
         shop.check()

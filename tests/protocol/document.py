@@ -161,7 +161,7 @@ def slot_body(s, how):
     return map_body(s.map) if how == A_MAP else cbor.encode(s.counter.shown())
 
 
-# ---- the stored form: writing ----------------------------------------------
+# ---- the stored form: writing -----------------------------------------------
 
 
 def put_hlc(ref, hlc):
@@ -302,7 +302,7 @@ def version(meta, body):
                            digest_size=16).digest()
 
 
-# ---- the stored form: reading ------------------------------------------------
+# ---- the stored form: reading -----------------------------------------------
 
 
 class Decoder:
@@ -468,7 +468,7 @@ def decode(meta, body):
     return doc
 
 
-# ---- merge --------------------------------------------------------------------
+# ---- merge ------------------------------------------------------------------
 
 
 class Merge:
@@ -559,7 +559,7 @@ def merge(into, told, base=None, every=True):
     into.context = join_contexts(into.context, told.context)
 
 
-# ---- writes --------------------------------------------------------------------
+# ---- writes -----------------------------------------------------------------
 
 
 def next_even(generation):

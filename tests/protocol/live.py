@@ -34,9 +34,11 @@ class Live:
             check(any(a.collection == x.name[0]
                       for a in self.s.catchup.asked.values()),
                   "a collection that was not asked for")
-            doc = changed.get(x.name) or self.copy(x.name)
+            doc = changed.get(x.name) or self.s.store.docs.get(
+                x.name) or document.Document()
             if x.told is None:
                 told = document.decode(x.meta, x.body)
+                doc = document.decode(*document.encode(doc))
                 document.merge(doc, told)
                 sent[x.name] = told.context
                 refused.discard(x.name)
@@ -59,12 +61,6 @@ class Live:
             self.has[name] = document.join_contexts(had, context), None
             self.dirty[name] = False
         return set()
-
-    def copy(self, name):
-        doc = self.s.store.docs.get(name)
-        if doc is None:
-            return document.Document()
-        return document.decode(*document.encode(doc))
 
     def on_cut(self, r):
         close = r.varint()
@@ -120,8 +116,8 @@ class Live:
 
     def note_sent(self, name):
         """The peer has, or is about to have, our state of it."""
-        doc = self.copy(name)
-        self.has[name] = doc.context, doc
+        context = dict(self.s.store.docs[name].context)
+        self.has[name] = context, self.s.store.state(name)
 
     def send_cut(self):
         """One cut of everything that changed and that the peer wants."""
@@ -140,5 +136,7 @@ class Live:
         if base is None or whole:
             out.state(name, *self.s.store.state(name))
         else:
-            out.delta(name, self.s.store.docs[name], *base, self.s.sum_key)
+            before = document.decode(*base[1]) if base[1] else None
+            out.delta(name, self.s.store.docs[name], base[0], before,
+                      self.s.sum_key)
         self.note_sent(name)

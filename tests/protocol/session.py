@@ -96,9 +96,8 @@ class Session:
         hlc = r.varint()
         r.end()
         check(not self.cleared, "KNOWN again")
-        if hlc > self.store.own:  # we were rolled back
-            self.store.actor = os.urandom(16)
-            self.store.incarnation = os.urandom(16)
+        if hlc not in self.store.own:  # we were rolled back
+            self.store.renew()
             self.send(RENEWED, self.store.actor + self.store.incarnation)
         self.cleared = True
         for action in self.waiting:

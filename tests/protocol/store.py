@@ -16,11 +16,13 @@ AHEAD_MS_MAX = 5 * 60 * 1000
 class Store:
     def __init__(self):
         self.docs = {}  # name -> Document
+        self.versions = {}  # name -> (context, version)
         self.actor = os.urandom(16)
         self.incarnation = os.urandom(16)
         self.hlc = 0  # the greatest given out, or seen
-        self.own = 0  # the greatest of our own
+        self.own = {0}  # the hlcs of our own events
         self.commit = 0
+        self.claims = 0  # events of others that are only claimed, for tests
         self.listeners = []  # called with (names, by) after each commit
 
     # -- time
@@ -35,8 +37,9 @@ class Store:
                 self.hlc = max(self.hlc, hlc)
 
     def known_of(self, actor):
-        return max([d.context.get(actor, 0) for d in self.docs.values()],
-                   default=0)
+        hlc = max([d.context.get(actor, 0) for d in self.docs.values()],
+                  default=0)
+        return hlc + (self.claims << 16)
 
     # -- changes
 
@@ -47,7 +50,8 @@ class Store:
 
     def write(self, writes):
         """One transaction: [(collection, _id, function of a Write)]."""
-        self.own = hlc = self.next_hlc()
+        hlc = self.next_hlc()
+        self.own.add(hlc)
         names = []
         for collection, identity, change in writes:
             name = collection.encode(), cbor.encode(identity)
@@ -63,6 +67,25 @@ class Store:
         self.docs.update(changed)
         self.committed(list(changed), by)
 
+    def renew(self):
+        """Another actor, who has made nothing. What the old one wrote after
+        the events that it lost would have to be put under this one; the tests
+        write nothing in between."""
+        self.actor = os.urandom(16)
+        self.incarnation = os.urandom(16)
+        self.own = {0}
+
+    # -- a backup
+
+    def save(self):
+        docs = {name: document.encode(d) for name, d in self.docs.items()}
+        return docs, self.hlc, set(self.own), self.commit
+
+    def restore(self, saved):
+        docs, self.hlc, self.own, self.commit = saved
+        self.docs = {name: document.decode(*state)
+                     for name, state in docs.items()}
+
     # -- what is asked of them
 
     def names(self, collection):
@@ -72,7 +95,13 @@ class Store:
         return document.encode(self.docs[name])
 
     def version(self, name):
-        return document.version(*self.state(name))
+        """Equal contexts are equal states: so it is worked out once."""
+        seen = self.docs[name].context
+        known = self.versions.get(name)
+        if known is None or known[0] != seen:
+            known = dict(seen), document.version(*self.state(name))
+            self.versions[name] = known
+        return known[1]
 
     def live(self, collection):
         return [n for n in self.names(collection) if self.docs[n].alive()]

@@ -20,7 +20,7 @@ from wire import Malformed
 FOLDER = pathlib.Path(__file__).parent.parent / "golden" / "protocol"
 
 
-# ---- documents ---------------------------------------------------------------
+# ---- documents --------------------------------------------------------------
 
 
 def compact(value):
@@ -163,7 +163,7 @@ class Histories:
             same(body, raw(case["body"]), "body")
 
 
-# ---- records and messages ------------------------------------------------------
+# ---- records and messages ---------------------------------------------------
 
 
 def varint_case(case):

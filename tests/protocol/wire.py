@@ -88,7 +88,7 @@ class Reader:
         check(not self.left(), "bytes after the end")
 
 
-# ---- SipHash-2-4 (Aumasson, Bernstein 2012) --------------------------------
+# ---- SipHash-2-4 (Aumasson, Bernstein 2012) ---------------------------------
 
 
 def _rotate(x, n):
