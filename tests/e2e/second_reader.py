@@ -263,6 +263,35 @@ def dialled_by_tako(world, reader):
     print("ok dialled by tako")
 
 
+def passes_on(world, shop, reader):
+    """tako, the reader, tako in a line: changes go through, both ways."""
+    cart = world.device("cart").start()
+    behind = Peer("behind", pathlib.Path(world.secret).read_bytes(),
+                  [SUBSCRIPTION])
+    behind.store = reader.store
+    reader.join(shop.address)
+    behind.join(cart.address)
+
+    def all_equal():
+        behind.turn()
+        return same_hash(shop, reader) and same_hash(cart, reader)
+
+    reader.until(all_equal, 15, "three are equal")
+    for device, other in ((shop, cart), (cart, shop)):
+        device.query("UPDATE orders SET via = :name, o.x = :name "
+                     "WHERE _id = 'shop-040'", name=device.name)
+        device.query("UPDATE orders APPLY n INCREMENT BY 1 "
+                     "WHERE _id = 'shop-040'")
+        reader.until(all_equal, 10, f"passed on from {device.name}")
+        need_equal(row(other, "shop-040")["via"], device.name, "at the end")
+    need_equal(row(cart, "shop-040")["n"], 2, "counters add up")
+    behind.leave()
+    reader.leave()
+    cart.stop()
+    cart.check()
+    print("ok passes on")
+
+
 if __name__ == "__main__":
     with World(seconds=60) as world:
         shop = world.device("shop")
@@ -281,5 +310,6 @@ if __name__ == "__main__":
         reader.store.versions.clear()
         need(same_hash(shop, reader), "versions, all worked out again")
         dialled_by_tako(world, reader)
+        passes_on(world, shop, reader)
         shop.stop()
         shop.check()

@@ -121,6 +121,8 @@ class Live:
 
     def send_cut(self):
         """One cut of everything that changed and that the peer wants."""
+        if not self.s.cleared:
+            return
         names = [n for n in self.dirty if self.s.catchup.wanted(n)]
         if names:
             out = records.Writer(self.s.tables_out[self.s.LIVE])
