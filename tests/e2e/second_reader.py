@@ -143,6 +143,35 @@ def refused_deltas(shop, reader):
     print("ok refused deltas")
 
 
+def seeds(shop, reader):
+    """The same seed at both is one change; a newer one shows."""
+    shop.query("INSERT INTO orders INITIAL DOCUMENTS "
+               "({'_id': 'menu', 'name': 'Taco', 'size': {'cm': 12}})")
+    reader.store.seed("orders", "menu", 0, {"name": "Taco",
+                                            "size": {"cm": 12}})
+    wait_equal(shop, reader, "one seed at both")
+    actors = reader.store.docs[b"orders", b"\x64menu"].context
+    need_equal(len(actors), 1, "one change, and no conflict")
+    reader.store.seed("orders", "menu", 2, {"name": "Maki"})
+    wait_equal(shop, reader, "a newer seed of the reader")
+    need_equal(row(shop, "menu"), {"name": "Maki", "size": {"cm": 12}},
+               "the newer one shows")
+    print("ok seeds")
+
+
+def types_to_come(shop, reader):
+    """A value of a type that tako does not know is kept, and not shown."""
+    name = b"orders", b"\x68shop-050"
+    write(reader, "shop-050", lambda w: w.set(["later"], "x", 9))
+    wait_equal(shop, reader, "a type to come")
+    need("later" not in row(shop, "shop-050"), "it does not show")
+    shop.query("UPDATE orders SET status = 'b' WHERE _id = 'shop-050'")
+    wait_equal(shop, reader, "a change beside it")
+    kept = reader.store.docs[name].root.children[b"later"].values
+    need_equal([kind for kind, _ in kept.values()], [9], "it is still there")
+    print("ok types to come")
+
+
 def large_ones(world, shop, reader):
     """Messages of many frames, and cuts of many messages."""
     write(reader, "large", insert({"text": "x" * 100000}))
@@ -302,6 +331,8 @@ if __name__ == "__main__":
         what_the_reader_writes(shop, reader)
         both_at_once(shop, reader)
         refused_deltas(shop, reader)
+        seeds(shop, reader)
+        types_to_come(shop, reader)
         large_ones(world, shop, reader)
         many_at_random(world, shop, reader)
         lost_track(shop, reader)

@@ -132,6 +132,7 @@ class CatchUp:
         number, replaces = r.varint(), r.varint()
         text = r.block()
         w = Interest(number, text, r.varint(), r.u64())
+        r.end()
         check(number not in self.interests, "a number twice")
         if replaces:
             self.interests.pop(replaces - 1, None)

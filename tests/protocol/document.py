@@ -702,3 +702,13 @@ class Write:
             o = c.baselines.get(actor, (0, 0))
             if inc or dec:
                 c.baselines[actor] = max(o[0], inc), max(o[1], dec)
+
+
+def initial(identity, number, fields):
+    """The constant state of INSERT ... INITIAL VERSION number."""
+    content = (block(identity) + number.to_bytes(8, "big")
+               + cbor.encode(fields))
+    actor = hashlib.blake2b(content, digest_size=16).digest()
+    doc = Document()
+    Write(doc, (1 + number, actor)).insert(fields)
+    return doc

@@ -108,6 +108,7 @@ class Live:
             check(name in self.s.store.docs, "a document that is not here")
             self.counts["needs"] += 1
             self.dirty[name] = True
+        r.end()
 
     def committed(self, names, by):
         if by is not self.s:

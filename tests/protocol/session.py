@@ -117,6 +117,7 @@ class Session:
 
     def on_refused(self, r):
         number, reason = r.varint(), r.block()
+        r.end()
         self.catchup.asked[number].state = "refused: " + reason.decode()
 
     def on_bye(self, r):

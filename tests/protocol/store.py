@@ -60,6 +60,13 @@ class Store:
             names.append(name)
         self.committed(names, None)
 
+    def seed(self, collection, identity, number, fields):
+        """INSERT ... INITIAL: a merge, not a write."""
+        name = collection.encode(), cbor.encode(identity)
+        doc = self.docs.setdefault(name, document.Document())
+        document.merge(doc, document.initial(name[1], number, fields))
+        self.committed([name], None)
+
     def take(self, changed, by):
         """One transaction of what came: {name: Document}."""
         for doc in changed.values():

@@ -11,6 +11,7 @@ import sys
 
 import delta as deltas
 import document
+import live
 import records
 import session
 import wire
@@ -241,19 +242,34 @@ def cut(case, r):
     same(document.cbor.decode(value), case["value"], "the value")
 
 
+def needs(case, r):
+    same(r.varint(), 1, "how many")
+    same((r.block(), wire.get_id(r)), (case["collection"].encode(),
+                                       raw(case["id"])), "the document")
+
+
+def fields(*kinds):
+    """A reader of a message that is a few fields."""
+    def read(case, r):
+        for field, how in kinds:
+            got = r.varint() if how == "varint" else r.block().decode()
+            same(got, case[field], field)
+    return read
+
+
+NUMBER, REASON = ("number", "varint"), ("reason", "text")
+MESSAGES = {
+    session.HELLO: hello, session.DROP: fields(NUMBER),
+    session.REFUSED: fields(NUMBER, REASON), session.BYE: fields(REASON),
+    session.KNOWN: fields(("hlc", "varint")), live.CUT: cut,
+    live.ACK: fields(("more", "varint")), live.NEEDS: needs}
+
+
 def message(case):
     r = wire.Reader(raw(case["bytes"]))
     kind = r.u8()
     same(session.LANE_OF.get(kind, 0), case["lane"], "the lane")
-    if kind == session.HELLO:
-        hello(case, r)
-    elif kind == 10:
-        cut(case, r)
-    elif kind == 11:
-        same(r.varint(), case["more"], "what is acknowledged")
-    else:
-        same(kind, session.BYE, "the kind")
-        same(r.block().decode(), case["reason"], "the reason")
+    MESSAGES[kind](case, r)
     r.end()
 
 

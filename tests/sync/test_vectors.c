@@ -87,6 +87,7 @@ static void ok(tako_err err)
     assert_int_equal(err, TAKO_OK);
 }
 
+/* A sender and a receiver of records. */
 typedef struct bench {
     test_env t;
     tako_arena arena;
@@ -317,6 +318,95 @@ static void put_change(net *n, tako_buf *out)
     tako_buf_fini(&fields);
 }
 
+/* The next message of a kind; others are let go. */
+static void send_kind(net *n, int end, uint8_t kind, sync_lane *lane,
+                      tako_buf *out)
+{
+    for (int i = 0; i < 16; i++) {
+        send_one(n, end, lane, out);
+        if (out->len > 0 && out->ptr[0] == kind)
+            return;
+    }
+    fail_msg("no message of kind %u", kind);
+}
+
+static void receive(net *n, int end, sync_lane lane, const tako_buf *message)
+{
+    ok(sync_session_recv(n->links[0].ends[end].session, n->now, lane,
+                         tako_buf_slice(message), NULL));
+}
+
+/* What answers HELLO, an INTEREST that cannot be served, and the end of a
+ * subscription. */
+static void put_answers(net *n, tako_buf *out)
+{
+    static const uint8_t bad_interest[] = { 2, 5, 0, 2, '!', 'x', 0, 0,
+                                            0, 0, 0, 0, 0,   0,   0 };
+    tako_buf bytes = tako_buf_on(&n->t.env), fields = tako_buf_on(&n->t.env);
+    uint64_t hlc;
+    sync_lane lane;
+
+    net_disconnect(n, &n->links[0]);
+    net_reconnect(n, &n->links[0]);
+    send_kind(n, 0, SYNC_MSG_HELLO, &lane, &bytes);
+    receive(n, 1, lane, &bytes);
+    send_kind(n, 1, SYNC_MSG_KNOWN, &lane, &bytes);
+    ok(store_seen_hlc(n->nodes[1].reader, store_actor(n->nodes[0].st), &hlc));
+    vectors_number(&fields, "hlc", hlc);
+    put_message(out, "KNOWN", tako_buf_cstr(&fields), lane,
+                tako_buf_slice(&bytes));
+    tako_buf_fini(&fields);
+    ok(sync_session_recv(n->links[0].ends[1].session, n->now, SYNC_CONTROL,
+                         tako_slice_of(bad_interest, sizeof bad_interest),
+                         NULL));
+    send_kind(n, 1, SYNC_MSG_REFUSED, &lane, &bytes);
+    put_message(out, "REFUSED", ",\"number\":5,\"reason\":\"no subscription\"",
+                lane, tako_buf_slice(&bytes));
+    ok(sync_session_unsubscribe(n->links[0].ends[1].session, 0));
+    send_kind(n, 1, SYNC_MSG_DROP, &lane, &bytes);
+    put_message(out, "DROP", ",\"number\":0", lane, tako_buf_slice(&bytes));
+    tako_buf_fini(&bytes);
+}
+
+/* A delta whose base is not there calls for the whole state. */
+static void put_needs(net *n, tako_buf *out)
+{
+    bench b;
+    tako_buf bytes = tako_buf_on(&n->t.env), fields = tako_buf_on(&n->t.env);
+    sync_writer w;
+    sync_doc_name name = { 1, tako_slice_str("orders"), 5,
+                           tako_slice_str("\x78\x1a"
+                                          "01ARZ3NDEKTSV4RRFFQ69G5FAV") };
+    tako_slice s = tako_slice_str("s");
+    crdt_doc *d, *before;
+    sync_lane lane;
+
+    bench_init(&b);
+    ok(crdt_doc_new(&b.arena, &d));
+    ok(crdt_insert(d, dot('A', 0, 0), tako_slice_str("\xa1\x61s\x64open")));
+    before = copy_of(&b, d);
+    ok(crdt_set(d, dot('A', 1, 0), (crdt_path){ &s, 1 }, CRDT_AUTO,
+                tako_slice_str("\x01"), NULL));
+    net_disconnect(n, &n->links[0]);
+    net_reconnect(n, &n->links[0]);
+    net_settle(n);
+    w = (sync_writer){ &b.out, &b.bytes, &b.scratch, 0 };
+    tako_put_u8(&b.bytes, SYNC_MSG_CUT);
+    tako_put_varint(&b.bytes, 2);
+    ok(sync_put_delta(&w, &name, d, crdt_doc_context(before), before, sum_key));
+    n->nodes[1].writing = n->links[0].ends[1].session;
+    receive(n, 1, SYNC_LIVE, &b.bytes);
+    n->nodes[1].writing = NULL;
+    send_kind(n, 1, SYNC_MSG_NEEDS, &lane, &bytes);
+    vectors_text(&fields, "collection", name.coll_name);
+    vectors_hex(&fields, "id", name.id);
+    put_message(out, "NEEDS", tako_buf_cstr(&fields), lane,
+                tako_buf_slice(&bytes));
+    tako_buf_fini(&bytes);
+    tako_buf_fini(&fields);
+    bench_fini(&b);
+}
+
 static void put_bye(net *n, tako_buf *out)
 {
     tako_buf bytes = tako_buf_on(&n->t.env);
@@ -343,6 +433,8 @@ static void test_vectors__messages_stay_as_they_are(void **state)
     net_insert(&n, 0, "orders", 4, "open", "pad");
     net_settle(&n);
     put_change(&n, &out);
+    put_needs(&n, &out);
+    put_answers(&n, &out);
     put_bye(&n, &out);
     assert_int_equal(n.last_error, TAKO_OK);
     vectors_check(&out, "messages");
