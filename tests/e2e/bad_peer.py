@@ -490,20 +490,94 @@ def document_delta_of_a_false_base(bad):
     opened.close()
 
 
-def cases():
+# ---- the other way round: tako dials --------------------------------------------
+
+
+class BadAccepter:
+    """Takes the next stream that tako opens, up to tako's proof."""
+
+    def __init__(self, peer):
+        self.peer = peer
+
+    def stream(self, **options):
+        sock, _ = self.peer.listener.accept()
+        return self.peer.new_link(sock, link.ACCEPTER, **options)
+
+    def proven(self, **options):
+        opened = self.stream(**options).handshake()
+        opened.expect_proof()
+        return opened
+
+
+def accepter_of_another_mesh(bad):
+    other = link.Mesh(b"another secret of 32 characters.")
+    opened = bad.proven(grant=link.make_grant(other, link.claims(
+        other, bad.peer.key.public, "bad")))
+    opened.prove()
+    expect_end(opened, "not signed by this mesh's authority")
+
+
+def accepter_gives_the_proof_back(bad):
+    """What the dialler has just proven proves nothing of the accepter."""
+    opened = bad.stream().handshake()
+    opened.write(link.frame(*opened.next_frame(10)))
+    expect_end(opened, "not of this device on this connection")
+
+
+def accepter_without_a_proof(bad):
+    opened = bad.proven()
+    opened.send(link.CONTROL, b"\1")
+    expect_end(opened, "did not begin with its proof of identity")
+
+
+def accepter_without_alpn(bad):
+    made = bad.stream()
+    context = link.tls_context(True)
+    context.set_alpn_select_callback(
+        lambda *_: SSL.NO_OVERLAPPING_PROTOCOLS)
+    made.tls = SSL.Connection(context, None)
+    made.tls.set_accept_state()
+    try:
+        made.handshake()
+        expect_end(made, "")
+    except link.Closed:
+        pass
+
+
+def cases(*kinds):
     for name, case in list(globals().items()):
-        if name.startswith(("link_", "greeting_", "message_", "document_")):
+        if name.startswith(kinds) and callable(case):
             yield name, case
 
 
+def dialled(world, secret):
+    """tako comes back after each, and syncs with who proves itself."""
+    peer = Peer("bad", secret, [SUBSCRIPTION])
+
+    class Address:
+        address = peer.listen()
+
+    till = world.device("till").start(Address)
+    till.query("INSERT INTO orders DOCUMENTS ({'_id': 'till', 'n': 1})")
+    for name, case in cases("accepter_"):
+        case(BadAccepter(peer))
+        print("ok " + name.replace("_", " "))
+    peer.accept()
+    peer.until(lambda: peer.store.fields("orders", "till") == {"n": 1}, 10,
+               "a good accepter gets the documents")
+    peer.leave()
+    till.stop()
+
+
 if __name__ == "__main__":
-    with World(seconds=100) as world:
+    with World(seconds=150) as world:
         secret = pathlib.Path(world.secret).read_bytes()
         shop = world.device("shop").start()
         shop.query("INSERT INTO orders DOCUMENTS ({'_id': 1, 'n': 0})")
         other = Peer("other", secret, [SUBSCRIPTION])
         other.join(shop.address)
-        for count, (name, case) in enumerate(cases(), 1):
+        for count, (name, case) in enumerate(
+                cases("link_", "greeting_", "message_", "document_"), 1):
             case(Bad(shop.address, secret))
             # Meanwhile another one is served.
             shop.query("UPDATE orders SET n = :n WHERE _id = 1", n=count)
@@ -512,5 +586,6 @@ if __name__ == "__main__":
             print("ok " + name.replace("_", " "))
         need(count > 35, "too few cases were found")
         other.leave()
+        dialled(world, secret)
         shop.stop()
         shop.check()

@@ -37,7 +37,7 @@ def meet(shop, reader, what):
 
 
 def wait_equal(shop, reader, what):
-    reader.until(lambda: same_hash(shop, reader), 10, "equal: " + what)
+    reader.until(lambda: same_hash(shop, reader), 20, "equal: " + what)
 
 
 def write(reader, identity, change):
@@ -322,7 +322,7 @@ def passes_on(world, shop, reader):
 
 
 if __name__ == "__main__":
-    with World(seconds=60) as world:
+    with World(seconds=150) as world:
         shop = world.device("shop")
         reader = Peer("reader", pathlib.Path(world.secret).read_bytes(),
                       [SUBSCRIPTION])
