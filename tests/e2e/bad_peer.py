@@ -13,6 +13,7 @@ import debian  # noqa: E402,F401
 from OpenSSL import SSL  # noqa: E402
 from tako_e2e import Failed, World, need, need_equal  # noqa: E402
 
+import catchup  # noqa: E402
 import document  # noqa: E402
 import link  # noqa: E402
 import records  # noqa: E402
@@ -358,10 +359,10 @@ def message_interest_that_is_none(bad):
     opened = bad.greeted()
     opened.send(link.CONTROL, b"\2" + varint(1) + b"\0"
                 + block(b"SELECT FROM nothing") + varint(0) + u64(0))
-    bad.session.catchup.asked[1] = bad.session.catchup.asked[0].__class__(
-        1, b"")
+    asked = bad.session.catchup.asked
+    asked[1] = catchup.Asked(1, b"")
     end = time.monotonic() + 10
-    while "refused" not in bad.session.catchup.asked[1].state:
+    while "refused" not in asked[1].state:
         need(time.monotonic() < end, "no REFUSED")
         got = opened.receive(0.2)
         if got is not None:
