@@ -491,7 +491,7 @@ def document_delta_of_a_false_base(bad):
     opened.close()
 
 
-# ---- the other way round: tako dials --------------------------------------------
+# ---- the other way round: tako dials ------------------------------------------
 
 
 class BadAccepter:

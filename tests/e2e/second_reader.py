@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""tako and the second reader of its protocol (tests/protocol, Python, written
-from docs/protocol.md) in one mesh: both ways, to equal documents."""
+"""tako and the second reader of its protocol (tests/protocol, in Python, by
+docs/protocol.md) in one mesh: both ways, to equal documents."""
 import pathlib
 import sys
 

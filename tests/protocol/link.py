@@ -181,7 +181,7 @@ def message_frames(lane, message, most=FRAME_BYTES_MAX):
 
 
 class FrameReader:
-    """Bytes in; (kind, body) out. kind 0 to 3: a whole message of that lane."""
+    """Bytes in; (kind, body) out. Kinds 0 to 3: a message of that lane."""
 
     def __init__(self):
         self.held = b""
