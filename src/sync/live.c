@@ -432,6 +432,8 @@ tako_err sync_on_needs(sync_session *s, tako_reader *in, tako_errbuf *e)
     for (; count > 0 && err == TAKO_OK; count--)
         err = need_one(s, in, e);
     store_snapshot_end(s->reader);
+    if (err == TAKO_OK && !tako_reader_done(in))
+        return tako_fail(e, TAKO_CORRUPT, "malformed NEEDS");
     if (err == TAKO_OK && s->overflow)
         sync_session_start_over(s);
     return err;

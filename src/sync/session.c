@@ -319,7 +319,7 @@ static tako_err on_interest(sync_session *s, tako_reader *in, tako_errbuf *e)
 
     w.their_count = tako_read_varint(in);
     w.their_sum = tako_read_u64(in);
-    if (in->failed || number > UINT32_MAX || text.len == 0 ||
+    if (!tako_reader_done(in) || number > UINT32_MAX || text.len == 0 ||
         text.len > TAKO_STATEMENT_BYTES_MAX || sync_want_find(s, number))
         return tako_fail(e, TAKO_CORRUPT, "malformed INTEREST");
     if (replaces > 0)
@@ -450,10 +450,13 @@ static tako_err on_resync(sync_session *s, tako_reader *in, tako_errbuf *e)
 
 static tako_err on_bye(tako_reader *in, tako_errbuf *e)
 {
+    tako_slice text = tako_read_block(in);
     char reason[TAKO_SYNC_REASON_BYTES_MAX + 1];
 
+    if (!tako_reader_done(in))
+        return tako_fail(e, TAKO_CORRUPT, "malformed BYE");
     return tako_fail(e, TAKO_CLOSED, "the peer ended the session: %s",
-                     reason_of(tako_read_block(in), reason));
+                     reason_of(text, reason));
 }
 
 void sync_bye(tako_buf *out, const char *reason)

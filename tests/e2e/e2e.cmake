@@ -14,13 +14,19 @@ endfunction()
 
 if(Python3_Interpreter_FOUND AND TARGET tako_cli)
   tako_e2e(apps/terminal 90)
+  tako_e2e(e2e/bad_peer 180)
   tako_e2e(e2e/cli 120)
   tako_e2e(e2e/control 180)
   tako_e2e(e2e/converge 290)
   tako_e2e(e2e/kill 290 --rounds 20)
   tako_e2e(e2e/line 120)
   tako_e2e(e2e/probe_json 120)
+  tako_e2e(e2e/second_reader 180)
   tako_e2e(e2e/watch 120)
+  # The second reader of the protocol on all test vectors.
+  add_test(NAME protocol_vectors
+    COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/protocol/vectors.py)
+  set_tests_properties(protocol_vectors PROPERTIES TIMEOUT 60 LABELS unit)
 endif()
 
 # The restaurant of demo/taqueria, from the shared library, as an app would.
