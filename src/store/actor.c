@@ -291,8 +291,8 @@ static tako_err seal_renew(store *s, actor_state *next, bool copy,
 
     memcpy(old, s->state.seal, 16);
     s->env->random(s->env->ctx, next->seal, sizeof next->seal);
-    err = copy ? seal_write(s, next->seal, NULL)
-               : seal_write(s, old, next->seal);
+    err =
+        copy ? seal_write(s, next->seal, NULL) : seal_write(s, old, next->seal);
     if (err != TAKO_OK)
         return tako_fail(e, err, "%s: writing it failed",
                          (const char *)s->seal_path.ptr);

@@ -12,7 +12,7 @@
 
 #define CARE_WAL_PAGES    1000 /* a log this long is worth a checkpoint */
 #define CARE_PIECE_BYTES  (64 << 10)
-#define CARE_BACKUP_PAGES 256  /* between two reports of progress */
+#define CARE_BACKUP_PAGES 256 /* between two reports of progress */
 
 /* ---- the log --------------------------------------------------------------- */
 

@@ -9,6 +9,29 @@
 #define DEVICE_PATH   "device.db"
 #define STATEMENT_MAX 8192u
 
+/* ---- how many ---------------------------------------------------------------- */
+
+static bool asked_for(const char *word)
+{
+    const char *text = getenv("TAKO_CRASH_POINTS");
+
+    return text != NULL && strcmp(text, word) == 0;
+}
+
+uint64_t crash_stride(uint64_t usual)
+{
+    if (asked_for("all"))
+        return 1;
+    return asked_for("few") ? usual * 10 + 1 : usual;
+}
+
+uint64_t crash_dice(uint64_t usual, uint64_t all)
+{
+    if (asked_for("all"))
+        return all;
+    return asked_for("few") ? 1 : usual;
+}
+
 /* ---- a device ---------------------------------------------------------------- */
 
 static void device_init(crash_device *d, store_durability durability,
@@ -101,9 +124,8 @@ static tako_err run_statement(crash_device *d, tako_slice text)
     bool reads = !store_in_transaction(d->store);
     uint64_t count = 0;
     query *q = NULL;
-    tako_err err =
-        query_prepare(&d->t.env, reads ? d->reader : store_writer(d->store),
-                      text, &q, &d->e);
+    tako_err err = query_prepare(
+        &d->t.env, reads ? d->reader : store_writer(d->store), text, &q, &d->e);
 
     if (err == TAKO_OK)
         err = query_bind(q, TAKO_SLICE_NONE, &d->e);
@@ -133,8 +155,7 @@ static tako_err commit(crash_device *d)
 
     TAKO_TRY(store_commit(d->store, &lsn, &d->e));
     if (lsn != 0 && used(d->lsns, store_incarnation(d->store), lsn))
-        fail_msg("commit number %llu was used before",
-                 (unsigned long long)lsn);
+        fail_msg("commit number %llu was used before", (unsigned long long)lsn);
     return TAKO_OK;
 }
 
@@ -263,9 +284,8 @@ static tako_err step(crash_device *d, const char *text)
 /* Whatever was acknowledged before it is safe from a power failure. */
 static bool step_syncs(const char *text)
 {
-    return after(text, "@checkpoint") != NULL ||
-           after(text, "@sync") != NULL || after(text, "@reopen") != NULL ||
-           after(text, "@compact") != NULL;
+    return after(text, "@checkpoint") != NULL || after(text, "@sync") != NULL ||
+           after(text, "@reopen") != NULL || after(text, "@compact") != NULL;
 }
 
 /* ---- the plan -------------------------------------------------------------------------- */
@@ -451,13 +471,12 @@ void crash_run(const crash_plan *p, const crash_end *end)
     course c;
 
     course_init(&c, p, end->dice);
-    (void)snprintf(c.what, sizeof c.what,
-                   "%s: %s in change %llu of %llu (dice %llu, again %llu)",
-                   p->script.name,
-                   end->how == SIM_DISK_KILL ? "killed" : "power failed",
-                   (unsigned long long)end->at, (unsigned long long)p->changes,
-                   (unsigned long long)end->dice,
-                   (unsigned long long)end->again);
+    (void)snprintf(
+        c.what, sizeof c.what,
+        "%s: %s in change %llu of %llu (dice %llu, again %llu)", p->script.name,
+        end->how == SIM_DISK_KILL ? "killed" : "power failed",
+        (unsigned long long)end->at, (unsigned long long)p->changes,
+        (unsigned long long)end->dice, (unsigned long long)end->again);
     sim_disk_stop_at(c.d.disk, end->how, end->at);
     go_on(&c);
     if (!sim_disk_stopped(c.d.disk))

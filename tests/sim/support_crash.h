@@ -41,7 +41,7 @@ typedef struct crash_device {
     store_conn *reader;
     tako_errbuf e;
     crash_used hlcs[CRASH_ACTORS_MAX], lsns[CRASH_ACTORS_MAX];
-    bool dirty;       /* the mark is set */
+    bool dirty;        /* the mark is set */
     crdt_actor marked; /* by whom */
 } crash_device;
 
@@ -76,6 +76,11 @@ typedef struct crash_fault {
     bool once, lost;
 } crash_fault;
 bool crash_fail(const crash_plan *p, const crash_fault *f);
+
+/* How many points are skipped, and how many dice are thrown: TAKO_CRASH_POINTS
+ * is "all" (every point), "few" (sanitizers), or not set. */
+uint64_t crash_stride(uint64_t usual);
+uint64_t crash_dice(uint64_t usual, uint64_t all);
 
 /* What a database holds, as text; to be freed with free(). */
 char *crash_page(store_conn *c);

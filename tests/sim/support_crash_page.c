@@ -212,8 +212,7 @@ static void feed_sound(store_conn *c, const char *what)
             if (!feed_names(feed, n, coll, &row))
                 fail_msg("%s: commit %llu wrote row %lld, the feed does not "
                          "know",
-                         what, (unsigned long long)row.lsn,
-                         (long long)row.row);
+                         what, (unsigned long long)row.lsn, (long long)row.row);
         store_scan_close(k);
     }
 }
