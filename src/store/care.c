@@ -16,24 +16,30 @@
 
 /* ---- the log --------------------------------------------------------------- */
 
-/* Its file and size; 0: there is none. */
-static uint64_t log_file(store_conn *c, sqlite3_file **file)
+static sqlite3_file *log_file(store_conn *c)
 {
-    sqlite3_int64 size = 0;
+    sqlite3_file *file = NULL;
 
     if (sqlite3_file_control(c->db, "main", SQLITE_FCNTL_JOURNAL_POINTER,
-                             file) != SQLITE_OK ||
-        *file == NULL || (*file)->pMethods == NULL ||
-        (*file)->pMethods->xFileSize(*file, &size) != SQLITE_OK)
-        return 0;
-    return (uint64_t)size;
+                             &file) != SQLITE_OK ||
+        file == NULL || file->pMethods == NULL)
+        return NULL;
+    return file;
+}
+
+bool log_is_there(store_conn *c)
+{
+    return log_file(c) != NULL;
 }
 
 uint64_t log_bytes(store_conn *c)
 {
-    sqlite3_file *file = NULL;
+    sqlite3_file *file = log_file(c);
+    sqlite3_int64 size = 0;
 
-    return log_file(c, &file);
+    if (file == NULL || file->pMethods->xFileSize(file, &size) != SQLITE_OK)
+        return 0;
+    return (uint64_t)size;
 }
 
 static int log_rewrite(sqlite3_file *file, uint64_t size, uint8_t *piece)
@@ -55,19 +61,18 @@ static int log_rewrite(sqlite3_file *file, uint64_t size, uint8_t *piece)
 
 tako_err log_settle(store *s, tako_errbuf *e)
 {
-    sqlite3_file *file = NULL;
     uint64_t size;
     uint8_t *piece;
     int rc;
 
     if (!s->unsettled)
         return TAKO_OK;
-    size = log_file(&s->writer, &file);
+    size = log_bytes(&s->writer);
     if (size > 0) {
         piece = tako_env_alloc(s->env, CARE_PIECE_BYTES);
         if (piece == NULL)
             return tako_fail(e, TAKO_NOMEM, "out of memory");
-        rc = log_rewrite(file, size, piece);
+        rc = log_rewrite(log_file(&s->writer), size, piece);
         tako_env_free(s->env, piece, CARE_PIECE_BYTES);
         if (rc != SQLITE_OK)
             return conn_fail(&s->writer, rc, "writing the log once more", e);

@@ -298,6 +298,7 @@ tako_err schema_open(store *s, bool create, bool *fresh, tako_errbuf *e);
 
 /* care.c: to be called before anything is written. */
 tako_err log_settle(store *s, tako_errbuf *e);
+bool log_is_there(store_conn *c); /* after the first statement */
 uint64_t log_bytes(store_conn *c);
 
 /* txn.c: fails unless a usable transaction is open. */

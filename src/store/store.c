@@ -134,6 +134,10 @@ static tako_err open_steps(store *s, const store_opts *o, tako_errbuf *e)
     TAKO_TRY(file_ready(s, o->create, e));
     TAKO_TRY(conn_open(s, &s->writer, true, e));
     TAKO_TRY(schema_open(s, o->create, &fresh, e));
+    /* After an error SQLite may say "wal" and have none: then the last commit
+     * would not be safe from a power failure, whatever is asked for. */
+    if (!log_is_there(&s->writer))
+        return tako_fail(e, TAKO_IO, "%s: its log cannot be begun", s->path);
     (void)sqlite3_wal_hook(s->writer.db, wal_hook, s);
     TAKO_TRY(conn_run(&s->writer,
                       s->durability == STORE_FULL ? "PRAGMA synchronous=FULL"

@@ -24,12 +24,18 @@ typedef struct step {
     bool device;
     const char *statements[3];
     size_t count;
-    unsigned own;  /* of the device's: which document, */
-    int value;     /* and what it is then; -1: deleted */
+    unsigned own; /* of the device's: which document, */
+    int value;    /* and what it is then; -1: deleted */
 } step;
 
-#define PEER(text)              { false, { text }, 1, 0, 0 }
-#define DEVICE(text, own, value) { true, { text }, 1, own, value }
+#define PEER(text)                                                             \
+    {                                                                          \
+        false, { text }, 1, 0, 0                                               \
+    }
+#define DEVICE(text, own, value)                                               \
+    {                                                                          \
+        true, { text }, 1, own, value                                          \
+    }
 
 static const step steps[] = {
     PEER("INSERT INTO orders DOCUMENTS ({'_id': 'p0a', 'v': 1}), ({'_id': "
