@@ -12,10 +12,12 @@
  * fails has changed nothing, and works when the disk does again.
  *
  * The short form takes every third change, and two dice; the long one
- * (TAKO_CRASH_POINTS=all, `make soak`) all, and eight. Both print how many. */
+ * (TAKO_CRASH_POINTS=all, `make soak`) all, and eight. Both print how many.
+ * TAKO_CRASH_SCRIPT="*backup*" runs the tests of that name alone. */
 #include "sim/support_crash.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 typedef struct tally {
@@ -260,5 +262,6 @@ int main(void)
         cmocka_unit_test(test_crash_points__settings_and_evictions),
     };
 
+    cmocka_set_test_filter(getenv("TAKO_CRASH_SCRIPT")); /* NULL: all */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
