@@ -19,8 +19,9 @@
  * write or send.
  *
  * The seal changes in three steps, each durable before the next: PATH.seal
- * with the old and the new seal; the file with the new one; PATH.seal with the
- * new one alone. A crash between any two leaves a pair that agrees, and after
+ * with the old and the new seal (of a copy, whose seal is the original's: the
+ * new one alone); the file with the new one; PATH.seal with the new one alone.
+ * A crash between any two leaves a pair that agrees, and after
  * the third no older copy of the file agrees.
  *
  * WHAT WE SAID. What neither the mark nor the seal tells (a machine rolled back
@@ -142,6 +143,7 @@ tako_err actor_save(store *s, const actor_state *next, tako_errbuf *e)
 
     if (s->txn.open || s->writer.snapshots > 0)
         return tako_fail(e, TAKO_MISUSE, "inside a transaction");
+    TAKO_TRY(log_settle(s, e));
     /* A synced commit syncs the whole log before it, too. */
     if (s->durability == STORE_NORMAL)
         TAKO_TRY(conn_run(&s->writer, "PRAGMA synchronous=FULL", e));
@@ -278,15 +280,19 @@ static tako_err seal_agrees(store *s, const actor_state *state,
     return TAKO_OK;
 }
 
-/* Renews the seal and saves the rest of `next` in the same commit. */
-static tako_err seal_renew(store *s, actor_state *next, tako_errbuf *e)
+/* Renews the seal and saves the rest of `next` in the same commit. copy: the
+ * seal in the file is another's, and nothing may vouch for it: who dies in
+ * between is a copy still. */
+static tako_err seal_renew(store *s, actor_state *next, bool copy,
+                           tako_errbuf *e)
 {
     uint8_t old[16];
     tako_err err;
 
     memcpy(old, s->state.seal, 16);
     s->env->random(s->env->ctx, next->seal, sizeof next->seal);
-    err = seal_write(s, old, next->seal);
+    err =
+        copy ? seal_write(s, next->seal, NULL) : seal_write(s, old, next->seal);
     if (err != TAKO_OK)
         return tako_fail(e, err, "%s: writing it failed",
                          (const char *)s->seal_path.ptr);
@@ -356,7 +362,7 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
     actor_state next;
     const char *why = NULL;
     crdt_dot last;
-    bool retired;
+    bool copy, retired;
     tako_err err;
 
     TAKO_TRY(state_read(s, &s->state, e));
@@ -369,6 +375,7 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
             return tako_fail(e, err, "%s: reading it failed",
                              (const char *)s->seal_path.ptr);
     }
+    copy = why != NULL;
     s->files->machine(s->files->ctx, &machine);
     err = is_retired(s, &next, &retired);
     if (err != TAKO_OK)
@@ -383,7 +390,7 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
         next.dirty = false;
         last.hlc = 0;
     }
-    err = seal_renew(s, &next, e);
+    err = seal_renew(s, &next, copy, e);
     if (err == TAKO_FULL && why == NULL && !fresh) {
         /* A full disk must not keep people from their data. */
         tako_log(s->env, TAKO_LOG_WARN, "seal_not_renewed", "%s", "");
@@ -406,7 +413,7 @@ void actor_close(store *s)
     next.hlc = s->clock.last;
     next.lsn = s->next_lsn - 1;
     next.dirty = false;
-    if (seal_renew(s, &next, &e) != TAKO_OK)
+    if (seal_renew(s, &next, false, &e) != TAKO_OK)
         tako_log(s->env, TAKO_LOG_WARN, "close_unclean", "%s", "");
 }
 

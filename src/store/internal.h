@@ -280,6 +280,7 @@ struct store {
     bool wrote;         /* in this session */
     bool shrunk;        /* see store_shrunk() */
     bool unsynced;      /* a commit may be lost by power loss */
+    bool unsettled;     /* the log may be on no disk: log_settle() */
 
     store_txn txn;
     change_list changes;
@@ -294,6 +295,11 @@ struct store {
 
 /* schema.c: checks what the file is, makes or migrates it. *fresh: made. */
 tako_err schema_open(store *s, bool create, bool *fresh, tako_errbuf *e);
+
+/* care.c: to be called before anything is written. */
+tako_err log_settle(store *s, tako_errbuf *e);
+bool log_is_there(store_conn *c); /* after the first statement */
+uint64_t log_bytes(store_conn *c);
 
 /* txn.c: fails unless a usable transaction is open. */
 tako_err txn_check(const store *s, tako_errbuf *e);

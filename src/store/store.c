@@ -134,11 +134,16 @@ static tako_err open_steps(store *s, const store_opts *o, tako_errbuf *e)
     TAKO_TRY(file_ready(s, o->create, e));
     TAKO_TRY(conn_open(s, &s->writer, true, e));
     TAKO_TRY(schema_open(s, o->create, &fresh, e));
+    /* After an error SQLite may say "wal" and have none: then the last commit
+     * would not be safe from a power failure, whatever is asked for. */
+    if (!log_is_there(&s->writer))
+        return tako_fail(e, TAKO_IO, "%s: its log cannot be begun", s->path);
     (void)sqlite3_wal_hook(s->writer.db, wal_hook, s);
     TAKO_TRY(conn_run(&s->writer,
                       s->durability == STORE_FULL ? "PRAGMA synchronous=FULL"
                                                   : "PRAGMA synchronous=NORMAL",
                       e));
+    s->unsettled = log_bytes(&s->writer) > 0; /* an unclean end */
     TAKO_TRY(actor_open(s, fresh, e));
     return feed_position(s, e);
 }
@@ -184,19 +189,6 @@ uint64_t store_lsn(const store *s)
 }
 
 /* ---- facts --------------------------------------------------------------- */
-
-static uint64_t wal_bytes(store_conn *c)
-{
-    sqlite3_file *file = NULL;
-    sqlite3_int64 size = 0;
-
-    if (sqlite3_file_control(c->db, "main", SQLITE_FCNTL_JOURNAL_POINTER,
-                             &file) != SQLITE_OK ||
-        file == NULL || file->pMethods == NULL ||
-        file->pMethods->xFileSize(file, &size) != SQLITE_OK)
-        return 0;
-    return (uint64_t)size;
-}
 
 static tako_err count_rows(store_conn *c, store_facts *out, tako_errbuf *e)
 {
@@ -260,7 +252,7 @@ static tako_err facts_inside(store_conn *c, store_facts *out, tako_errbuf *e)
     TAKO_TRY(conn_int(c, "PRAGMA freelist_count", &unused, e));
     out->file_bytes = (uint64_t)(pages * size);
     out->free_bytes = (uint64_t)(unused * size);
-    out->wal_bytes = wal_bytes(c);
+    out->wal_bytes = log_bytes(c);
     return facts_actor(c, &out->actor, e);
 }
 

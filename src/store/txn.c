@@ -80,6 +80,7 @@ tako_err store_begin(store *s, tako_errbuf *e)
     /* P1: never write under a name that went on, or claims too much. */
     if (s->foreign != 0 || s->retired)
         TAKO_TRY(store_renew_actor(s, e));
+    TAKO_TRY(log_settle(s, e));
     TAKO_TRY(actor_reserve(s, e));
     TAKO_TRY(conn_run(&s->writer, "BEGIN IMMEDIATE", e));
     s->txn.open = true;

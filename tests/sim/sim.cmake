@@ -10,6 +10,8 @@ function(tako_sim_seeds scenario seeds)
 endfunction()
 
 if(TAKO_SANITIZE)
+  set_tests_properties(test_sim_crash_points test_sim_crash_sync PROPERTIES
+    ENVIRONMENT TAKO_CRASH_POINTS=few)
   set(few 1..3)
   set(many 1..12)
 else()
