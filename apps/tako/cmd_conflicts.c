@@ -15,8 +15,8 @@
     "SELECT kind, collection, id, path, shown, "                               \
     "ARRAY l.`value` FOR l IN losers END AS lost, _id FROM system:conflicts"
 
-static const char *const columns[] = { "kind", "collection", "id", "path",
-                                       "shown", "lost", "_id" };
+static const char *const columns[] = { "kind",  "collection", "id", "path",
+                                       "shown", "lost",       "_id" };
 
 typedef struct showing {
     const tako_env *env;
@@ -46,13 +46,12 @@ static tako_err list(session *s, const program *p, bool json, tako_errbuf *e)
         err = table_new(&p->env, &shown.rows);
     if (err == TAKO_OK && !json)
         table_columns(shown.rows, columns, sizeof columns / sizeof columns[0]);
-    session_put_execute(&request,
-                        tako_slice_str(json ? ALL_OF_IT : FOR_PEOPLE),
+    session_put_execute(&request, tako_slice_str(json ? ALL_OF_IT : FOR_PEOPLE),
                         TAKO_SLICE_NONE);
     if (err == TAKO_OK)
-        err = request.failed ? TAKO_NOMEM
-                             : session_call(s, tako_buf_slice(&request), show,
-                                            &shown, e);
+        err = request.failed
+                  ? TAKO_NOMEM
+                  : session_call(s, tako_buf_slice(&request), show, &shown, e);
     if (err == TAKO_OK && !json)
         err = table_flush(shown.rows);
     table_free(shown.rows);
@@ -106,8 +105,8 @@ static tako_err dismiss(session *s, const program *p, const char *which,
                            : "DELETE FROM system:conflicts WHERE _id = :id"),
         all ? TAKO_SLICE_NONE : tako_buf_slice(&params));
     if (!request.failed && !params.failed)
-        err = session_call(s, tako_buf_slice(&request), show_dismissed, NULL,
-                           e);
+        err =
+            session_call(s, tako_buf_slice(&request), show_dismissed, NULL, e);
     tako_buf_fini(&request);
     tako_buf_fini(&params);
     return err;

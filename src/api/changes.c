@@ -247,9 +247,8 @@ static bool touches_conflicts(tako_db *db, size_t count)
         store_change_at(db->store, i, &c);
         if (query_has_conflicts(&db->env, c.meta_before, c.body_before))
             return true;
-        if (c.alive &&
-            (store_get_row(conn, c.coll, c.row, &now) != TAKO_OK ||
-             query_has_conflicts(&db->env, now.meta, now.body)))
+        if (c.alive && (store_get_row(conn, c.coll, c.row, &now) != TAKO_OK ||
+                        query_has_conflicts(&db->env, now.meta, now.body)))
             return true;
     }
     return false;

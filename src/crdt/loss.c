@@ -56,8 +56,8 @@ void crdt_losing_leave(crdt_losing *l)
 /* Whatever `b` has, in the arena; frees it. */
 static tako_err take(crdt_losing *l, tako_buf *b, tako_slice *out)
 {
-    *out = b->failed ? TAKO_SLICE_NONE
-                     : tako_arena_copy(l->a, tako_buf_slice(b));
+    *out =
+        b->failed ? TAKO_SLICE_NONE : tako_arena_copy(l->a, tako_buf_slice(b));
     tako_buf_fini(b);
     return out->ptr != NULL ? TAKO_OK : TAKO_NOMEM;
 }

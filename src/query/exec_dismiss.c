@@ -33,8 +33,8 @@ static tako_err find(query_run_state *r, tako_buf *out)
     while ((rc = query_sql_step(q, q->stmt)) == SQLITE_ROW && err == TAKO_OK) {
         tako_buf_reset(&r->a);
         value_put(&r->a, sqlite3_column_value(q->stmt, 0));
-        tako_put_block(out, cbor_map_get(tako_buf_slice(&r->a),
-                                         tako_slice_str("_id")));
+        tako_put_block(
+            out, cbor_map_get(tako_buf_slice(&r->a), tako_slice_str("_id")));
         if (r->a.failed || out->failed)
             err = tako_fail(r->e, TAKO_NOMEM, "out of memory");
     }

@@ -242,7 +242,8 @@ static tako_err next_lost(system_scan *k, tako_buf *docs, tako_errbuf *e)
 
     if (err == TAKO_NOTFOUND)
         return err;
-    if (err == TAKO_OK && (l.kind < CRDT_LOST_UPDATE || l.kind > CRDT_LOST_FORGED))
+    if (err == TAKO_OK &&
+        (l.kind < CRDT_LOST_UPDATE || l.kind > CRDT_LOST_FORGED))
         err = TAKO_CORRUPT;
     if (err != TAKO_OK)
         return tako_fail(e, err, "reading what was lost");

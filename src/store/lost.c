@@ -163,9 +163,8 @@ tako_err store_lost_next(store_conn *c, uint64_t after, store_lost *out)
     if (rc == SQLITE_ROW)
         err = take(c, stmt, out);
     else
-        err = rc == SQLITE_DONE
-                  ? TAKO_NOTFOUND
-                  : conn_fail(c, rc, "reading table lost", NULL);
+        err = rc == SQLITE_DONE ? TAKO_NOTFOUND
+                                : conn_fail(c, rc, "reading table lost", NULL);
     store_done(c, stmt);
     return err;
 }

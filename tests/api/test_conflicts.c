@@ -171,9 +171,8 @@ static void test_conflicts__are_dismissed_in_a_transaction(void **state)
                           NULL),
           "dismiss");
     tako_tx_rollback(tx);
-    db_expect(t.here,
-              "SELECT id FROM system:conflicts WHERE kind = 'update'", NULL,
-              "[{\"id\":2}]");
+    db_expect(t.here, "SELECT id FROM system:conflicts WHERE kind = 'update'",
+              NULL, "[{\"id\":2}]");
     two_end(&t);
 }
 

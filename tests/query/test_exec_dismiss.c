@@ -14,8 +14,8 @@ static void carry(test_db *to, test_db *from, const char *id)
     assert_int_equal(store_get(from->conn, a, cbor_of(from, id), &row),
                      TAKO_OK);
     assert_int_equal(store_begin(to->s, &to->e), TAKO_OK);
-    assert_int_equal(
-        store_coll_create(to->s, tako_slice_str("c"), &b, &to->e), TAKO_OK);
+    assert_int_equal(store_coll_create(to->s, tako_slice_str("c"), &b, &to->e),
+                     TAKO_OK);
     assert_int_equal(
         store_merge(to->s, b, row.id, row.meta, row.body, NULL, &to->e),
         TAKO_OK);

@@ -230,8 +230,8 @@ static void test_conflicts__tell_which_documents_are_in_it(void **state)
         } else if (i == 2) {
             (void)must(a, "UPDATE c SET v = 3", NULL); /* settles it */
         }
-        assert_int_equal(
-            store_coll_find(a->conn, tako_slice_str("c"), &coll), TAKO_OK);
+        assert_int_equal(store_coll_find(a->conn, tako_slice_str("c"), &coll),
+                         TAKO_OK);
         assert_int_equal(store_get(a->conn, coll, cbor_of(a, "1"), &row),
                          TAKO_OK);
         assert_int_equal(query_has_conflicts(&a->t.env, row.meta, row.body),

@@ -39,9 +39,9 @@ static void device_init(device *d, uint64_t seed, store_durability durability)
     d->disk = sim_disk_new(&d->t.env, seed);
     device_open(d);
     assert_int_equal(store_begin(d->s, &d->e), TAKO_OK);
-    assert_int_equal(store_coll_create(d->s, tako_slice_str("orders"), &d->coll,
-                                       &d->e),
-                     TAKO_OK);
+    assert_int_equal(
+        store_coll_create(d->s, tako_slice_str("orders"), &d->coll, &d->e),
+        TAKO_OK);
     assert_int_equal(store_commit(d->s, NULL, &d->e), TAKO_OK);
     assert_int_equal(store_sync(d->s), TAKO_OK);
 }

@@ -160,8 +160,8 @@ static void test_lost__stands_with_the_merge(void **state)
     pair_begin(&p, 3);
     must(w, store_get(store_writer(p.b), p.a.coll, p.id, &row));
     must(w, store_begin(p.a.s, &w->e));
-    must(w, store_merge(p.a.s, p.a.coll, p.id, row.meta, row.body, NULL,
-                        &w->e));
+    must(w,
+         store_merge(p.a.s, p.a.coll, p.id, row.meta, row.body, NULL, &w->e));
     store_rollback(p.a.s);
     assert_string_equal(lost_in(w, p.a.s), "");
     assert_false(store_lost_changed(p.a.s));
