@@ -74,6 +74,7 @@ static void two_begin(two *t, db_dir *dir)
     db_ok(t->there, tako_unsubscribe(t->there, sub), "unsubscribe");
     db_run(t->here, "UPDATE orders SET v = 1 WHERE _id = 1", NULL);
     db_run(t->here, "DELETE FROM orders WHERE _id = 2", NULL);
+    sleep_ms(5); /* the later one shows */
     db_run(t->there, "UPDATE orders SET v = 2 WHERE _id = 1", NULL);
     db_run(t->there, "UPDATE orders SET v = 5 WHERE _id = 2", NULL);
 }
