@@ -98,6 +98,13 @@ tako_err crdt_lose_forged_sum(crdt_losing *l, const crdt_sum *ours,
 
 /* ---- a life that ended ------------------------------------------------------ */
 
+/* Does `seen` take it away unseen? What a seed brought is nobody's work: any
+ * real write beats it. */
+static bool is_lost(crdt_dot dot, const crdt_context *seen)
+{
+    return dot.hlc > CRDT_SEED_HLC_MAX && !crdt_context_has(seen, dot);
+}
+
 static tako_err lose_entries(crdt_losing *l, const crdt_entries *list,
                              const crdt_context *seen)
 {
@@ -107,7 +114,7 @@ static tako_err lose_entries(crdt_losing *l, const crdt_entries *list,
                                  .dot = e->dot,
                                  .value = e->value };
 
-        if (crdt_context_has(seen, e->dot))
+        if (!is_lost(e->dot, seen))
             continue;
         l->any = true;
         TAKO_TRY(add(l, &loss, here(l)));
@@ -126,7 +133,7 @@ static tako_err lose_marks(crdt_losing *l, const crdt_entries *marks,
                                  .dot = marks->at[i].dot,
                                  .value = tako_slice_of(empty, 1) };
 
-        if (crdt_context_has(seen, marks->at[i].dot))
+        if (!is_lost(marks->at[i].dot, seen))
             continue;
         l->any = true;
         TAKO_TRY(add(l, &loss, here(l)));
@@ -163,7 +170,7 @@ tako_err crdt_lose_counter(crdt_losing *l, const crdt_counter *c,
         TAKO_TRY(lose_entries(l, &one, seen));
     }
     for (uint32_t i = 0; i < c->sums.count; i++) {
-        if (!crdt_context_has(seen, c->sums.at[i].dot))
+        if (is_lost(c->sums.at[i].dot, seen))
             TAKO_TRY(lose_sum(l, &c->sums.at[i]));
     }
     return TAKO_OK;
@@ -198,8 +205,7 @@ static const crdt_birth *unseen_birth(const crdt_doc *d,
     for (uint32_t i = 0; i < d->births.count; i++) {
         const crdt_birth *b = &d->births.at[i];
 
-        if (b->generation == d->root.generation &&
-            !crdt_context_has(seen, b->dot))
+        if (b->generation == d->root.generation && is_lost(b->dot, seen))
             return b;
     }
     return NULL;

@@ -15,6 +15,7 @@
 #include "crdt/doc.h"
 
 #define CRDT_GENERATION_FIRST 1u
+#define CRDT_SEED_HLC_MAX     (UINT64_C(1) << 40) /* of INSERT ... INITIAL */
 
 typedef struct crdt_entry {
     crdt_dot dot;

@@ -157,6 +157,26 @@ static void test_loss__is_nothing_where_all_was_seen(void **state)
     world_fini(&w);
 }
 
+/* INSERT ... INITIAL is nobody's work. */
+static void test_loss__is_nothing_of_a_seed(void **state)
+{
+    world w;
+    crdt_doc *seed;
+    crdt_merge_info info;
+
+    (void)state;
+    start(&w, "{'a':1}");
+    world_delete(&w, A);
+    assert_int_equal(crdt_initial(&w.arena, world_value(&w, "1"), 7,
+                                  world_value(&w, "{'s':1}"), &seed),
+                     TAKO_OK);
+    assert_int_equal(crdt_merge(w.doc[A], seed, &info), TAKO_OK);
+    assert_true(info.changed && !info.lost);
+    assert_null(info.losses);
+    world_expect(&w, A, "deleted");
+    world_fini(&w);
+}
+
 /* The same dot for two values: both are told, wherever it is met. */
 static void test_loss__of_one_of_two_contents(void **state)
 {
@@ -235,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_loss__of_an_insert_whole),
         cmocka_unit_test(test_loss__of_an_insert_to_a_delete),
         cmocka_unit_test(test_loss__is_nothing_where_all_was_seen),
+        cmocka_unit_test(test_loss__is_nothing_of_a_seed),
         cmocka_unit_test(test_loss__of_one_of_two_contents),
         cmocka_unit_test(test_loss__of_one_of_two_sums),
         cmocka_unit_test(test_loss__is_bounded),
