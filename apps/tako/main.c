@@ -48,6 +48,12 @@ static const command commands[] = {
       "      --arg t=7\n"
       "  tako watch shop.db 'SELECT count(*) AS n FROM orders' --count 2\n",
       cmd_watch },
+    { "conflicts", "DB", "What merging could not keep, until it is settled.",
+      "  tako conflicts shop.db\n"
+      "  tako conflicts shop.db --json\n"
+      "  tako conflicts shop.db --watch\n"
+      "  tako conflicts shop.db --dismiss lost/17\n",
+      cmd_conflicts },
     { "peer", "add|remove DB ADDRESS",
       "Adds or drops a peer of a running database.",
       "  tako peer add shop.db tcp://192.168.1.20:4711\n"

@@ -71,7 +71,11 @@ typedef enum tako_level {
     TAKO_LEVEL_DEBUG = 3,
 } tako_level;
 
-/* One event; `fields` is a JSON object. From any thread. */
+/* One event; `fields` is a JSON object. From any thread. Among them
+ * "actor_renewed" (this file was copied or rolled back, and took another name),
+ * "clock_ahead" (a peer's clock is minutes before ours),
+ * "update_lost_to_a_removal", "two_contents_under_one_dot": of the last two
+ * system:conflicts has what and where. */
 typedef void tako_log_fn(void *ctx, tako_level level, const char *event,
                          const char *fields);
 
@@ -212,7 +216,9 @@ TAKO_API void tako_tx_rollback(tako_tx *tx);
 /* ---- observers ----------------------------------------------------------------------- */
 
 /* The whole result as a JSON array, first at once and then after commits
- * (local or merged) that changed the result. Deliveries to one observer never
+ * (local or merged) that changed the result. Of the system collections only
+ * system:conflicts can be observed: what merging could not keep
+ * (docs/merge.md) comes as an event so. Deliveries to one observer never
  * overlap; commits that come while one runs are answered by one more, of the
  * latest state. rows_json ends in NUL and is gone when fn returns; out may be
  * NULL. TAKO_INVALID (the statement, or no SELECT), TAKO_UNSUPPORTED,

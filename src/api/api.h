@@ -273,12 +273,15 @@ typedef struct api_observers {
     query_pool *pool;  /* of its predicates */
     uint64_t marked;   /* the last commit that was looked at */
     size_t change_bytes;
+    unsigned of_conflicts; /* observers of system:conflicts */
 } api_observers;
 
 tako_err api_observers_init(tako_db *db);
 void api_observers_fini(tako_db *db);
 /* The writer is held: commit lsn changed what the store tells. */
 void api_observers_mark(tako_db *db, uint64_t lsn);
+/* Likewise, one without a number: it may have changed what merging lost. */
+void api_observers_mark_lost(tako_db *db);
 /* system:observers, as JSON objects. */
 void api_observers_put(tako_db *db, tako_buf *json);
 

@@ -23,6 +23,8 @@ static void committed(tako_db *db, uint64_t lsn)
     (void)atomic_fetch_add(&db->epoch, 1u);
     if (lsn != 0)
         api_observers_mark(db, lsn);
+    else
+        api_observers_mark_lost(db);
 }
 
 /* What the transaction set holds from now on. */

@@ -27,8 +27,12 @@
 #define TAKO_COLLECTIONS_MAX 1024u
 #define TAKO_INDEXES_MAX     64u /* of one collection */
 #define TAKO_FEED_BYTES_MAX                                                    \
-    (4u << 20)                     /* of the list of commits, kept for peers */
-#define TAKO_SEEN_ACTORS_MAX 4096u /* whose last event is remembered */
+    (4u << 20) /* of the list of commits, kept for peers */
+#define TAKO_SEEN_ACTORS_MAX   4096u /* whose last event is remembered */
+#define TAKO_LOST_OF_MERGE_MAX 64u   /* writes that one merge loses, as told */
+#define TAKO_LOST_ROWS_MAX     1000u /* of these that are kept */
+#define TAKO_LOST_BYTES_MAX    (4u << 20)
+#define TAKO_LOST_VALUE_MAX    (64u << 10) /* a longer value is not kept */
 
 /* query */
 #define TAKO_STATEMENT_BYTES_MAX   (1u << 20) /* query text */

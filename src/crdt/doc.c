@@ -5,7 +5,6 @@
 #include "base/hash.h"
 #include "crdt/tree.h"
 
-#define SEED_VERSION_LIMIT (UINT64_C(1) << 40)
 
 tako_err crdt_doc_new(tako_arena *a, crdt_doc **out)
 {
@@ -50,7 +49,7 @@ tako_err crdt_initial(tako_arena *a, tako_slice id, uint64_t seed_version,
     crdt_doc *d;
     tako_err err;
 
-    TAKO_ARG(seed_version < SEED_VERSION_LIMIT);
+    TAKO_ARG(seed_version < CRDT_SEED_HLC_MAX);
     tako_put_block(&content, id);
     tako_put_u64(&content, seed_version);
     tako_put_bytes(&content, fields);

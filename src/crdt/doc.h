@@ -230,12 +230,32 @@ tako_err crdt_doc_redot(crdt_doc *d, const crdt_redot *r, bool *done);
 
 /* ---- merge ------------------------------------------------------------- */
 
+/* What a merge took away though nobody meant to. */
+typedef enum crdt_loss_kind {
+    CRDT_LOST_UPDATE = 1, /* a value, to a removal that had not seen it */
+    CRDT_LOST_INCREMENT,  /* likewise; the value is all that its actor added */
+    CRDT_LOST_INSERT,     /* a document, to a removal or a later life */
+    CRDT_LOST_FORGED,     /* one of two contents under one dot */
+} crdt_loss_kind;
+
+typedef struct crdt_loss {
+    struct crdt_loss *next;
+    crdt_loss_kind kind;
+    crdt_dot dot;     /* of the write that is lost */
+    crdt_path path;   /* empty: the document */
+    tako_slice value; /* CBOR; of a forged sum {dec, inc} */
+    tako_slice kept;  /* FORGED: the other content, which stays */
+} crdt_loss;
+
 typedef struct crdt_merge_info {
     bool changed; /* `into` is another state than before */
     bool lost;    /* a concurrent update was lost to a removal */
     bool forged;  /* one dot with two contents was met */
     bool evicted; /* store_merge: something new of what was evicted here */
     crdt_dot forged_dot;
+    /* What was lost and forged, in into's arena, as long as both documents
+     * are there; the first TAKO_LOST_OF_MERGE_MAX. */
+    const crdt_loss *losses;
 } crdt_merge_info;
 
 /* Merges `from` into `into`. `from` may come from another arena; the strings

@@ -505,10 +505,37 @@ bool query_has_select(query_select *s)
     return seen;
 }
 
+bool query_dismisses(const query_stmt *st)
+{
+    return st->kind == QUERY_DELETE && st->target != NULL &&
+           st->target->kind == SOURCE_SYSTEM;
+}
+
+/* What is written to: a collection of the app's; and DELETE takes what was
+ * lost off the list of system:conflicts. */
+static tako_err check_target(query_parse *p)
+{
+    const query_stmt *st = &p->stmt;
+    const query_source *t = st->target;
+
+    if (t == NULL || t->kind != SOURCE_SYSTEM)
+        return TAKO_OK;
+    if (st->kind != QUERY_DELETE ||
+        !tako_slice_eq(t->name, tako_slice_str("conflicts")))
+        return query_fail_at(p, t->pos, TAKO_INVALID,
+                             "system collections can only be read");
+    if (st->returning != NULL || t->ids != NULL)
+        return query_fail_at(p, t->pos, TAKO_UNSUPPORTED,
+                             "DELETE FROM system:conflicts takes neither USE "
+                             "IDS nor RETURNING");
+    return TAKO_OK;
+}
+
 tako_err query_check(query_parse *p)
 {
     const query_stmt *st = &p->stmt;
 
+    TAKO_TRY(check_target(p));
     if (query_resolve(p) != TAKO_OK)
         return p->err;
     if (st->target != NULL)

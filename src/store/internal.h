@@ -149,6 +149,14 @@ void seen_reset(store *s);
 /* One actor, outside transactions; nothing for hlc 0. */
 tako_err seen_put(store *s, crdt_dot dot, tako_errbuf *e);
 
+/* ---- what merging lost (lost.c) ------------------------------------------ */
+
+/* Notes what a merge into the document lost, with its transaction. */
+tako_err lost_note(store *s, uint32_t coll, tako_slice id,
+                   const crdt_merge_info *info, tako_errbuf *e);
+/* Before the commit: the oldest go. */
+tako_err lost_bound(store *s, tako_errbuf *e);
+
 /* ---- changes (change.c) -------------------------------------------------- */
 
 typedef struct change_prior {
@@ -219,6 +227,7 @@ typedef struct store_txn {
     bool retired;    /* the actor is, when this commits */
     bool ahead_told; /* a clock ahead of ours was logged */
     bool coll_made;
+    bool lost; /* table lost was written */
     crdt_dot dot;
     uint64_t lsn;
     size_t coll_count; /* cached at its beginning */
@@ -278,6 +287,7 @@ struct store {
     tako_arena seen_arena;
     crdt_dot seen_last; /* noted last */
     bool wrote;         /* in this session */
+    bool lost_changed;  /* see store_lost_changed() */
     bool shrunk;        /* see store_shrunk() */
     bool unsynced;      /* a commit may be lost by power loss */
     bool unsettled;     /* the log may be on no disk: log_settle() */

@@ -117,6 +117,7 @@ static tako_err merge_slow(store *s, uint32_t coll, tako_slice id,
     err = crdt_merge(d.doc, remote, info);
     if (err != TAKO_OK)
         return tako_fail(e, err, "merging a document failed");
+    TAKO_TRY(lost_note(s, coll, id, info, e));
     return edit_save(s, &d, false, e);
 }
 
@@ -184,5 +185,6 @@ tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
     if (*result != CRDT_DELTA_APPLIED)
         return TAKO_OK;
     TAKO_TRY(note_context(s, crdt_doc_context(d.doc), own, e));
+    TAKO_TRY(lost_note(s, coll, id, info, e));
     return edit_save(s, &d, false, e);
 }

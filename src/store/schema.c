@@ -21,6 +21,11 @@ static const char schema_sql[] =
     "touched BLOB NOT NULL);"
     "CREATE TABLE seen(actor BLOB PRIMARY KEY, hlc INTEGER NOT NULL)"
     "WITHOUT ROWID;"
+    "CREATE TABLE lost(n INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "kind INTEGER NOT NULL, ms INTEGER NOT NULL, coll INTEGER NOT NULL,"
+    "id BLOB NOT NULL, path BLOB NOT NULL, actor BLOB NOT NULL,"
+    "hlc INTEGER NOT NULL, value BLOB, kept BLOB,"
+    "UNIQUE(coll, id, path, actor, hlc, kind));"
     "CREATE TABLE idx(coll INTEGER NOT NULL, name TEXT NOT NULL,"
     "text TEXT NOT NULL, PRIMARY KEY(coll, name)) WITHOUT ROWID;";
 

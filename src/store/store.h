@@ -233,6 +233,27 @@ tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
                            crdt_delta_result *result, crdt_merge_info *info,
                            tako_errbuf *e);
 
+/* What merging lost, oldest first, until it is dropped, or the table, which is
+ * bounded, drops it (lost.c). Borrowed until the next call on the connection.
+ * TAKO_NOTFOUND: none above `after`. */
+typedef struct store_lost {
+    uint64_t number; /* from 1; never used again */
+    crdt_loss_kind kind;
+    uint64_t ms;      /* when it was noticed here */
+    uint32_t coll;    /* of the document, */
+    tako_slice id;    /* its _id as CBOR, */
+    tako_slice path;  /* and a CBOR array of keys in it */
+    crdt_dot dot;     /* of the write that is lost, */
+    tako_slice value; /* and its value; empty: too long to be kept */
+    tako_slice kept;  /* FORGED: the other content, likewise */
+} store_lost;
+tako_err store_lost_next(store_conn *c, uint64_t after, store_lost *out);
+/* Inside a transaction; nothing when there is no such number. */
+tako_err store_lost_drop(store *s, uint64_t number, tako_errbuf *e);
+/* Whether, since it was asked last, a commit changed that list; with the
+ * writer held. */
+bool store_lost_changed(store *s);
+
 /* Forgets what a living document holds, here alone: a marker stays, so that
  * neither this state nor an older one comes back by merging.
  * TAKO_NOTFOUND; TAKO_DENIED: it has changes of the present actor, and not

@@ -88,6 +88,7 @@ tako_err store_begin(store *s, tako_errbuf *e)
     s->txn.dotted = false;
     s->txn.retired = false;
     s->txn.ahead_told = false;
+    s->txn.lost = false;
     s->txn.lsn = s->next_lsn;
     s->txn.coll_count = s->writer.coll_count;
     s->txn.mark_count = 0;
@@ -108,6 +109,8 @@ tako_err store_commit(store *s, uint64_t *lsn, tako_errbuf *e)
     if (err == TAKO_OK && s->changes.count > 0)
         err = seen_write(s, e);
     if (err == TAKO_OK)
+        err = lost_bound(s, e);
+    if (err == TAKO_OK)
         err = conn_run(&s->writer, "COMMIT", e);
     if (err != TAKO_OK) {
         store_rollback(s);
@@ -123,6 +126,7 @@ tako_err store_commit(store *s, uint64_t *lsn, tako_errbuf *e)
             *lsn = s->lsn;
     }
     s->retired = s->retired || s->txn.retired;
+    s->lost_changed = s->lost_changed || s->txn.lost;
     s->wrote = true;
     if (s->durability == STORE_NORMAL)
         s->unsynced = true;

@@ -354,7 +354,7 @@ static void test_actor__never_repeats_a_dot_or_lsn_after_a_crash(void **state)
 }
 
 /* Only the reservation survives; the commits after it are gone. */
-static void test_actor__reservation_covers_what_was_lost(void **state)
+static void reservation_covers(bool earlier)
 {
     test_world w;
     store *s;
@@ -362,10 +362,11 @@ static void test_actor__reservation_covers_what_was_lost(void **state)
     uint64_t lsn = 0, after = 0;
     uint32_t coll;
 
-    (void)state;
     world_init(&w, 11);
     s = world_open(&w, "a");
     coll = coll_of(&w, s, "orders");
+    if (earlier)
+        put_commit(&w, s, coll, id_at(&w, 5000), "{}");
     world_save(&w, "a", "img");
     for (uint64_t i = 0; i < 500; i++) {
         w.t.wall_ms += 100;
@@ -386,6 +387,13 @@ static void test_actor__reservation_covers_what_was_lost(void **state)
     assert_true(after > lsn);
     store_close(s);
     world_fini(&w);
+}
+
+static void test_actor__reservation_covers_what_was_lost(void **state)
+{
+    (void)state;
+    reservation_covers(false);
+    reservation_covers(true); /* where the file knows own events */
 }
 
 static void test_actor__crash_loop_does_not_run_away_from_the_clock(void **st)
