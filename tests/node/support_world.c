@@ -242,6 +242,11 @@ static void host_progress(void *ctx)
     ((world_node *)ctx)->progress++;
 }
 
+static bool host_fetches(void *ctx)
+{
+    return ((world_node *)ctx)->fetches;
+}
+
 static void open_store(world *w, size_t i)
 {
     world_node *d = &w->nodes[i];
@@ -332,7 +337,8 @@ void world_init(world *w, uint64_t seed, size_t nodes)
                              net_dial,  net_send,   net_queued,
                              net_close, net_timer,  net_post };
         d->host =
-            (node_host){ d, host_begin, host_try, host_end, host_progress };
+            (node_host){ d,        host_begin,    host_try,
+                         host_end, host_progress, host_fetches };
         sec_identity_new(&w->t.env, &d->identity);
         open_store(w, i);
         world_start(w, i);

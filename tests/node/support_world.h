@@ -59,6 +59,7 @@ struct world_node {
     uint32_t progress;
     uint8_t boot; /* of its machine */
     bool tx_open; /* the program has the writer */
+    bool fetches; /* attachments by itself */
     uint32_t dials;
 };
 
