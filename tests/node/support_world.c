@@ -92,6 +92,8 @@ static tako_err net_send(tako_stream *s, tako_slice data)
     if (s->closing || s->other == NULL)
         return TAKO_CLOSED;
     tako_put_bytes(&s->other->in, data);
+    if (s->other->in.len > s->owner->w->queued_max)
+        s->owner->w->queued_max = s->other->in.len;
     return s->other->in.failed ? TAKO_NOMEM : TAKO_OK;
 }
 

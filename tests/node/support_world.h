@@ -71,6 +71,7 @@ struct world {
     size_t count;
     tako_listener listeners[WORLD_LISTENERS];
     tako_stream *streams;
+    size_t queued_max; /* most bytes that ever waited in a stream */
     bool unplugged; /* dialling fails, bytes stand still */
 };
 
