@@ -81,8 +81,8 @@ typedef struct blob_put blob_put;
 
 tako_err store_blob_put_begin(store *s, blob_put **out, tako_errbuf *e);
 /* Appends. TAKO_LIMIT: longer than TAKO_BLOB_BYTES_MAX; TAKO_NOTFOUND: it was
- * taken for forgotten, and collected. After an error, or when its transaction
- * is rolled back, only free is allowed. */
+ * taken for forgotten, and collected. After an error the transaction must be
+ * rolled back, and after a rollback only free is allowed. */
 tako_err store_blob_put_data(blob_put *p, tako_slice data, tako_errbuf *e);
 tako_err store_blob_put_end(blob_put *p, uint8_t id[BLOB_ID_BYTES],
                             uint64_t *len, tako_errbuf *e);

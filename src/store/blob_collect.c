@@ -104,9 +104,8 @@ tako_err store_blob_collect(store *s, uint64_t now_ms, uint64_t grace_ms,
     TAKO_ARG(s != NULL && out != NULL && parts_max > 0);
     *out = (blob_collected){ 0, 0, false };
     TAKO_TRY(txn_check(s, e));
-    if (s->blob_free > now_ms)
-        TAKO_TRY(run(s, "UPDATE blob SET free=?1 WHERE free>?1",
-                     (int64_t)now_ms, 0, e));
+    TAKO_TRY(run(s, "UPDATE blob SET free=?1 WHERE free>?1", (int64_t)now_ms, 0,
+                 e));
     while (budget > 0) {
         TAKO_TRY(ask(s,
                      "SELECT number,bytes FROM blob WHERE free<=?1 "

@@ -134,7 +134,6 @@ tako_err store_blob_put_data(blob_put *p, tako_slice data, tako_errbuf *e)
     if (data.len > TAKO_BLOB_BYTES_MAX - p->len)
         return tako_fail(e, TAKO_LIMIT, "an attachment has over %llu bytes",
                          (unsigned long long)TAKO_BLOB_BYTES_MAX);
-    TAKO_TRY(row_hold(p, e));
     while (data.len > 0) {
         size_t room = BLOB_PART_BYTES - p->chunk.len;
         size_t n = data.len < room ? data.len : room;
@@ -147,7 +146,7 @@ tako_err store_blob_put_data(blob_put *p, tako_slice data, tako_errbuf *e)
         if (p->chunk.len == BLOB_PART_BYTES)
             TAKO_TRY(chunk_write(p, e));
     }
-    return TAKO_OK;
+    return row_hold(p, e);
 }
 
 /* Gives rows to the collector. */

@@ -79,8 +79,9 @@ static void lose_all(sync_blobs *b, uint64_t now_ms)
             continue;
         blob_seek_forget(k, &k->pending);
         blob_list_clear(b->env, &k->pending);
+        if (now_ms >= k->hold_ms) /* else: what was still under way */
+            b->host->event(b->host->ctx, SYNC_BLOB_NOT_KEPT, k->id);
         k->hold_ms = now_ms + BLOB_WRITE_FAIL_MS;
-        b->host->event(b->host->ctx, SYNC_BLOB_NOT_KEPT, k->id);
     }
 }
 

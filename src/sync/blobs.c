@@ -540,7 +540,8 @@ tako_err sync_blob_peer_recv(sync_blob_peer *p, uint64_t now_ms, uint8_t kind,
 
 bool sync_blob_peer_due(const sync_blob_peer *p)
 {
-    return p->ready && (p->control.len > 0 || blob_serve_due(p));
+    return p->ready && (p->control.len > 0 || p->control.failed ||
+                        blob_serve_due(p));
 }
 
 tako_err sync_blob_peer_send(sync_blob_peer *p, uint64_t now_ms, tako_buf *out,

@@ -146,7 +146,7 @@ static void test_attach__documents_refer_to_it(void **state)
             db_run(db, rows[i].statement, params);
         }
         (void)snprintf(want, sizeof want,
-                       "[{\"bytes\":5,\"documents\":%u,\"state\":\"whole\"}]",
+                       "[{\"bytes\":5,\"state\":\"whole\",\"documents\":%u}]",
                        rows[i].documents);
         db_expect(db, BLOBS, NULL, want);
         db_ok(db, tako_check(db, NULL, NULL), rows[i].statement);
@@ -175,14 +175,14 @@ static void test_attach__transactions_count_whole(void **state)
           "insert");
     tako_tx_rollback(tx);
     db_expect(db, BLOBS, NULL,
-              "[{\"bytes\":0,\"documents\":0,\"state\":\"whole\"}]");
+              "[{\"bytes\":0,\"state\":\"whole\",\"documents\":0}]");
     db_ok(db, tako_tx_begin(db, 0, &tx), "begin");
     db_ok(db,
           tako_tx_execute(tx, "INSERT INTO m DOCUMENTS ({'p': :t})", &p, NULL),
           "insert");
     db_ok(db, tako_tx_commit(tx, NULL), "commit");
     db_expect(db, BLOBS, NULL,
-              "[{\"bytes\":0,\"documents\":1,\"state\":\"whole\"}]");
+              "[{\"bytes\":0,\"state\":\"whole\",\"documents\":1}]");
     free(params);
     tako_free(token);
     tako_close(db);

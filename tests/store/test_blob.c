@@ -168,11 +168,14 @@ static void test_blob__taking_survives_every_allocation_failure(void **state)
 {
     pair p;
     bool whole;
+    tako_slice root;
     tako_err err;
     long nth = 0;
 
     (void)state;
     pair_begin(&p, 5);
+    must(&p.x.w, blob_view_part(&p.view, store_writer(p.from), 0, &root,
+                                &p.x.w.e)); /* from now on it is at hand */
     do {
         p.x.w.t.failed_once = false;
         p.x.w.t.fail_after = nth++;
