@@ -111,6 +111,19 @@ static tako_err feed_position(store *s, tako_errbuf *e)
     return TAKO_OK;
 }
 
+/* What store_blob_due() goes by. */
+static tako_err blobs_position(store *s, tako_errbuf *e)
+{
+    int64_t least = -1;
+
+    TAKO_TRY(conn_int(&s->writer,
+                      "SELECT coalesce(min(free),-1) FROM blob "
+                      "WHERE free IS NOT NULL",
+                      &least, e));
+    s->blob_free = least < 0 ? UINT64_MAX : (uint64_t)least;
+    return TAKO_OK;
+}
+
 static tako_err open_steps(store *s, const store_opts *o, tako_errbuf *e)
 {
     bool fresh;
@@ -140,6 +153,7 @@ static tako_err open_steps(store *s, const store_opts *o, tako_errbuf *e)
                                                   : "PRAGMA synchronous=NORMAL",
                       e));
     TAKO_TRY(actor_open(s, fresh, e));
+    TAKO_TRY(blobs_position(s, e));
     return feed_position(s, e);
 }
 
