@@ -125,8 +125,8 @@ static void drain(uint64_t now)
     tako_buf out = tako_buf_on(&w.env);
 
     for (int k = 0; k < 2; k++)
-        for (int i = 0; i < 64 && w.peers[k] != NULL &&
-                        sync_blob_peer_due(w.peers[k]);
+        for (int i = 0;
+             i < 64 && w.peers[k] != NULL && sync_blob_peer_due(w.peers[k]);
              i++) {
             tako_buf_reset(&out);
             must(sync_blob_peer_send(w.peers[k], now, &out, NULL) == TAKO_OK);

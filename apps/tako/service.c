@@ -675,13 +675,20 @@ static const struct {
     const char *op;
     tako_err (*run)(call *c);
 } ops[] = {
-    { "execute", op_execute },   { "import", op_import },
-    { "status", op_status },     { "collections", op_collections },
-    { "hash", op_hash },         { "check", op_check },
-    { "backup", op_backup },     { "compact", op_compact },
-    { "peer_add", op_peer_add }, { "peer_remove", op_peer_remove },
-    { "wait", op_wait },         { "watch", op_watch },
-    { "cancel", op_cancel },     { "attach_put", op_attach_put },
+    { "execute", op_execute },
+    { "import", op_import },
+    { "status", op_status },
+    { "collections", op_collections },
+    { "hash", op_hash },
+    { "check", op_check },
+    { "backup", op_backup },
+    { "compact", op_compact },
+    { "peer_add", op_peer_add },
+    { "peer_remove", op_peer_remove },
+    { "wait", op_wait },
+    { "watch", op_watch },
+    { "cancel", op_cancel },
+    { "attach_put", op_attach_put },
     { "attach_get", op_attach_get },
 };
 

@@ -88,9 +88,10 @@ static tako_err file_failed(const job *j, const char *path)
 {
     int why = errno;
 
-    return tako_fail(j->e, why == ENOENT   ? TAKO_NOTFOUND
-                           : why == ENOSPC ? TAKO_FULL
-                                           : TAKO_IO,
+    return tako_fail(j->e,
+                     why == ENOENT   ? TAKO_NOTFOUND
+                     : why == ENOSPC ? TAKO_FULL
+                                     : TAKO_IO,
                      "%s: %s", path, strerror(why));
 }
 
@@ -99,8 +100,9 @@ static tako_err note(job *j, const char *state, uint32_t sources)
     tako_buf b = tako_buf_on(j->v->env);
     tako_err err = TAKO_NOMEM;
 
-    tako_put_fmt(&b, "{\"done\":%llu,\"all\":%llu,\"state\":\"%s\","
-                     "\"sources\":%u}",
+    tako_put_fmt(&b,
+                 "{\"done\":%llu,\"all\":%llu,\"state\":\"%s\","
+                 "\"sources\":%u}",
                  (unsigned long long)j->done, (unsigned long long)j->all, state,
                  sources);
     if (!b.failed)
@@ -210,7 +212,8 @@ static tako_err token_write(job *j, uint64_t *commit)
 static tako_err document_check(job *j)
 {
     char *json = NULL;
-    tako_err err = tako_get(j->v->db, text(&j->collection), text(&j->id), &json);
+    tako_err err =
+        tako_get(j->v->db, text(&j->collection), text(&j->id), &json);
 
     if (err == TAKO_OK)
         tako_free(json);
@@ -249,8 +252,8 @@ static tako_err file_attach(job *j)
         if (err == TAKO_CANCELED && j->emitted != TAKO_OK)
             err = j->emitted;
         else if (err == TAKO_CANCELED)
-            err = tako_fail(j->e, TAKO_IO, "%s: reading failed",
-                            text(&j->file));
+            err =
+                tako_fail(j->e, TAKO_IO, "%s: reading failed", text(&j->file));
         else if (err != TAKO_OK)
             err = failed(j, err);
     }
@@ -318,8 +321,8 @@ static tako_err attachment_wait(job *j, tako_attachment *a, uint64_t patience)
         left = now < since + patience ? since + patience - now : 0;
         err = tako_attachment_wait(
             a, (uint32_t)(left < WAIT_SLICE_MS ? left : WAIT_SLICE_MS));
-        if (err == TAKO_OK || (left > 0 && (err == TAKO_TIMEOUT ||
-                                            err == TAKO_UNREACH)))
+        if (err == TAKO_OK ||
+            (left > 0 && (err == TAKO_TIMEOUT || err == TAKO_UNREACH)))
             continue;
         return failed(j, err);
     }
@@ -371,9 +374,8 @@ static tako_err content_write(job *j, tako_attachment *a)
 static tako_err token_find(job *j)
 {
     char *token = NULL;
-    tako_err err =
-        tako_attachment_token(j->v->db, text(&j->collection), text(&j->id),
-                              text(&j->path), &token);
+    tako_err err = tako_attachment_token(j->v->db, text(&j->collection),
+                                         text(&j->id), text(&j->path), &token);
 
     if (err != TAKO_OK)
         return tako_fail(j->e, err, "%s %s: %s", text(&j->collection),

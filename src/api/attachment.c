@@ -222,8 +222,8 @@ static tako_err open_token(tako_attachment *a, const char *json, tako_errbuf *e)
 {
     tako_buf cbor = tako_buf_on(&a->db->env);
     blob_token t;
-    tako_err err = json_to_cbor(tako_slice_str(json), TAKO_VALUE_DEPTH_MAX,
-                                &cbor, e);
+    tako_err err =
+        json_to_cbor(tako_slice_str(json), TAKO_VALUE_DEPTH_MAX, &cbor, e);
 
     if (err == TAKO_OK)
         err = blob_token_read(tako_buf_slice(&cbor), &t, e);
@@ -376,8 +376,7 @@ static tako_err info_read(tako_attachment *a, tako_attachment_info *out,
         return TAKO_OK;
     }
     if (f.have > 1u + f.form.nodes)
-        out->here =
-            (uint64_t)(f.have - 1u - f.form.nodes) * BLOB_PART_BYTES;
+        out->here = (uint64_t)(f.have - 1u - f.form.nodes) * BLOB_PART_BYTES;
     if (out->here >= a->len)
         out->here = a->len > 0 ? a->len - 1 : 0;
     err = call_node(&c, state_on_loop);
@@ -423,8 +422,7 @@ static tako_err wait_over(const tako_attachment_info *i, tako_errbuf *e)
 
     return tako_fail(e, way ? TAKO_TIMEOUT : TAKO_UNREACH,
                      "%s: %llu of %llu bytes are here", how,
-                     (unsigned long long)i->here,
-                     (unsigned long long)i->bytes);
+                     (unsigned long long)i->here, (unsigned long long)i->bytes);
 }
 
 static tako_err wait_for(tako_attachment *a, uint64_t until, tako_errbuf *e)

@@ -42,8 +42,8 @@
 #define TAKO_BLOB_RELAYS_MAX      16u   /* passed on for others at once */
 #define TAKO_BLOB_HOPS_MAX        8u    /* nodes that a question passes */
 #define TAKO_BLOB_RANGES_MAX      64u   /* of parts, in one message */
-#define TAKO_BLOB_WINDOW_MAX      16u /* parts under way from one peer */
-#define TAKO_BLOB_UNASKED_MAX     256u /* parts that nobody asked a peer for */
+#define TAKO_BLOB_WINDOW_MAX      16u   /* parts under way from one peer */
+#define TAKO_BLOB_UNASKED_MAX     256u  /* parts that nobody asked a peer for */
 
 /* query */
 #define TAKO_STATEMENT_BYTES_MAX   (1u << 20) /* query text */

@@ -94,16 +94,14 @@ void node_blobs_status(const node *n, tako_buf *json)
     sync_blobs_counts c;
 
     sync_blobs_counts_read(n->blobs, &c);
-    tako_put_fmt(json,
-                 "\"attachments\":{\"fetching\":%u,\"passing\":%u,"
-                 "\"parts_in\":%llu,\"parts_out\":%llu,\"bytes_in\":%llu,"
-                 "\"bytes_out\":%llu,\"parts_again\":%llu,\"parts_bad\":%llu,"
-                 "\"parts_passed\":%llu}",
-                 c.fetching, c.passing, (unsigned long long)c.parts_in,
-                 (unsigned long long)c.parts_out,
-                 (unsigned long long)c.bytes_in,
-                 (unsigned long long)c.bytes_out,
-                 (unsigned long long)c.parts_again,
-                 (unsigned long long)c.parts_bad,
-                 (unsigned long long)c.parts_passed);
+    tako_put_fmt(
+        json,
+        "\"attachments\":{\"fetching\":%u,\"passing\":%u,"
+        "\"parts_in\":%llu,\"parts_out\":%llu,\"bytes_in\":%llu,"
+        "\"bytes_out\":%llu,\"parts_again\":%llu,\"parts_bad\":%llu,"
+        "\"parts_passed\":%llu}",
+        c.fetching, c.passing, (unsigned long long)c.parts_in,
+        (unsigned long long)c.parts_out, (unsigned long long)c.bytes_in,
+        (unsigned long long)c.bytes_out, (unsigned long long)c.parts_again,
+        (unsigned long long)c.parts_bad, (unsigned long long)c.parts_passed);
 }

@@ -10,11 +10,11 @@
 
 #define NODE_LANE_BYTES    (256u << 10) /* queued of a lane: no more then */
 #define NODE_STREAM_BYTES  (256u << 10) /* queued below the link, likewise */
-#define NODE_BLOB_BYTES    (4u << 10)  /* likewise, before an attachment's part */
-#define NODE_OUTPUT_BYTES  (64u << 10)  /* taken from a link at a time */
-#define NODE_PUMP_TURNS    16u          /* of work, before others have theirs */
-#define NODE_GAP_MS        20u          /* patience with a commit on its way */
-#define NODE_STABLE_MS     10000u       /* up so long: back-off starts over */
+#define NODE_BLOB_BYTES    (4u << 10) /* likewise, before an attachment's part */
+#define NODE_OUTPUT_BYTES  (64u << 10) /* taken from a link at a time */
+#define NODE_PUMP_TURNS    16u         /* of work, before others have theirs */
+#define NODE_GAP_MS        20u         /* patience with a commit on its way */
+#define NODE_STABLE_MS     10000u      /* up so long: back-off starts over */
 #define NODE_QUIET_MS      5000u /* nothing said so long: the store is synced */
 #define NODE_PEERS_MAX     256u
 #define NODE_LISTENERS_MAX 16u

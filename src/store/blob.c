@@ -78,8 +78,8 @@ tako_err store_blob_find(store_conn *c, const uint8_t id[BLOB_ID_BYTES],
                          blob_facts *out, tako_errbuf *e)
 {
     tako_err err;
-    sqlite3_stmt *stmt = blob_sql(
-        c, "SELECT " BLOB_COLUMNS " FROM blob WHERE id=?1", &err, e);
+    sqlite3_stmt *stmt =
+        blob_sql(c, "SELECT " BLOB_COLUMNS " FROM blob WHERE id=?1", &err, e);
 
     TAKO_TRY(err);
     (void)conn_bind(stmt, 1, tako_slice_of(id, BLOB_ID_BYTES));
@@ -105,8 +105,8 @@ tako_err store_blob_refs(store_conn *c, const uint8_t id[BLOB_ID_BYTES],
                          uint64_t *count, tako_errbuf *e)
 {
     tako_err err;
-    sqlite3_stmt *stmt = blob_sql(
-        c, "SELECT count(*) FROM blob_ref WHERE id=?1", &err, e);
+    sqlite3_stmt *stmt =
+        blob_sql(c, "SELECT count(*) FROM blob_ref WHERE id=?1", &err, e);
     int rc;
 
     TAKO_TRY(err);
@@ -329,8 +329,8 @@ static tako_err row_resize(store *s, const blob_facts *f, const blob_form *form,
 {
     tako_err err;
     sqlite3_stmt *stmt = blob_sql(
-        &s->writer,
-        "UPDATE blob SET len=?2,bits=zeroblob(?3) WHERE number=?1", &err, e);
+        &s->writer, "UPDATE blob SET len=?2,bits=zeroblob(?3) WHERE number=?1",
+        &err, e);
 
     if (stmt == NULL)
         return txn_break(s, err);
@@ -351,8 +351,9 @@ tako_err store_blob_expect(store *s, const uint8_t id[BLOB_ID_BYTES],
 
     TAKO_TRY(txn_check(s, e));
     if (!blob_form_of(len, &form))
-        return tako_fail(e, TAKO_LIMIT, "an attachment has %llu bytes, over "
-                                        "%llu",
+        return tako_fail(e, TAKO_LIMIT,
+                         "an attachment has %llu bytes, over "
+                         "%llu",
                          (unsigned long long)len,
                          (unsigned long long)TAKO_BLOB_BYTES_MAX);
     err = store_blob_find(&s->writer, id, &facts, e);

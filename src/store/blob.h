@@ -121,8 +121,8 @@ tako_err store_blob_collect(store *s, uint64_t now_ms, uint64_t grace_ms,
 
 /* Checks all contents and references, for store_check(): calls found(ctx, what)
  * for each fault. */
-tako_err store_blob_check(store_conn *c, void (*found)(void *ctx,
-                                                       const char *text),
-                          void *ctx, tako_errbuf *e);
+tako_err store_blob_check(store_conn *c,
+                          void (*found)(void *ctx, const char *text), void *ctx,
+                          tako_errbuf *e);
 
 #endif /* TAKO_STORE_BLOB_H */

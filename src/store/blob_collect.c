@@ -45,8 +45,7 @@ static tako_err ask(store *s, const char *sql, int64_t a, int64_t out[2],
     if (sqlite3_bind_parameter_count(stmt) > 0)
         (void)sqlite3_bind_int64(stmt, 1, a);
     rc = sqlite3_step(stmt);
-    *found =
-        rc == SQLITE_ROW && sqlite3_column_type(stmt, 0) != SQLITE_NULL;
+    *found = rc == SQLITE_ROW && sqlite3_column_type(stmt, 0) != SQLITE_NULL;
     if (*found) {
         out[0] = sqlite3_column_int64(stmt, 0);
         out[1] = sqlite3_column_int64(stmt, 1);
@@ -64,8 +63,8 @@ static tako_err row_remove(store *s, int64_t number, uint32_t *budget,
     char sql[160];
     int removed;
 
-    TAKO_TRY(run(s, "UPDATE blob SET id=NULL,free=0 WHERE number=?1", number, 0,
-                 e));
+    TAKO_TRY(
+        run(s, "UPDATE blob SET id=NULL,free=0 WHERE number=?1", number, 0, e));
     (void)snprintf(sql, sizeof sql,
                    "DELETE FROM blob_part WHERE at IN(SELECT at FROM blob_part "
                    "WHERE at>=?1 AND at<?1+%u LIMIT ?2)",
@@ -104,8 +103,8 @@ tako_err store_blob_collect(store *s, uint64_t now_ms, uint64_t grace_ms,
     TAKO_ARG(s != NULL && out != NULL && parts_max > 0);
     *out = (blob_collected){ 0, 0, false };
     TAKO_TRY(txn_check(s, e));
-    TAKO_TRY(run(s, "UPDATE blob SET free=?1 WHERE free>?1", (int64_t)now_ms, 0,
-                 e));
+    TAKO_TRY(
+        run(s, "UPDATE blob SET free=?1 WHERE free>?1", (int64_t)now_ms, 0, e));
     while (budget > 0) {
         TAKO_TRY(ask(s,
                      "SELECT number,bytes FROM blob WHERE free<=?1 "
@@ -159,8 +158,9 @@ static tako_err check_content(const check *k, const blob_facts *f,
         err = blob_view_part(&v, k->c, i, &part, e);
         if (err != TAKO_CORRUPT && err != TAKO_NOTFOUND)
             continue;
-        tell(k, err == TAKO_CORRUPT ? "its content is damaged"
-                                    : "a part of its content is missing",
+        tell(k,
+             err == TAKO_CORRUPT ? "its content is damaged"
+                                 : "a part of its content is missing",
              id);
         err = TAKO_CORRUPT;
     }
@@ -238,9 +238,9 @@ static tako_err check_refs(const check *k, tako_errbuf *e)
     return err;
 }
 
-tako_err store_blob_check(store_conn *c, void (*found)(void *ctx,
-                                                       const char *text),
-                          void *ctx, tako_errbuf *e)
+tako_err store_blob_check(store_conn *c,
+                          void (*found)(void *ctx, const char *text), void *ctx,
+                          tako_errbuf *e)
 {
     check k = { c, found, ctx };
     blob_facts f;

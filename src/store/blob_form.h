@@ -32,8 +32,8 @@
 
 _Static_assert(BLOB_PART_BYTES + 64u < TAKO_FRAME_BYTES_MAX,
                "a part and its head fit in one frame");
-_Static_assert(TAKO_BLOB_BYTES_MAX <= (uint64_t)BLOB_NODE_MAX * BLOB_NODE_MAX *
-                                          BLOB_PART_BYTES,
+_Static_assert(TAKO_BLOB_BYTES_MAX <=
+                   (uint64_t)BLOB_NODE_MAX * BLOB_NODE_MAX * BLOB_PART_BYTES,
                "three levels are enough");
 
 typedef struct blob_form {
@@ -83,11 +83,11 @@ static inline size_t blob_bits_len(uint32_t parts)
 }
 static inline bool blob_bit(const uint8_t *bits, uint32_t i)
 {
-    return ((bits[i / 8u] >> (i % 8u)) & 1u) != 0;
+    return (((unsigned)bits[i / 8u] >> (i % 8u)) & 1u) != 0;
 }
 static inline void blob_bit_set(uint8_t *bits, uint32_t i)
 {
-    bits[i / 8u] = (uint8_t)(bits[i / 8u] | 1u << (i % 8u));
+    bits[i / 8u] = (uint8_t)(bits[i / 8u] | (1u << (i % 8u)));
 }
 static inline void blob_bit_clear(uint8_t *bits, uint32_t i)
 {

@@ -168,12 +168,12 @@ static tako_err row_name(blob_put *p, const uint8_t id[BLOB_ID_BYTES],
 {
     store *s = p->s;
     tako_err err;
-    sqlite3_stmt *stmt = blob_sql(
-        &s->writer,
-        "UPDATE blob SET id=?2,len=?3,have=?4,bytes=?5,bits=NULL,"
-        "free=CASE WHEN EXISTS(SELECT 1 FROM blob_ref WHERE id=?2)"
-        "THEN NULL ELSE ?6 END WHERE number=?1",
-        &err, e);
+    sqlite3_stmt *stmt =
+        blob_sql(&s->writer,
+                 "UPDATE blob SET id=?2,len=?3,have=?4,bytes=?5,bits=NULL,"
+                 "free=CASE WHEN EXISTS(SELECT 1 FROM blob_ref WHERE id=?2)"
+                 "THEN NULL ELSE ?6 END WHERE number=?1",
+                 &err, e);
 
     if (stmt == NULL)
         return txn_break(s, err);
@@ -190,9 +190,9 @@ static tako_err row_name(blob_put *p, const uint8_t id[BLOB_ID_BYTES],
 static tako_err row_renew(store *s, int64_t number, tako_errbuf *e)
 {
     tako_err err;
-    sqlite3_stmt *stmt = blob_sql(
-        &s->writer, "UPDATE blob SET free=?2 WHERE number=?1 AND free>0", &err,
-        e);
+    sqlite3_stmt *stmt =
+        blob_sql(&s->writer,
+                 "UPDATE blob SET free=?2 WHERE number=?1 AND free>0", &err, e);
 
     if (stmt == NULL)
         return txn_break(s, err);

@@ -127,10 +127,10 @@ static tako_err refs_differ(store *s, uint32_t coll, int64_t row,
     size_t i = 0, k = 0;
 
     while (i < old->count || k < new->count) {
-        int c = i == old->count   ? 1
-                : k == new->count ? -1
-                                  : memcmp(old->at[i].id, new->at[k].id,
-                                           BLOB_ID_BYTES);
+        int c = i == old->count ? 1
+                : k == new->count
+                    ? -1
+                    : memcmp(old->at[i].id, new->at[k].id, BLOB_ID_BYTES);
 
         if (c == 0 && old->at[i].len != new->at[k].len)
             TAKO_TRY(ref_add(s, coll, row, &new->at[k], e));
@@ -159,8 +159,8 @@ static tako_err refs_known(store *s, uint32_t coll, int64_t row, blob_ids *out,
     (void)sqlite3_bind_int64(stmt, 1, coll);
     (void)sqlite3_bind_int64(stmt, 2, row);
     while (err == TAKO_OK && (rc = sqlite3_step(stmt)) != SQLITE_DONE) {
-        tako_slice id = rc == SQLITE_ROW ? conn_column(stmt, 0)
-                                         : TAKO_SLICE_NONE;
+        tako_slice id =
+            rc == SQLITE_ROW ? conn_column(stmt, 0) : TAKO_SLICE_NONE;
 
         if (id.len != BLOB_ID_BYTES)
             err = conn_fail(&s->writer, rc == SQLITE_ROW ? SQLITE_CORRUPT : rc,
@@ -188,8 +188,8 @@ tako_err blob_refs_change(store *s, uint32_t coll, int64_t row, tako_slice meta,
     if (err == TAKO_OK)
         err = refs_differ(s, coll, row, &old, &new, e);
     else
-        err = txn_break(s, tako_fail(e, err, "%s: looking for attachments",
-                                     s->path));
+        err = txn_break(
+            s, tako_fail(e, err, "%s: looking for attachments", s->path));
     tako_arena_fini(&a);
     return err;
 }

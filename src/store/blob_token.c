@@ -5,7 +5,7 @@
 
 /* The text "tako_blob" and the head of 32 bytes, as deterministic CBOR has
  * them: no token is without this. */
-static const uint8_t mark[] = { 0x69, 't', 'a', 'k', 'o', '_',
+static const uint8_t mark[] = { 0x69, 't', 'a', 'k', 'o',  '_',
                                 'b',  'l', 'o', 'b', 0x58, BLOB_ID_BYTES };
 
 bool blob_token_near(tako_slice bytes)
@@ -61,8 +61,9 @@ tako_err blob_token_read(tako_slice value, blob_token *out, tako_errbuf *e)
     if (!len_of(value, &out->len))
         return tako_fail(e, TAKO_INVALID, "a token has \"len\", its length");
     if (out->len > TAKO_BLOB_BYTES_MAX)
-        return tako_fail(e, TAKO_LIMIT, "an attachment has %llu bytes, over "
-                                        "%llu",
+        return tako_fail(e, TAKO_LIMIT,
+                         "an attachment has %llu bytes, over "
+                         "%llu",
                          (unsigned long long)out->len,
                          (unsigned long long)TAKO_BLOB_BYTES_MAX);
     memcpy(out->id, id.ptr, sizeof out->id);

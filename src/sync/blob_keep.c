@@ -47,8 +47,8 @@ static tako_err keep_one(blob_seek *k, store *s, tako_errbuf *e)
         size_t n = 0;
 
         for (; b != NULL && n < BLOB_PENDING_MAX; b = b->next)
-            pieces[n++] = (blob_piece){ b->part,
-                                        tako_slice_of(b->bytes, b->len) };
+            pieces[n++] =
+                (blob_piece){ b->part, tako_slice_of(b->bytes, b->len) };
         TAKO_TRY(store_blob_take(s, k->id, pieces, n, &whole, e));
     }
     return TAKO_OK;

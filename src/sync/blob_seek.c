@@ -386,9 +386,9 @@ static bool fly(blob_seek *k, blob_source *s, uint32_t part)
 {
     if (k->flight_count == k->flight_cap) {
         size_t cap = k->flight_cap == 0 ? 16 : k->flight_cap * 2;
-        blob_flight *grown = k->b->env->realloc(
-            k->b->env->ctx, k->flights, k->flight_cap * sizeof *grown,
-            cap * sizeof *grown);
+        blob_flight *grown = k->b->env->realloc(k->b->env->ctx, k->flights,
+                                                k->flight_cap * sizeof *grown,
+                                                cap * sizeof *grown);
 
         if (grown == NULL)
             return false;

@@ -168,8 +168,7 @@ void blob_serve_news(blob_serve *v, uint64_t now_ms)
 static bool search_known(const sync_blobs *b, tako_slice search)
 {
     for (const blob_seek *k = b->seeks; k != NULL; k = k->next)
-        if (k->running &&
-            memcmp(k->search, search.ptr, BLOB_SEARCH_BYTES) == 0)
+        if (k->running && memcmp(k->search, search.ptr, BLOB_SEARCH_BYTES) == 0)
             return true;
     return false;
 }

@@ -13,13 +13,13 @@
 #define BLOB_ANSWER_MS      10000u /* patience with who does not answer at all */
 #define BLOB_ASK_FIRST_MS   1000u  /* before it is asked for again */
 #define BLOB_ASK_MAX_MS     30000u
-#define BLOB_GROWING_MS     500u  /* likewise of who has a part of it */
-#define BLOB_WRITE_RETRY_MS 20u   /* the writer is busy */
-#define BLOB_WRITE_FAIL_MS  5000u /* writing failed */
+#define BLOB_GROWING_MS     500u   /* likewise of who has a part of it */
+#define BLOB_WRITE_RETRY_MS 20u    /* the writer is busy */
+#define BLOB_WRITE_FAIL_MS  5000u  /* writing failed */
 #define BLOB_RELAY_IDLE_MS  60000u /* passing on for who wants nothing more */
-#define BLOB_LOOK_MS        1000u /* between looks for what is missing */
-#define BLOB_LOOK_MAX       32u   /* contents found in one */
-#define BLOB_PENDING_MAX    64u   /* parts that wait for the writer */
+#define BLOB_LOOK_MS        1000u  /* between looks for what is missing */
+#define BLOB_LOOK_MAX       32u    /* contents found in one */
+#define BLOB_PENDING_MAX    64u    /* parts that wait for the writer */
 #define BLOB_CONTROL_MAX    (256u << 10) /* of answers that wait for a peer */
 #define BLOB_SEARCH_BYTES   8u
 
@@ -77,10 +77,10 @@ struct blob_seek {
     blob_serve *down; /* whom it is passed on to */
     bool running;
     bool unavailable;
-    bool told;          /* that it is */
-    bool expected;      /* the store has a row for it */
-    uint8_t *have;      /* to keep: parts that are here, or on their way in */
-    uint8_t *busy;      /* under way */
+    bool told;     /* that it is */
+    bool expected; /* the store has a row for it */
+    uint8_t *have; /* to keep: parts that are here, or on their way in */
+    uint8_t *busy; /* under way */
     uint32_t have_count;
     uint32_t kept_count; /* of these, in the store */
     uint32_t cursor;     /* no chunk before it is lacking */
@@ -198,8 +198,8 @@ struct sync_blobs {
     bool look; /* documents changed since the last look */
     uint64_t looked_ms;
     uint8_t look_after[BLOB_ID_BYTES];
-    bool look_on;       /* look_after is set */
-    uint64_t write_ms;  /* when to try the writer again; UINT64_MAX: no need */
+    bool look_on;      /* look_after is set */
+    uint64_t write_ms; /* when to try the writer again; UINT64_MAX: no need */
     sync_blobs_counts counts;
 };
 

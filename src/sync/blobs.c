@@ -229,8 +229,8 @@ static void fetches_run(sync_blobs *b, uint64_t now_ms)
 
     for (blob_seek *k = b->seeks; k != NULL; k = k->next)
         running += k->down == NULL && k->running;
-    for (blob_seek *k = b->seeks;
-         k != NULL && running < TAKO_BLOB_ACTIVE_MAX; k = k->next) {
+    for (blob_seek *k = b->seeks; k != NULL && running < TAKO_BLOB_ACTIVE_MAX;
+         k = k->next) {
         if (k->down != NULL || k->running)
             continue;
         k->running = true;
@@ -540,8 +540,8 @@ tako_err sync_blob_peer_recv(sync_blob_peer *p, uint64_t now_ms, uint8_t kind,
 
 bool sync_blob_peer_due(const sync_blob_peer *p)
 {
-    return p->ready && (p->control.len > 0 || p->control.failed ||
-                        blob_serve_due(p));
+    return p->ready &&
+           (p->control.len > 0 || p->control.failed || blob_serve_due(p));
 }
 
 tako_err sync_blob_peer_send(sync_blob_peer *p, uint64_t now_ms, tako_buf *out,

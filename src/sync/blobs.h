@@ -63,9 +63,9 @@ void sync_blobs_on_commit(sync_blobs *b);
 typedef struct sync_blob_state {
     uint8_t id[BLOB_ID_BYTES];
     uint32_t parts, have; /* of the content; have: kept here */
-    uint32_t sources;     /* neighbours that have parts of it, or can get them */
-    bool waiting;         /* for others to be done */
-    bool unavailable;     /* when it was asked for last */
+    uint32_t sources; /* neighbours that have parts of it, or can get them */
+    bool waiting;     /* for others to be done */
+    bool unavailable; /* when it was asked for last */
 } sync_blob_state;
 /* The i-th fetch; false beyond the last. */
 bool sync_blobs_fetching(const sync_blobs *b, size_t i, sync_blob_state *out);
@@ -75,8 +75,8 @@ tako_err sync_blobs_state(const sync_blobs *b, const uint8_t id[BLOB_ID_BYTES],
 
 typedef struct sync_blobs_counts {
     uint64_t parts_in, parts_out, bytes_in, bytes_out;
-    uint64_t parts_again; /* came though they were here */
-    uint64_t parts_bad;   /* were refused */
+    uint64_t parts_again;  /* came though they were here */
+    uint64_t parts_bad;    /* were refused */
     uint64_t parts_passed; /* on, for others */
     uint32_t fetching, passing;
 } sync_blobs_counts;

@@ -698,8 +698,7 @@ uint64_t sync_session_deadline(const sync_session *s)
     if (s->dead)
         return UINT64_MAX;
     if (!s->hello_sent || s->control.len > 0 || s->ack_due > s->ack_out ||
-        sync_walks_due(s) ||
-        (s->blobs != NULL && sync_blob_peer_due(s->blobs)))
+        sync_walks_due(s) || (s->blobs != NULL && sync_blob_peer_due(s->blobs)))
         return 0;
     if (sync_dirty_left(&s->dirty) == 0 || !s->cleared)
         return UINT64_MAX;

@@ -70,8 +70,7 @@ static void test_attach__says_misuse(void **state)
     assert_int_equal(tako_attach(NULL, slow_read, NULL, NULL, &token),
                      TAKO_MISUSE);
     assert_int_equal(tako_attach(db, NULL, NULL, NULL, &token), TAKO_MISUSE);
-    assert_int_equal(tako_attach_bytes(db, NULL, 1, NULL, &token),
-                     TAKO_MISUSE);
+    assert_int_equal(tako_attach_bytes(db, NULL, 1, NULL, &token), TAKO_MISUSE);
     o.size = 1;
     assert_int_equal(tako_attach_bytes(db, "x", 1, &o, &token), TAKO_MISUSE);
     o.size = sizeof o;
@@ -129,8 +128,7 @@ static void test_attach__documents_refer_to_it(void **state)
           4 },
         { "UPDATE m (r REGISTER) SET r = :t WHERE _id = 3", 4 },
         { "UPDATE m UNSET photo WHERE _id = 3 AND :t IS NOT NULL", 3 },
-        { "INSERT INTO n SELECT * FROM m WHERE _id = 4 AND :t IS NOT NULL",
-          4 },
+        { "INSERT INTO n SELECT * FROM m WHERE _id = 4 AND :t IS NOT NULL", 4 },
         { "EVICT FROM n WHERE _id = 4 AND :t IS NOT NULL FORCE", 3 },
         { "DELETE FROM m WHERE :t IS NOT NULL", 0 },
     };

@@ -71,10 +71,11 @@ static void test_attachment__reads_from_anywhere(void **state)
         uint64_t at;
         size_t cap, got;
     } rows[] = {
-        { 0, 1, 1 },           { 0, LEN, LEN },       { 15359, 2, 2 },
-        { 15360, 10, 10 },     { LEN - 1, 100, 1 },   { LEN, 100, 0 },
-        { LEN + 9, 100, 0 },   { UINT64_MAX, 100, 0 }, { 7, 0, 0 },
-        { 99999, 99999, 99999 },
+        { 0, 1, 1 },         { 0, LEN, LEN },
+        { 15359, 2, 2 },     { 15360, 10, 10 },
+        { LEN - 1, 100, 1 }, { LEN, 100, 0 },
+        { LEN + 9, 100, 0 }, { UINT64_MAX, 100, 0 },
+        { 7, 0, 0 },         { 99999, 99999, 99999 },
     };
     tako_db *db = db_open(db_path(*state, "a.tako"));
     char *token = put(db, "x");
@@ -107,8 +108,10 @@ static void test_attachment__reads_from_anywhere(void **state)
 /* Published faults (CouchDB 3239): names with "+" and others are names only. */
 static void test_attachment__any_name_does(void **state)
 {
-    static const char *const names[] = { "a+b.png", "a b%2B.png", "../etc/x",
-                                         "", "\xc3\xa9\xf0\x9f\x8c\xae", "a'\"`" };
+    static const char *const names[] = {
+        "a+b.png", "a b%2B.png", "../etc/x", "", "\xc3\xa9\xf0\x9f\x8c\xae",
+        "a'\"`"
+    };
     tako_db *db = db_open(db_path(*state, "a.tako"));
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

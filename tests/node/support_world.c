@@ -338,9 +338,8 @@ void world_init(world *w, uint64_t seed, size_t nodes)
         d->net = (tako_net){ d,         net_listen, net_unlisten,
                              net_dial,  net_send,   net_queued,
                              net_close, net_timer,  net_post };
-        d->host =
-            (node_host){ d,        host_begin,    host_try,
-                         host_end, host_progress, host_fetches };
+        d->host = (node_host){ d,        host_begin,    host_try,
+                               host_end, host_progress, host_fetches };
         sec_identity_new(&w->t.env, &d->identity);
         open_store(w, i);
         world_start(w, i);

@@ -72,7 +72,7 @@ struct world {
     tako_listener listeners[WORLD_LISTENERS];
     tako_stream *streams;
     size_t queued_max; /* most bytes that ever waited in a stream */
-    bool unplugged; /* dialling fails, bytes stand still */
+    bool unplugged;    /* dialling fails, bytes stand still */
 };
 
 void world_init(world *w, uint64_t seed, size_t nodes);

@@ -43,9 +43,9 @@ static void attach(world *w, size_t at, unsigned doc, const uint8_t id[32],
         cbor_put_int(&doc_id, doc);
         assert_int_equal(blob_token_put(&t, &b, &e), TAKO_OK);
         assert_int_equal(store_begin(s, &e), TAKO_OK);
-        assert_int_equal(store_coll_find(store_writer(s),
-                                         tako_slice_str("orders"), &coll),
-                         TAKO_OK);
+        assert_int_equal(
+            store_coll_find(store_writer(s), tako_slice_str("orders"), &coll),
+            TAKO_OK);
         assert_int_equal(store_edit(s, coll, tako_buf_slice(&doc_id), &d, &e),
                          TAKO_OK);
         assert_int_equal(store_dot(s, &dot, &e), TAKO_OK);

@@ -20,8 +20,8 @@ static void pair_begin(pair *p, uint64_t seed)
     world_begin(&p->x, seed);
     p->from = world_open(&p->x.w, "from");
     must(&p->x.w, content_put(p->from, 1, LEN, 4096, p->id, &p->x.w.e));
-    must(&p->x.w, blob_view_open(store_writer(p->from), p->id, &p->view,
-                                 &p->x.w.e));
+    must(&p->x.w,
+         blob_view_open(store_writer(p->from), p->id, &p->view, &p->x.w.e));
 }
 
 static void pair_end(pair *p)

@@ -10,8 +10,8 @@ static blob_collected collect(world_store *x, uint32_t parts)
     blob_collected c;
 
     must(&x->w, store_begin(x->s, &x->w.e));
-    must(&x->w, store_blob_collect(x->s, x->w.t.wall_ms, GRACE, parts, &c,
-                                   &x->w.e));
+    must(&x->w,
+         store_blob_collect(x->s, x->w.t.wall_ms, GRACE, parts, &c, &x->w.e));
     must(&x->w, store_commit(x->s, NULL, &x->w.e));
     return c;
 }
@@ -178,8 +178,8 @@ static void test_blob_collect__survives_every_allocation_failure(void **state)
         x.w.t.fail_after = nth++;
         err = store_begin(x.s, &x.w.e);
         if (err == TAKO_OK)
-            err = store_blob_collect(x.s, x.w.t.wall_ms, GRACE, 1000, &c,
-                                     &x.w.e);
+            err =
+                store_blob_collect(x.s, x.w.t.wall_ms, GRACE, 1000, &c, &x.w.e);
         if (err == TAKO_OK)
             err = store_commit(x.s, NULL, &x.w.e);
         else

@@ -6,8 +6,7 @@
 static void test_blob_put__any_length_comes_back(void **state)
 {
     static const uint64_t lens[] = {
-        0,     1,     15359,       15360,
-        15361, 40000, 480 * 15360, 480 * 15360 + 5,
+        0, 1, 15359, 15360, 15361, 40000, 480 * 15360, 480 * 15360 + 5,
     };
     world_store x;
 
@@ -46,8 +45,8 @@ static void test_blob_put__equal_contents_are_kept_once(void **state)
     for (int i = 0; i < 10; i++) {
         must(&x.w, content_put(x.s, 1, 300000, 4096, id, &x.w.e));
         must(&x.w, store_begin(x.s, &x.w.e));
-        must(&x.w, store_blob_collect(x.s, x.w.t.wall_ms, 60000, 1000, &c,
-                                      &x.w.e));
+        must(&x.w,
+             store_blob_collect(x.s, x.w.t.wall_ms, 60000, 1000, &c, &x.w.e));
         must(&x.w, store_commit(x.s, NULL, &x.w.e));
         assert_int_equal(c.blobs, 1); /* the double alone */
     }
@@ -74,8 +73,8 @@ static void test_blob_put__half_of_it_is_collected(void **state)
     world_begin(&x, 3);
     must(&x.w, store_begin(x.s, &x.w.e));
     must(&x.w, store_blob_put_begin(x.s, &p, &x.w.e));
-    must(&x.w, store_blob_put_data(p, tako_slice_of(bytes, sizeof bytes),
-                                   &x.w.e));
+    must(&x.w,
+         store_blob_put_data(p, tako_slice_of(bytes, sizeof bytes), &x.w.e));
     must(&x.w, store_commit(x.s, NULL, &x.w.e));
     must(&x.w, store_facts_read(x.c, &f, &x.w.e));
     assert_int_equal(f.blobs, 0);
@@ -84,14 +83,12 @@ static void test_blob_put__half_of_it_is_collected(void **state)
     must(&x.w, store_begin(x.s, &x.w.e));
     /* While it goes on it is not forgotten. */
     must(&x.w, store_blob_put_data(p, tako_slice_of(bytes, 10), &x.w.e));
-    must(&x.w,
-         store_blob_collect(x.s, x.w.t.wall_ms, 60000, 100, &c, &x.w.e));
+    must(&x.w, store_blob_collect(x.s, x.w.t.wall_ms, 60000, 100, &c, &x.w.e));
     assert_int_equal(c.blobs, 0);
     must(&x.w, store_commit(x.s, NULL, &x.w.e));
     x.w.t.wall_ms += 60000;
     must(&x.w, store_begin(x.s, &x.w.e));
-    must(&x.w,
-         store_blob_collect(x.s, x.w.t.wall_ms, 60000, 100, &c, &x.w.e));
+    must(&x.w, store_blob_collect(x.s, x.w.t.wall_ms, 60000, 100, &c, &x.w.e));
     assert_int_equal(c.blobs, 1);
     must(&x.w, store_commit(x.s, NULL, &x.w.e));
     must(&x.w, store_begin(x.s, &x.w.e));

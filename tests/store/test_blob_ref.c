@@ -44,8 +44,8 @@ static void found(void *ctx, const char *text)
 static void two_check(two *p)
 {
     for (int i = 0; i < 2; i++) {
-        must(&p->w, store_blob_check(store_writer(p->s[i]), found, NULL,
-                                     &p->w.e));
+        must(&p->w,
+             store_blob_check(store_writer(p->s[i]), found, NULL, &p->w.e));
     }
 }
 
@@ -103,9 +103,9 @@ static void copy_over(two *p, int from, tako_slice id)
     body = row.body.len > 0 ? tako_arena_copy(&p->w.arena, row.body)
                             : TAKO_SLICE_NONE;
     must(&p->w, store_begin(p->s[!from], &p->w.e));
-    must(&p->w, (test_below(&p->w.t, 2) ? store_merge : store_merge_back)(
-                    p->s[!from], p->coll[!from], id, meta, body, &info,
-                    &p->w.e));
+    must(&p->w,
+         (test_below(&p->w.t, 2) ? store_merge : store_merge_back)(
+             p->s[!from], p->coll[!from], id, meta, body, &info, &p->w.e));
     must(&p->w, store_commit(p->s[!from], NULL, &p->w.e));
 }
 

@@ -210,8 +210,8 @@ static void put(mesh *m, unsigned node, uint64_t n, uint64_t len,
 {
     tako_errbuf e;
 
-    assert_int_equal(
-        content_put(m->n.nodes[node].st, n, len, 4096, id, &e), TAKO_OK);
+    assert_int_equal(content_put(m->n.nodes[node].st, n, len, 4096, id, &e),
+                     TAKO_OK);
 }
 
 static void fetch(mesh *m, unsigned node, const uint8_t id[32], uint64_t len)
@@ -246,8 +246,9 @@ static uint32_t parts_of(uint64_t len)
 
 static void test_blobs__from_a_neighbour(void **state)
 {
-    static const uint64_t lens[] = { 0, 1, 15360, 15361, LEN,
-                                     481u * 15360u + 1 };
+    static const uint64_t lens[] = {
+        0, 1, 15360, 15361, LEN, 481u * 15360u + 1
+    };
 
     (void)state;
     for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
@@ -264,8 +265,8 @@ static void test_blobs__from_a_neighbour(void **state)
         assert_int_equal(counts(&m, 1).parts_in, parts_of(lens[i]));
         assert_int_equal(counts(&m, 1).parts_again, 0);
         assert_int_equal(counts(&m, 1).fetching, 0);
-        assert_int_equal(
-            sync_blobs_fetch(m.b[1], m.now, id, lens[i], NULL), TAKO_EXISTS);
+        assert_int_equal(sync_blobs_fetch(m.b[1], m.now, id, lens[i], NULL),
+                         TAKO_EXISTS);
         mesh_end(&m);
     }
 }
@@ -286,8 +287,8 @@ static void test_blobs__through_who_does_not_want_it(void **state)
     run(&m, 1000);
     assert_true(here(&m, 3, id, 1, LEN));
     for (unsigned i = 1; i < 3; i++) {
-        assert_int_equal(
-            store_blob_find(m.n.nodes[i].reader, id, &f, NULL), TAKO_NOTFOUND);
+        assert_int_equal(store_blob_find(m.n.nodes[i].reader, id, &f, NULL),
+                         TAKO_NOTFOUND);
         assert_int_equal(counts(&m, i).parts_passed, parts_of(LEN));
         assert_int_equal(counts(&m, i).passing, 0); /* it was ended */
         assert_int_equal(counts(&m, i).bytes_out, counts(&m, i).bytes_in);
