@@ -191,7 +191,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (w.st == NULL || ++w.inputs % INPUTS_PER_STORE == 0)
         store_renew();
     {
-        sync_opts o = { &w.env, &host, w.reader, key };
+        sync_opts o = { &w.env, &host, w.reader, key, NULL };
 
         must(sync_session_new(&o, now, &w.session, NULL) == TAKO_OK);
     }

@@ -32,6 +32,13 @@ static const command commands[] = {
       cmd_import },
     { "export", "DB COLLECTION", "Prints a collection as JSON lines.",
       "  tako export shop.db orders > orders.jsonl\n", cmd_export },
+    { "attach", "put|get|list DB [COLLECTION ID PATH [FILE]]",
+      "Files beside documents: puts them in, gets them out.",
+      "  tako attach put shop.db menu taco photo taco.jpg --type image/jpeg\n"
+      "  tako attach get shop.db menu taco photo -o taco.jpg\n"
+      "  tako attach get shop.db menu taco photo --timeout 120 > taco.jpg\n"
+      "  tako attach list shop.db\n",
+      cmd_attach },
     { "run", "DB", "Keeps a database open and in sync with others.",
       "  (umask 077; tako secret > mesh.secret)\n"
       "  tako run shop.db --secret-file mesh.secret --name till-1 \\\n"

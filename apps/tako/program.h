@@ -41,6 +41,7 @@ int cmd_compact(const program *p, const command *self, int argc, char **argv);
 int cmd_backup(const program *p, const command *self, int argc, char **argv);
 int cmd_restore(const program *p, const command *self, int argc, char **argv);
 int cmd_probe(const program *p, const command *self, int argc, char **argv);
+int cmd_attach(const program *p, const command *self, int argc, char **argv);
 int cmd_sim(const program *p, const command *self, int argc, char **argv);
 
 #endif /* TAKO_APP_PROGRAM_H */

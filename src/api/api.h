@@ -353,6 +353,16 @@ tako_err api_identity(tako_db *db, sec_identity *out, tako_errbuf *e);
 void api_progress(void *ctx);
 void api_waits_close(tako_db *db, bool closed);
 
+/* ---- attachments (attach.c, attachment.c) -------------------------------------------- */
+
+/* With the writer held, between transactions: removes a piece of what nobody
+ * refers to any more. all: until nothing is left. */
+void api_attachments_collect(tako_db *db, bool all);
+/* system:blobs, as JSON objects. */
+tako_err api_attachments_put(store_conn *c, tako_buf *json, tako_errbuf *e);
+/* node_host.fetches */
+bool api_attachments_fetched(void *ctx);
+
 /* ---- system collections (system.c, status.c) ---------------------------------------- */
 
 /* query_host.system; ctx: the tako_db */

@@ -34,6 +34,21 @@
 #define TAKO_LOST_BYTES_MAX    (4u << 20)
 #define TAKO_LOST_VALUE_MAX    (64u << 10) /* a longer value is not kept */
 
+/* attachments */
+#define TAKO_BLOB_BYTES_MAX       (UINT64_C(3) << 30) /* one attachment */
+#define TAKO_BLOB_TOKEN_BYTES_MAX (8u << 10) /* what a document holds of it */
+#define TAKO_BLOB_NAME_BYTES_MAX  255u       /* its file's name */
+#define TAKO_BLOB_TYPE_BYTES_MAX  127u       /* its media type */
+#define TAKO_BLOB_META_BYTES_MAX  (4u << 10) /* what else the app says of it */
+#define TAKO_BLOB_FETCHES_MAX     1024u /* of one node, running and waiting */
+#define TAKO_BLOB_ACTIVE_MAX      8u    /* that run at once */
+#define TAKO_BLOB_ASKS_MAX        64u   /* open questions of one peer */
+#define TAKO_BLOB_RELAYS_MAX      16u   /* passed on for others at once */
+#define TAKO_BLOB_HOPS_MAX        8u    /* nodes that a question passes */
+#define TAKO_BLOB_RANGES_MAX      64u   /* of parts, in one message */
+#define TAKO_BLOB_WINDOW_MAX      16u   /* parts under way from one peer */
+#define TAKO_BLOB_UNASKED_MAX     256u  /* parts that nobody asked a peer for */
+
 /* query */
 #define TAKO_STATEMENT_BYTES_MAX   (1u << 20) /* query text */
 #define TAKO_STATEMENT_NODES_MAX   100000u    /* names, values, operators */

@@ -69,6 +69,7 @@ static void tell(node *n, const node_commit *c)
         if (err != TAKO_OK)
             node_link_fail(l, err, "taking over a commit failed");
     }
+    sync_blobs_on_commit(n->blobs);
     if (c->lsn > n->told)
         n->told = c->lsn;
 }

@@ -10,10 +10,11 @@
 
 #define NODE_LANE_BYTES    (256u << 10) /* queued of a lane: no more then */
 #define NODE_STREAM_BYTES  (256u << 10) /* queued below the link, likewise */
-#define NODE_OUTPUT_BYTES  (64u << 10)  /* taken from a link at a time */
-#define NODE_PUMP_TURNS    16u          /* of work, before others have theirs */
-#define NODE_GAP_MS        20u          /* patience with a commit on its way */
-#define NODE_STABLE_MS     10000u       /* up so long: back-off starts over */
+#define NODE_BLOB_BYTES    (4u << 10) /* likewise, before an attachment's part */
+#define NODE_OUTPUT_BYTES  (64u << 10) /* taken from a link at a time */
+#define NODE_PUMP_TURNS    16u         /* of work, before others have theirs */
+#define NODE_GAP_MS        20u         /* patience with a commit on its way */
+#define NODE_STABLE_MS     10000u      /* up so long: back-off starts over */
 #define NODE_QUIET_MS      5000u /* nothing said so long: the store is synced */
 #define NODE_PEERS_MAX     256u
 #define NODE_LISTENERS_MAX 16u
@@ -21,7 +22,8 @@
 
 _Static_assert((int)SYNC_CONTROL == (int)MESH_CONTROL &&
                    (int)SYNC_LIVE == (int)MESH_LIVE &&
-                   (int)SYNC_CATCHUP == (int)MESH_CATCHUP,
+                   (int)SYNC_CATCHUP == (int)MESH_CATCHUP &&
+                   (int)SYNC_BLOBS == (int)MESH_BLOBS,
                "a session's lanes are the link's");
 
 /* A compiled text, shared by all sessions that name it. */
@@ -115,6 +117,8 @@ struct node {
     node_sub *subs;
     size_t sub_count;
     sync_predicate *predicates;
+    sync_blobs *blobs;
+    sync_blobs_host blobs_host;
     query_pool *pool;     /* of all predicates; NULL: none was made yet */
     node_commit *commits; /* not yet told, in order */
     uint64_t told;        /* the last commit that sessions heard of */
@@ -154,6 +158,13 @@ void node_link_pump(node_link *l, uint64_t now_ms);
 void node_link_close(node_link *l, uint64_t now_ms);
 uint64_t node_link_deadline(const node_link *l);
 void node_link_tick(node_link *l, uint64_t now_ms);
+
+/* ---- blobs.c ----------------------------------------------------------------- */
+
+tako_err node_blobs_begin(node *n);
+/* May a part of an attachment go out now? */
+bool node_blobs_lane_free(const node_link *l);
+void node_blobs_status(const node *n, tako_buf *json);
 
 /* ---- peers.c ----------------------------------------------------------------- */
 

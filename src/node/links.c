@@ -7,7 +7,7 @@
  * closed: handlers run inside a link or a session and only mark it failed.
  *
  * BACK-PRESSURE. A session is asked for a message of a lane while less than
- * NODE_LANE_BYTES of that lane wait in the link; the link is asked for bytes
+ * NODE_LANE_BYTES of that lane wait in the link (attachments: blobs.c); the link is asked for bytes
  * while less than NODE_STREAM_BYTES wait below it; on_drain starts again. What
  * one turn puts out leaves in one piece, so small messages share a record.
  *
@@ -51,7 +51,7 @@ static node_link *worse(node_link *newer, node_link *older)
 static tako_err session_start(node_link *l, tako_errbuf *e)
 {
     node *n = l->node;
-    sync_opts o = { n->env, &l->host, n->reader, n->mesh->id };
+    sync_opts o = { n->env, &l->host, n->reader, n->mesh->id, n->blobs };
 
     TAKO_TRY(sync_session_new(&o, node_now(n), &l->session, e));
     for (const node_sub *sub = n->subs; sub != NULL; sub = sub->next)
@@ -113,7 +113,7 @@ static void link_on_message(void *user, mesh_lane lane, tako_slice message)
     tako_errbuf e = { "" };
     tako_err err;
 
-    if (l->session == NULL || l->failed != TAKO_OK || lane >= MESH_BLOBS)
+    if (l->session == NULL || l->failed != TAKO_OK)
         return;
     l->node->busy_ms = node_now(l->node);
     err = sync_session_recv(l->session, node_now(l->node), (sync_lane)lane,
@@ -327,9 +327,11 @@ static unsigned lanes_free(const node_link *l)
 {
     unsigned lanes = 0;
 
-    for (unsigned i = 0; i < SYNC_LANES; i++)
+    for (unsigned i = 0; i < SYNC_BLOBS; i++)
         if (mesh_link_queued(l->mesh, (mesh_lane)i) < NODE_LANE_BYTES)
             lanes |= SYNC_LANE_BIT(i);
+    if (node_blobs_lane_free(l))
+        lanes |= SYNC_LANE_BIT(SYNC_BLOBS);
     return lanes;
 }
 

@@ -37,6 +37,7 @@ void node_timer(node *n)
     uint64_t at = UINT64_MAX;
 
     if (!n->stopping) {
+        uint64_t blobs = sync_blobs_deadline(n->blobs);
         uint64_t peers = node_peers_deadline(n);
         uint64_t commits = node_commits_deadline(n);
 
@@ -44,6 +45,7 @@ void node_timer(node *n)
 
         at = peers < commits ? peers : commits;
         at = quiet < at ? quiet : at;
+        at = blobs < at ? blobs : at;
     }
     for (const node_link *l = n->links; l != NULL; l = l->next) {
         uint64_t d = node_link_deadline(l);
@@ -85,6 +87,8 @@ void node_turn(node *n)
         return;
     n->turning = true;
     now = node_now(n);
+    if (!n->stopping && sync_blobs_deadline(n->blobs) <= now)
+        sync_blobs_tick(n->blobs, now);
     turn_links(n, now);
     if (!n->stopping)
         node_peers_dial(n, now);
@@ -140,6 +144,8 @@ tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e)
     n->marked = true; /* by an earlier node or process, for all we know */
     n->busy_ms = node_now(n);
     err = context_new(n, e);
+    if (err == TAKO_OK && node_blobs_begin(n) != TAKO_OK)
+        err = tako_fail(e, TAKO_NOMEM, "out of memory");
     if (err != TAKO_OK) {
         node_free(n);
         return err;
@@ -177,6 +183,7 @@ void node_free(node *n)
     node_peers_free(n);
     TAKO_ASSERT(n->predicates == NULL);
     query_pool_free(n->pool);
+    sync_blobs_free(n->blobs);
     mesh_context_free(n->context);
     tako_buf_fini(&n->out);
     tako_env_free(n->env, n, sizeof *n);

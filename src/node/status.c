@@ -194,6 +194,7 @@ tako_err node_status(node *n, tako_buf *json)
         if (sub->next != NULL)
             tako_put_u8(json, ',');
     }
-    tako_put_u8(json, ']');
+    tako_put_str(json, "],");
+    node_blobs_status(n, json);
     return json->failed ? TAKO_NOMEM : TAKO_OK;
 }

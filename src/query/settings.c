@@ -14,6 +14,16 @@ static const struct {
     const char *about;
     const char *effect;
 } table[SETTINGS] = {
+    [SETTING_ATTACHMENT_FETCH] = { "attachment_fetch", 0, 0, 1,
+                                   "1: attachments of documents that are here "
+                                   "are fetched by themselves; 0: when they "
+                                   "are opened",
+                                   "within some seconds" },
+    [SETTING_ATTACHMENT_GRACE_S] = { "attachment_grace_s", 86400, 60,
+                                     366 * 86400,
+                                     "an attachment that no document here "
+                                     "refers to is kept so many seconds",
+                                     "at once" },
     [SETTING_REQUESTS_RECENT_MAX] = { "requests_recent_max", 100, 0,
                                       TAKO_REQUESTS_RECENT_MAX,
                                       "how many ended requests system:requests "

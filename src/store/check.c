@@ -7,6 +7,7 @@
  * its length as a varint before it, version); these are added as 256-bit
  * numbers (Bellare and Micciancio 1997, AdHash), and the sum is hashed with the
  * number of documents. */
+#include "store/blob.h"
 #include "store/internal.h"
 
 #include <stdio.h>
@@ -169,6 +170,11 @@ static tako_err check_feed(checker *k)
     return err == TAKO_NOTFOUND ? TAKO_OK : err;
 }
 
+static void found_blob(void *ctx, const char *text)
+{
+    found(ctx, text);
+}
+
 static tako_err check_all(checker *k, tako_errbuf *e)
 {
     uint32_t max;
@@ -182,6 +188,8 @@ static tako_err check_all(checker *k, tako_errbuf *e)
             return tako_fail(e, err, "checking collection %u failed", coll);
     }
     err = check_feed(k);
+    if (err == TAKO_OK)
+        err = store_blob_check(k->conn, found_blob, k, e);
     return err == TAKO_OK ? err : tako_fail(e, err, "checking the feed failed");
 }
 

@@ -250,6 +250,7 @@ typedef struct doc_edit {
     uint32_t coll;
     doc_key key;
     int64_t row;
+    bool tokens; /* a state that was saved may hold tokens */
     uint64_t lsn;
     uint8_t version[16];
     tako_slice meta, body;
@@ -299,6 +300,7 @@ struct store {
     edit_memory merge_memory;
     tako_buf meta, body, blob;
     uint64_t feed_bytes; /* added since the last pruning */
+    uint64_t blob_free;  /* the least `free` there may be; UINT64_MAX none */
     int wal_pages;       /* in the log after the last commit */
     int wal_tried;       /* of these, when it was checkpointed last */
 };

@@ -27,7 +27,17 @@ static const char schema_sql[] =
     "hlc INTEGER NOT NULL, value BLOB, kept BLOB,"
     "UNIQUE(coll, id, path, actor, hlc, kind));"
     "CREATE TABLE idx(coll INTEGER NOT NULL, name TEXT NOT NULL,"
-    "text TEXT NOT NULL, PRIMARY KEY(coll, name)) WITHOUT ROWID;";
+    "text TEXT NOT NULL, PRIMARY KEY(coll, name)) WITHOUT ROWID;"
+    "CREATE TABLE blob(number INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB,"
+    "len INTEGER NOT NULL, have INTEGER NOT NULL, bytes INTEGER NOT NULL,"
+    "bits BLOB, free INTEGER);"
+    "CREATE UNIQUE INDEX blob_id ON blob(id) WHERE id IS NOT NULL;"
+    "CREATE INDEX blob_free ON blob(free) WHERE free IS NOT NULL;"
+    "CREATE TABLE blob_part(at INTEGER PRIMARY KEY, data BLOB NOT NULL);"
+    "CREATE TABLE blob_ref(coll INTEGER NOT NULL, row INTEGER NOT NULL,"
+    "id BLOB NOT NULL, len INTEGER NOT NULL, PRIMARY KEY(coll, row, id))"
+    "WITHOUT ROWID;"
+    "CREATE INDEX blob_ref_id ON blob_ref(id);";
 
 typedef struct schema_facts {
     int64_t app, version, tables, pages;

@@ -111,6 +111,19 @@ static tako_err feed_position(store *s, tako_errbuf *e)
     return TAKO_OK;
 }
 
+/* What store_blob_due() goes by. */
+static tako_err blobs_position(store *s, tako_errbuf *e)
+{
+    int64_t least = -1;
+
+    TAKO_TRY(conn_int(&s->writer,
+                      "SELECT coalesce(min(free),-1) FROM blob "
+                      "WHERE free IS NOT NULL",
+                      &least, e));
+    s->blob_free = least < 0 ? UINT64_MAX : (uint64_t)least;
+    return TAKO_OK;
+}
+
 static tako_err open_steps(store *s, const store_opts *o, tako_errbuf *e)
 {
     bool fresh;
@@ -145,6 +158,7 @@ static tako_err open_steps(store *s, const store_opts *o, tako_errbuf *e)
                       e));
     s->unsettled = log_bytes(&s->writer) > 0; /* an unclean end */
     TAKO_TRY(actor_open(s, fresh, e));
+    TAKO_TRY(blobs_position(s, e));
     return feed_position(s, e);
 }
 
@@ -244,7 +258,7 @@ static tako_err facts_actor(store_conn *c, crdt_actor *out, tako_errbuf *e)
 
 static tako_err facts_inside(store_conn *c, store_facts *out, tako_errbuf *e)
 {
-    int64_t pages = 0, size = 0, unused = 0;
+    int64_t pages = 0, size = 0, unused = 0, blobs = 0, blob_bytes = 0;
 
     TAKO_TRY(count_rows(c, out, e));
     TAKO_TRY(conn_int(c, "PRAGMA page_count", &pages, e));
@@ -253,6 +267,11 @@ static tako_err facts_inside(store_conn *c, store_facts *out, tako_errbuf *e)
     out->file_bytes = (uint64_t)(pages * size);
     out->free_bytes = (uint64_t)(unused * size);
     out->wal_bytes = log_bytes(c);
+    TAKO_TRY(conn_int(c, "SELECT count(*) FROM blob WHERE id IS NOT NULL",
+                      &blobs, e));
+    TAKO_TRY(conn_int(c, "SELECT sum(bytes) FROM blob", &blob_bytes, e));
+    out->blobs = (uint64_t)blobs;
+    out->blob_bytes = (uint64_t)blob_bytes;
     return facts_actor(c, &out->actor, e);
 }
 

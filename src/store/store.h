@@ -124,6 +124,7 @@ tako_err store_rolled_back(store *s, uint64_t hlc, uint64_t *lsn,
 typedef struct store_facts {
     uint64_t documents, tombstones, evicted;
     uint64_t file_bytes, wal_bytes, free_bytes;
+    uint64_t blobs, blob_bytes; /* attachments, and what is here of them */
     uint32_t collections;
     uint64_t lsn;
     crdt_actor actor;

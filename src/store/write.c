@@ -9,6 +9,7 @@
  * back where its version moved. Whether this transaction has touched the
  * document before is seen from the row's lsn, which then is the
  * transaction's own. */
+#include "store/blob_ref.h"
 #include "store/internal.h"
 
 /* ---- rows ---------------------------------------------------------------- */
@@ -84,9 +85,9 @@ static tako_err insert_below(store *s, uint32_t coll, const doc_key *key,
     return row_insert(s, coll, *row, key->id, meta, body, e);
 }
 
-tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
-                        tako_slice meta, tako_slice body, int64_t *row,
-                        tako_errbuf *e)
+static tako_err insert_anywhere(store *s, uint32_t coll, const doc_key *key,
+                                tako_slice meta, tako_slice body, int64_t *row,
+                                tako_errbuf *e)
 {
     sqlite3_stmt *stmt = NULL;
     bool taken;
@@ -107,6 +108,16 @@ tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
     if (err != TAKO_NOTFOUND)
         return err;
     return insert_below(s, coll, key, meta, body, row, e);
+}
+
+tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
+                        tako_slice meta, tako_slice body, int64_t *row,
+                        tako_errbuf *e)
+{
+    TAKO_TRY(insert_anywhere(s, coll, key, meta, body, row, e));
+    return blob_refs_near(meta, body)
+               ? blob_refs_change(s, coll, *row, meta, body, e)
+               : TAKO_OK;
 }
 
 /* ---- edits --------------------------------------------------------------- */
@@ -197,6 +208,11 @@ tako_err edit_replace(store *s, doc_edit *d, const uint8_t version[16],
             return tako_fail(e, err, "out of memory");
     }
     TAKO_TRY(row_update(s, d->coll, d->row, version, meta, body, e));
+    if (d->tokens || blob_refs_near(d->meta, d->body) ||
+        blob_refs_near(meta, body)) {
+        d->tokens = true;
+        TAKO_TRY(blob_refs_change(s, d->coll, d->row, meta, body, e));
+    }
     if (first) {
         change_old_done(&s->changes, d->coll, d->row, body.len > 0);
         return TAKO_OK;
@@ -214,6 +230,7 @@ static tako_err save_new(store *s, doc_edit *d, tako_slice meta,
     if (change_reserve(&s->changes) != TAKO_OK)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     TAKO_TRY(row_insert_new(s, d->coll, &d->key, meta, body, &d->row, e));
+    d->tokens = blob_refs_near(meta, body);
     change_new(&s->changes, d->coll, d->row, body.len > 0);
     d->stored = true;
     return TAKO_OK;

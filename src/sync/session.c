@@ -96,6 +96,11 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
         sync_session_free(s);
         return err;
     }
+    if (opts->blobs != NULL &&
+        sync_blob_peer_new(opts->blobs, &s->blobs) != TAKO_OK) {
+        sync_session_free(s);
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    }
     s->sent_lsn = s->heard;
     *out = s;
     return TAKO_OK;
@@ -131,6 +136,7 @@ void sync_session_free(sync_session *s)
         sync_names_fini(&s->names_out[i]);
         sync_names_fini(&s->names_in[i]);
     }
+    sync_blob_peer_free(s->blobs);
     tako_env_free(s->env, s->wants, s->want_cap * sizeof *s->wants);
     tako_env_free(s->env, s->subs, s->sub_cap * sizeof *s->subs);
     tako_env_free(s->env, s->colls, s->coll_cap * sizeof *s->colls);
@@ -223,12 +229,13 @@ static void put_hello(sync_session *s, tako_buf *out)
     tako_put_bytes(out, tako_slice_of(s->incarnation, 16));
     tako_put_bytes(out, tako_slice_of(s->sum_key, 16));
     tako_put_varint(out, wall < HELLO_WALL_MS_MAX ? wall : 0);
-    tako_put_varint(out, 0); /* features */
+    tako_put_varint(out, s->blobs != NULL ? SYNC_FEATURE_BLOBS : 0);
     tako_put_varint(out, s->next_number);
 }
 
 /* What follows the fields known here belongs to a newer minor version. */
-static tako_err on_hello(sync_session *s, tako_reader *in, tako_errbuf *e)
+static tako_err on_hello(sync_session *s, uint64_t now_ms, tako_reader *in,
+                         tako_errbuf *e)
 {
     uint64_t major = tako_read_varint(in);
     uint64_t wall, ours = s->env->wall_ms(s->env->ctx);
@@ -257,6 +264,8 @@ static tako_err on_hello(sync_session *s, tako_reader *in, tako_errbuf *e)
         tako_log(s->env, TAKO_LOG_WARN, "peer_clock_ahead", "\"ahead_ms\":%llu",
                  (unsigned long long)s->clock_ahead_ms);
     s->greeted = true;
+    if (s->blobs != NULL && (s->features & SYNC_FEATURE_BLOBS) != 0)
+        sync_blob_peer_ready(s->blobs, now_ms);
     sync_settle(s);
     return sync_tell_known(s, e);
 }
@@ -475,7 +484,8 @@ static tako_err kind_of(uint8_t byte, sync_msg *kind, bool *skip,
 {
     *skip = false;
     *kind = SYNC_MSG_BYE;
-    if (byte >= SYNC_MSG_HELLO && byte <= SYNC_MSG_RENEWED) {
+    if ((byte >= SYNC_MSG_HELLO && byte <= SYNC_MSG_RENEWED) ||
+        (byte >= SYNC_MSG_BLOB_ASK && byte <= SYNC_MSG_BLOB_STOP)) {
         *kind = (sync_msg)byte;
         return TAKO_OK;
     }
@@ -492,7 +502,7 @@ static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
         return tako_fail(e, TAKO_CORRUPT, "a message before HELLO");
     switch (kind) {
     case SYNC_MSG_HELLO:
-        return on_hello(s, in, e);
+        return on_hello(s, now_ms, in, e);
     case SYNC_MSG_INTEREST:
         return on_interest(s, in, e);
     case SYNC_MSG_DROP:
@@ -523,6 +533,15 @@ static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
         return sync_on_known(s, in, e);
     case SYNC_MSG_RENEWED:
         return sync_on_renewed(s, in, e);
+    case SYNC_MSG_BLOB_ASK:
+    case SYNC_MSG_BLOB_HAVE:
+    case SYNC_MSG_BLOB_WANT:
+    case SYNC_MSG_BLOB_PART:
+    case SYNC_MSG_BLOB_NONE:
+    case SYNC_MSG_BLOB_STOP:
+        return s->blobs != NULL
+                   ? sync_blob_peer_recv(s->blobs, now_ms, (uint8_t)kind, in, e)
+                   : tako_fail(e, TAKO_CORRUPT, "attachments, unannounced");
     }
     return TAKO_CORRUPT;
 }
@@ -538,6 +557,13 @@ static sync_lane lane_of(sync_msg kind)
     case SYNC_MSG_STATES:
     case SYNC_MSG_CAUGHT_UP:
         return SYNC_CATCHUP;
+    case SYNC_MSG_BLOB_ASK:
+    case SYNC_MSG_BLOB_HAVE:
+    case SYNC_MSG_BLOB_WANT:
+    case SYNC_MSG_BLOB_PART:
+    case SYNC_MSG_BLOB_NONE:
+    case SYNC_MSG_BLOB_STOP:
+        return SYNC_BLOBS;
     case SYNC_MSG_HELLO:
     case SYNC_MSG_INTEREST:
     case SYNC_MSG_DROP:
@@ -646,6 +672,11 @@ static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
         *lane = SYNC_CATCHUP;
         TAKO_TRY(sync_serve_step(s, out, e));
     }
+    if (out->len == 0 && s->blobs != NULL &&
+        (lanes & SYNC_LANE_BIT(SYNC_BLOBS)) != 0) {
+        *lane = SYNC_BLOBS;
+        TAKO_TRY(sync_blob_peer_send(s->blobs, now_ms, out, e));
+    }
     return out->failed ? tako_fail(e, TAKO_NOMEM, "out of memory") : TAKO_OK;
 }
 
@@ -670,7 +701,7 @@ uint64_t sync_session_deadline(const sync_session *s)
     if (s->dead)
         return UINT64_MAX;
     if (!s->hello_sent || s->control.len > 0 || s->ack_due > s->ack_out ||
-        sync_walks_due(s))
+        sync_walks_due(s) || (s->blobs != NULL && sync_blob_peer_due(s->blobs)))
         return 0;
     if (sync_dirty_left(&s->dirty) == 0 || !s->cleared)
         return UINT64_MAX;

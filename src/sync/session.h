@@ -23,6 +23,7 @@
 #define TAKO_SYNC_SESSION_H
 
 #include "store/store.h"
+#include "sync/blobs.h"
 
 typedef struct sync_session sync_session;
 
@@ -31,6 +32,7 @@ typedef enum sync_lane {
     SYNC_CONTROL,
     SYNC_LIVE,
     SYNC_CATCHUP,
+    SYNC_BLOBS, /* contents of attachments, after everything else */
     SYNC_LANES,
 } sync_lane;
 
@@ -81,6 +83,7 @@ typedef struct sync_opts {
     const sync_host *host;
     store_conn *reader;        /* shared between sessions of one thread */
     const uint8_t *digest_key; /* 16 bytes, the same in the whole mesh */
+    sync_blobs *blobs;         /* the node's; NULL: no attachments */
 } sync_opts;
 
 /* TAKO_NOMEM, or what reading the store says. */

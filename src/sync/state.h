@@ -211,6 +211,7 @@ struct sync_session {
     const tako_env *env;
     const sync_host *host;
     store_conn *reader;
+    sync_blob_peer *blobs; /* NULL: none are spoken of */
     crdt_actor actor;
     uint8_t incarnation[16];
     uint8_t digest_key[16];

@@ -32,7 +32,17 @@ typedef enum sync_msg {
     SYNC_MSG_BYE,
     SYNC_MSG_KNOWN,
     SYNC_MSG_RENEWED,
+    /* of attachments, on a lane of their own (blobs.h) */
+    SYNC_MSG_BLOB_ASK = 48,
+    SYNC_MSG_BLOB_HAVE,
+    SYNC_MSG_BLOB_WANT,
+    SYNC_MSG_BLOB_PART,
+    SYNC_MSG_BLOB_NONE,
+    SYNC_MSG_BLOB_STOP,
 } sync_msg;
+
+/* Bits of HELLO's features. */
+#define SYNC_FEATURE_BLOBS 0x10u
 
 /* Low bits of a record's head; the rest is a slot, or a document reference. */
 typedef enum sync_tag {

@@ -14,6 +14,7 @@ endfunction()
 
 if(Python3_Interpreter_FOUND AND TARGET tako_cli)
   tako_e2e(apps/terminal 90)
+  tako_e2e(e2e/attach 240)
   tako_e2e(e2e/bad_peer 180)
   tako_e2e(e2e/cli 120)
   tako_e2e(e2e/conflicts 120)

@@ -317,7 +317,7 @@ void net_reconnect(net *n, net_link *l)
     assert_false(l->up);
     for (int i = 0; i < 2; i++) {
         net_node *d = l->ends[i].node;
-        sync_opts o = { &n->t.env, &d->host, d->reader, digest_key };
+        sync_opts o = { &n->t.env, &d->host, d->reader, digest_key, NULL };
         tako_err err = sync_session_new(&o, n->now, &l->ends[i].session, &e);
 
         for (size_t j = 0; err == TAKO_OK && j < d->sub_count; j++)
