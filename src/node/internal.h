@@ -190,5 +190,6 @@ tako_err node_predicate_open(void *ctx, tako_slice text, sync_predicate **out,
 void node_predicate_close(void *ctx, sync_predicate *p);
 bool node_predicate_match(void *ctx, sync_predicate *p, tako_slice id,
                           tako_slice body);
+bool node_predicate_whole(void *ctx, const sync_predicate *p);
 
 #endif /* TAKO_NODE_INTERNAL_H */

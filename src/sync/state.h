@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "store/deaths.h"
 #include "sync/session.h"
 #include "sync/wire.h"
 
@@ -267,6 +268,8 @@ struct sync_session {
     sync_coll *colls;
     size_t coll_count, coll_cap;
 
+    tako_buf deaths; /* answers of the running transaction, of DEAD */
+
     sync_counts counts;
 };
 
@@ -324,5 +327,28 @@ bool sync_known_has(const sync_session *s, uint64_t lsn, uint32_t coll,
                     int64_t row);
 void sync_known_forget(sync_session *s, uint64_t lsn);
 tako_err sync_coll_name(sync_session *s, tako_slice name, uint32_t *index);
+/* A document is now what the peer knows it to be; its commit is told by
+ * sync_known_commit, for all entries from `from` on. */
+tako_err sync_known_add(sync_session *s, uint32_t coll, int64_t row);
+void sync_known_commit(sync_session *s, size_t from, uint64_t lsn);
+
+/* ---- deaths.c ------------------------------------------------------------------ */
+
+/* Asks for what the peer's graveyard has, where we take a whole collection. */
+tako_err sync_tell_yard(sync_session *s, const sync_sub *sub, tako_errbuf *e);
+tako_err sync_on_yard(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_buried(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_graves(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_dead(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* Tells of a document that was found to be dead here: a notice's row. */
+tako_err sync_tell_dead(sync_session *s, uint32_t coll, const store_row *row,
+                        tako_errbuf *e);
+/* Notes the answer to a state that the store did not take. Answers are sent
+ * when what they belong to is applied, or dropped with it. */
+tako_err sync_answer_dead(sync_session *s, store *st, uint32_t coll,
+                          tako_slice id, const crdt_merge_info *info,
+                          tako_errbuf *e);
+void sync_dead_send(sync_session *s);
+void sync_dead_drop(sync_session *s);
 
 #endif /* TAKO_SYNC_STATE_H */

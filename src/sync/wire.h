@@ -32,6 +32,10 @@ typedef enum sync_msg {
     SYNC_MSG_BYE,
     SYNC_MSG_KNOWN,
     SYNC_MSG_RENEWED,
+    SYNC_MSG_YARD = 34, /* deaths.c */
+    SYNC_MSG_BURIED,
+    SYNC_MSG_GRAVES,
+    SYNC_MSG_DEAD,
 } sync_msg;
 
 /* Low bits of a record's head; the rest is a slot, or a document reference. */
