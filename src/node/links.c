@@ -140,6 +140,7 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         [SYNC_EVENT_RENEWED] = { "actor_renewed", TAKO_LOG_WARN },
         [SYNC_EVENT_MARKED] = { NULL, TAKO_LOG_DEBUG },
         [SYNC_EVENT_DEAD] = { "documents_dead", TAKO_LOG_WARN },
+        [SYNC_EVENT_SWEEP] = { NULL, TAKO_LOG_DEBUG },
         [SYNC_EVENT_DOUBTFUL] = { "documents_doubtful", TAKO_LOG_WARN },
     };
     node_link *l = ctx;
@@ -149,6 +150,8 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         l->node->marked = true;
         return;
     }
+    if (event == SYNC_EVENT_SWEEP)
+        l->node->care_ms = node_now(l->node);
     if (logged[event].name != NULL)
         tako_log(l->node->env, logged[event].level, logged[event].name,
                  "\"peer\":%s,\"subscription\":%lu,\"reason\":%s",

@@ -73,6 +73,7 @@ typedef struct bury {
     uint32_t died, quarantined, doubtful;
     tako_buf needs; /* documents to be asked for */
     uint64_t need_count;
+    bool sweeps; /* there is more to look at */
     tako_errbuf *e;
 } bury;
 
@@ -91,6 +92,8 @@ static void tell_host(const bury *b)
     if (b->doubtful > 0)
         host->event(host->ctx, SYNC_EVENT_DOUBTFUL, b->doubtful,
                     "the peer cannot know whether they were deleted");
+    if (b->sweeps)
+        host->event(host->ctx, SYNC_EVENT_SWEEP, 0, "");
 }
 
 static tako_err in_transaction(bury *b, bury_fn *fn)
@@ -435,7 +438,7 @@ typedef struct grave_bury {
 static tako_err take_graves(bury *b)
 {
     store_grave g = { .mark = 0 };
-    bool fresh, any = false, more;
+    bool fresh, any = false;
 
     while (tako_reader_left(b->in) > 0) {
         TAKO_TRY(next_grave(b->in, &g, b->e));
@@ -446,7 +449,7 @@ static tako_err take_graves(bury *b)
         TAKO_TRY(store_sweep_begin(b->st, b->coll, b->e));
     if (!((grave_bury *)b)->last)
         return TAKO_OK;
-    return store_sweep(b->st, b->coll, SWEEP_ROWS, &b->died, &more, b->e);
+    return store_sweep(b->st, b->coll, SWEEP_ROWS, &b->died, &b->sweeps, b->e);
 }
 
 tako_err sync_on_graves(sync_session *s, tako_reader *in, tako_errbuf *e)

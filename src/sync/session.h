@@ -51,6 +51,7 @@ typedef enum sync_event {
     SYNC_EVENT_MARKED,    /* the dirty mark is set for what is sent now */
     SYNC_EVENT_DEAD,      /* so many documents here were dead, and are gone */
     SYNC_EVENT_DOUBTFUL,  /* so many of ours the peer does not take */
+    SYNC_EVENT_SWEEP,     /* a collection is to be swept on (store/deaths.h) */
 } sync_event;
 
 typedef struct sync_host {
