@@ -20,6 +20,8 @@
 #define TAKO_CONTEXT_ACTORS_MAX 4096u /* writers of one document */
 #define TAKO_GENERATION_MAX                                                    \
     (UINT64_C(1) << 56) /* lives of a document, map, counter */
+#define TAKO_EPOCH_MAX                                                         \
+    (UINT64_C(1) << 40) /* a collection's; a greater one is not believed */
 #define TAKO_CLOCK_AHEAD_MS_MAX                                                \
     (5u * 60u * 1000u) /* a peer's clock beyond ours */
 

@@ -694,10 +694,10 @@ tako_err store_epoch_raise(store *s, uint32_t coll, uint64_t epoch,
 
     TAKO_ARG(s != NULL);
     TAKO_TRY(txn_check(s, e));
-    if ((epoch & 1) != 0 || epoch >= TAKO_GENERATION_MAX)
+    if ((epoch & 1) != 0)
         return tako_fail(e, TAKO_CORRUPT, "an epoch that is none");
     TAKO_TRY(yard_of(s, coll, &y, e));
-    if (epoch <= y->epoch)
+    if (epoch <= y->epoch || epoch > TAKO_EPOCH_MAX)
         return TAKO_OK;
     y->epoch = epoch;
     return yard_save(s, coll, y, e);

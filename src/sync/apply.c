@@ -55,6 +55,15 @@ tako_err sync_coll_name(sync_session *s, tako_slice name, uint32_t *index)
     return TAKO_OK;
 }
 
+bool sync_coll_named(const sync_session *s, tako_slice name)
+{
+    for (size_t i = 0; i < s->coll_count; i++)
+        if (tako_slice_eq(tako_slice_of(s->colls[i].name, s->colls[i].len),
+                          name))
+            return true;
+    return false;
+}
+
 /* Which of ours the peer's number means. */
 static tako_err asked_coll(sync_session *s, sync_names *names, uint32_t slot,
                            uint32_t *index, tako_errbuf *e)

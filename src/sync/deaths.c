@@ -2,17 +2,17 @@
 /* DEATHS -- what neighbours tell each other of documents that are no more
  * (SYNC.md 4; store/deaths.h is what it means).
  *
- *   taker of a whole collection            the other side
- *   YARD epoch, count, sums            ->
+ *   subscriber                             the other side
+ *   YARD whole?, epoch, count, sums    ->
  *                                      <-  nothing                 equal, or
  *                                      <-  BURIED epoch, sums by bucket, floors
  *   GRAVES which buckets differ        ->
  *                                      <-  GRAVES the births in these, parts
  *
- * YARD follows each CAUGHT_UP of a subscription to a whole collection: then all
- * that the other side has is here, so that its floors can be taken over too (an
- * unknown document below a floor is doubtful, and its own are not). Who takes
- * a part of a collection gets no graves.
+ * YARD follows each CAUGHT_UP: then all that the other side has is here, so that
+ * its floors can be taken over too (an unknown document below a floor is
+ * doubtful, and its own are not). Who takes a part of a collection gets no
+ * graves, but the epoch; and that again when it rises.
  *
  * DEAD answers a document that is dead, or doubtful, for who got it; and tells
  * of one that was found to be dead here to each neighbour who was sent it. The
@@ -68,6 +68,7 @@ static tako_err read_yard(sync_session *s, tako_slice name, uint32_t *coll,
 typedef struct bury {
     sync_session *s;
     store *st;
+    tako_slice name;
     uint32_t coll;
     tako_reader *in;
     uint32_t died, quarantined, doubtful;
@@ -140,11 +141,10 @@ tako_err sync_tell_yard(sync_session *s, const sync_sub *sub, tako_errbuf *e)
     store_yard y;
     uint32_t coll;
 
-    if (!sub_is_whole(s, sub))
-        return TAKO_OK;
     TAKO_TRY(read_yard(s, sub->collection, &coll, &y, e));
     tako_buf_reset(b);
     tako_put_block(b, sub->collection);
+    tako_put_u8(b, sub_is_whole(s, sub));
     put_yard(b, &y);
     sync_control(s, SYNC_MSG_YARD, tako_buf_slice(b));
     return TAKO_OK;
@@ -181,6 +181,21 @@ static unsigned bits_for(uint64_t graves)
     return bits;
 }
 
+/* The epoch alone, as from an empty graveyard. */
+static void put_epoch(sync_session *s, tako_slice name, uint64_t epoch)
+{
+    tako_buf *b = &s->scratch;
+
+    tako_buf_reset(b);
+    tako_put_block(b, name);
+    tako_put_varint(b, epoch);
+    tako_put_u8(b, 0);
+    tako_put_u64(b, 0);
+    tako_put_varint(b, 0);
+    s->control.failed = s->control.failed || b->failed;
+    sync_control(s, SYNC_MSG_BURIED, tako_buf_slice(b));
+}
+
 static tako_err put_buried(sync_session *s, tako_slice name, uint32_t coll,
                            const store_yard *ours, tako_errbuf *e)
 {
@@ -210,6 +225,22 @@ static tako_err put_buried(sync_session *s, tako_slice name, uint32_t coll,
     return err;
 }
 
+/* A commit deleted something: has an epoch risen that the peer was told? */
+tako_err sync_epoch_risen(sync_session *s, tako_errbuf *e)
+{
+    for (size_t i = 0; i < s->want_count; i++) {
+        sync_want *w = &s->wants[i];
+        store_yard y;
+
+        TAKO_TRY(read_yard(s, w->collection, &w->coll, &y, e));
+        if (y.epoch <= w->epoch)
+            continue;
+        w->epoch = y.epoch;
+        put_epoch(s, w->collection, y.epoch);
+    }
+    return TAKO_OK;
+}
+
 typedef struct epoch_bury {
     bury b;
     uint64_t epoch;
@@ -232,6 +263,7 @@ static tako_err take_epoch(sync_session *s, uint32_t coll, uint64_t epoch,
 tako_err sync_on_yard(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     tako_slice name = tako_read_block(in);
+    bool whole = tako_read_u8(in) != 0;
     store_yard theirs = { tako_read_varint(in), tako_read_varint(in),
                           tako_read_u64(in), tako_read_u64(in) };
     store_yard ours;
@@ -244,12 +276,13 @@ tako_err sync_on_yard(sync_session *s, tako_reader *in, tako_errbuf *e)
         return TAKO_OK;
     if (theirs.epoch > ours.epoch)
         TAKO_TRY(take_epoch(s, coll, theirs.epoch, e));
-    if (ours.epoch <= theirs.epoch &&
-        ((ours.graves == 0 && ours.floors == 0) ||
-         (ours.graves == theirs.graves && ours.sum == theirs.sum &&
-          ours.floors == theirs.floors)))
-        return TAKO_OK;
-    return put_buried(s, name, coll, &ours, e);
+    if (whole && (ours.graves > 0 || ours.floors != 0) &&
+        (ours.graves != theirs.graves || ours.sum != theirs.sum ||
+         ours.floors != theirs.floors))
+        return put_buried(s, name, coll, &ours, e);
+    if (ours.epoch > theirs.epoch)
+        put_epoch(s, name, ours.epoch);
+    return TAKO_OK;
 }
 
 /* ---- BURIED ---------------------------------------------------------------------- */
@@ -258,8 +291,9 @@ static tako_err take_floors(bury *b)
 {
     uint64_t count = tako_read_varint(b->in);
 
+    TAKO_TRY(store_coll_create(b->st, b->name, &b->coll, b->e));
     TAKO_TRY(raise_epoch(b));
-    for (; count > 0 && !b->in->failed; count--) {
+    for (; takes_whole(b->s, b->name) && count > 0 && !b->in->failed; count--) {
         tako_slice actor = tako_read_bytes(b->in, 16);
         crdt_dot floor = { .hlc = tako_read_varint(b->in) };
 
@@ -268,7 +302,7 @@ static tako_err take_floors(bury *b)
         memcpy(floor.actor.id, actor.ptr, 16);
         TAKO_TRY(store_floor_raise(b->st, b->coll, floor, b->e));
     }
-    return tako_reader_done(b->in)
+    return count == 0 && tako_reader_done(b->in)
                ? TAKO_OK
                : tako_fail(b->e, TAKO_CORRUPT, "malformed BURIED");
 }
@@ -312,22 +346,19 @@ tako_err sync_on_buried(sync_session *s, tako_reader *in, tako_errbuf *e)
     tako_slice name = tako_read_block(in);
     uint64_t epoch = tako_read_varint(in);
     uint8_t bits = tako_read_u8(in);
-    epoch_bury x = { { .s = s, .in = in, .e = e }, epoch };
+    epoch_bury x = { { .s = s, .name = name, .in = in, .e = e }, epoch };
     tako_slice sums;
-    tako_err err;
 
     if (in->failed || bits > TAKO_SYNC_BUCKETS_BITS_MAX)
         return tako_fail(e, TAKO_CORRUPT, "malformed BURIED");
     sums = tako_read_bytes(in, (size_t)8u << bits);
     if (in->failed)
         return tako_fail(e, TAKO_CORRUPT, "malformed BURIED");
-    if (!takes_whole(s, name))
-        return TAKO_OK; /* no more */
-    err = store_coll_find(s->reader, name, &x.b.coll);
-    if (err == TAKO_NOTFOUND)
-        return TAKO_OK; /* nothing of it ever came */
-    TAKO_TRY(err);
+    if (!sync_coll_named(s, name))
+        return TAKO_OK; /* nobody here asked for any of it */
     TAKO_TRY(in_transaction(&x.b, take_floors));
+    if (!takes_whole(s, name))
+        return TAKO_OK;
     return ask_graves(s, name, x.b.coll, bits, sums.ptr, e);
 }
 

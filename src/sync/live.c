@@ -141,17 +141,21 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
                                 const store_change *changes, size_t count,
                                 bool own)
 {
+    bool ended = false;
     tako_err err = TAKO_OK;
 
     if (s->dead)
         return TAKO_OK;
     own = own && lsn != s->redot_lsn;
     for (size_t i = 0; i < count && err == TAKO_OK && s->want_count > 0; i++) {
+        ended = ended || !changes[i].alive;
         if (own && (changes[i].lsn_before == 0 ||
                     sync_known_has(s, lsn, changes[i].coll, changes[i].row)))
             continue;
         err = take_change(s, &changes[i], own);
     }
+    if (ended && err == TAKO_OK)
+        err = sync_epoch_risen(s, NULL);
     if (own)
         sync_known_forget(s, lsn);
     if (lsn > s->heard)

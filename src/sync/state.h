@@ -85,6 +85,7 @@ typedef struct sync_want {
     uint32_t coll; /* 0: not looked up yet, or not there */
     uint64_t their_count, their_sum;
     uint64_t lsn; /* the snapshot at which the catch-up began */
+    uint64_t epoch; /* of the collection, as it was told after that */
     sync_walk walk;
     sync_digest *digest; /* DIGEST */
     unsigned bits;       /* LISTS, DIFF */
@@ -327,6 +328,7 @@ bool sync_known_has(const sync_session *s, uint64_t lsn, uint32_t coll,
                     int64_t row);
 void sync_known_forget(sync_session *s, uint64_t lsn);
 tako_err sync_coll_name(sync_session *s, tako_slice name, uint32_t *index);
+bool sync_coll_named(const sync_session *s, tako_slice name);
 /* A document is now what the peer knows it to be; its commit is told by
  * sync_known_commit, for all entries from `from` on. */
 tako_err sync_known_add(sync_session *s, uint32_t coll, int64_t row);
@@ -334,8 +336,9 @@ void sync_known_commit(sync_session *s, size_t from, uint64_t lsn);
 
 /* ---- deaths.c ------------------------------------------------------------------ */
 
-/* Asks for what the peer's graveyard has, where we take a whole collection. */
+/* Says what our graveyard has, and so asks for what the peer's has. */
 tako_err sync_tell_yard(sync_session *s, const sync_sub *sub, tako_errbuf *e);
+tako_err sync_epoch_risen(sync_session *s, tako_errbuf *e);
 tako_err sync_on_yard(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_buried(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_graves(sync_session *s, tako_reader *in, tako_errbuf *e);
