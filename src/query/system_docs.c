@@ -124,8 +124,8 @@ static bool put_quarantined(void *ctx, const store_quarantined *q)
     tako_buf *docs = k->docs;
 
     cbor_put_map(docs, q->body.len > 0 ? 6 : 5);
-    put_key(docs, "at");
-    cbor_put_int(docs, (int64_t)q->at_ms);
+    put_key(docs, "id");
+    tako_put_bytes(docs, q->id);
     put_key(docs, "_id");
     cbor_put_int(docs, (int64_t)q->number);
     put_key(docs, "why");
@@ -133,12 +133,12 @@ static bool put_quarantined(void *ctx, const store_quarantined *q)
                                            ? "deleted elsewhere"
                                            : "doubtful: a peer cannot know "
                                              "whether it was deleted"));
+    put_key(docs, "at_ms");
+    cbor_put_int(docs, (int64_t)q->at_ms);
     if (q->body.len > 0) {
         put_key(docs, "content");
         tako_put_bytes(docs, q->body);
     }
-    put_key(docs, "document");
-    tako_put_bytes(docs, q->id);
     put_key(docs, "collection");
     cbor_put_text(docs, store_coll_name(k->conn, q->coll));
     return !docs->failed;

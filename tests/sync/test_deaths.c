@@ -315,6 +315,43 @@ static void test_the_other_side_s_document_is_taken(void **state)
     trio_end(&t);
 }
 
+/* The same whatever order the messages come in: also where the other life came
+ * before the word of the death, and went with our copy. */
+static void test_the_other_life_is_asked_for(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        net n;
+        net_link *ab, *bc, *ac;
+
+        net_init(&n, seed, 3);
+        net_subscribe_all(&n, "orders");
+        net_insert(&n, A, "orders", D, "open", "a");
+        net_insert(&n, C, "orders", D, "open", "c");
+        ab = net_connect(&n, A, B);
+        net_settle(&n);
+        net_disconnect(&n, ab);
+        net_delete(&n, A, "orders", D);
+        (void)live_days(&n, A, TTL + 1);
+        ac = net_connect(&n, A, C); /* A: c's life, and a's grave */
+        net_settle(&n);
+        net_disconnect(&n, ac);
+        assert_string_equal(net_get(&n, A, "orders", D, "p"), "c");
+        bc = net_connect(&n, B, C); /* B: both */
+        for (int i = 0; i < 200 && seed % 2 == 0; i++)
+            net_step(&n);
+        net_disconnect(&n, bc);
+        net_reconnect(&n, ab);
+        for (int i = 0; i < 400; i++)
+            net_step(&n);
+        net_settle(&n);
+        assert_true(ab->up);
+        assert_string_equal(net_get(&n, A, "orders", D, "p"), "c");
+        assert_string_equal(net_get(&n, B, "orders", D, "p"), "c");
+        net_fini(&n);
+    }
+}
+
 /* A concurrent INSERT across a reaping: the greater generation, whole. */
 static void test_insert_across_a_reaping(void **state)
 {
@@ -417,6 +454,39 @@ static void test_equal_graveyards_are_one_message(void **state)
     assert_int_equal(after.messages_in, before.messages_in);
     assert_int_equal(after.messages_out, before.messages_out);
     trio_end(&t);
+}
+
+/* A neighbour that never had a document inserts its key: above the life that
+ * ended, whether that was told at the start or later. */
+static void test_epoch_is_told(void **state)
+{
+    for (int late = 0; late < 2; late++) {
+        net n;
+        net_link *l;
+
+        (void)state;
+        net_init(&n, 18, 2);
+        net_subscribe(&n, A, "orders");
+        net_subscribe(&n, B, late != 0 ? "orders?open" : "orders");
+        if (late == 0) {
+            net_insert(&n, A, "orders", D, "closed", "old");
+            net_delete(&n, A, "orders", D);
+        }
+        l = net_connect(&n, A, B);
+        net_settle(&n);
+        if (late != 0) {
+            net_insert(&n, A, "orders", D, "closed", "old");
+            net_settle(&n);
+            net_delete(&n, A, "orders", D);
+            net_settle(&n);
+        }
+        net_disconnect(&n, l);
+        net_insert(&n, B, "orders", D, "open", "new");
+        meet(&n, l);
+        assert_string_equal(net_get(&n, A, "orders", D, "p"), "new");
+        assert_string_equal(net_get(&n, B, "orders", D, "p"), "new");
+        net_fini(&n);
+    }
 }
 
 /* C takes a part: no graves come, and what it offers is answered. */
@@ -560,10 +630,12 @@ int main(void)
         cmocka_unit_test(test_inserted_again_by_who_was_told),
         cmocka_unit_test(test_equal_generation_is_not_killed),
         cmocka_unit_test(test_the_other_side_s_document_is_taken),
+        cmocka_unit_test(test_the_other_life_is_asked_for),
         cmocka_unit_test(test_insert_across_a_reaping),
         cmocka_unit_test(test_own_changes_are_quarantined),
         cmocka_unit_test(test_graveyard_comes_with_the_collection),
         cmocka_unit_test(test_equal_graveyards_are_one_message),
+        cmocka_unit_test(test_epoch_is_told),
         cmocka_unit_test(test_part_of_a_collection),
         cmocka_unit_test(test_unheard_deletion_of_a_part),
         cmocka_unit_test(test_doubtful),
