@@ -33,8 +33,8 @@
 #define TAKO_SEEN_ACTORS_MAX 4096u /* whose last event is remembered */
 #define TAKO_GRAVEYARD_BYTES_MAX                                               \
     (1u << 20) /* births of the dead, of one collection */
-#define TAKO_GRAVE_BLOCK_BYTES_MAX 2048u /* of these, written as one */
-#define TAKO_FORMER_ACTORS_MAX     64u   /* of this file, remembered */
+#define TAKO_GRAVE_BLOCK_BYTES_MAX 2048u  /* of these, written as one */
+#define TAKO_FORMER_ACTORS_MAX     64u    /* of this file, remembered */
 #define TAKO_QUARANTINE_DOCS_MAX   10000u /* dead with changes of our own */
 #define TAKO_QUARANTINE_BYTES_MAX  (64u << 20)
 
@@ -95,7 +95,7 @@
 #define TAKO_SYNC_BUCKETS_BITS_MAX 12u
 #define TAKO_SYNC_NEEDS_MAX        4096u /* documents asked for in one message */
 #define TAKO_SYNC_REASON_BYTES_MAX 400u  /* texts that peers send */
-#define TAKO_SYNC_BIRTHS_MAX       4096u /* told of one dead document */
+#define TAKO_SYNC_BIRTHS_MAX       4096u      /* told of one dead document */
 #define TAKO_SYNC_GRAVES_BYTES_MAX (4u << 20) /* of graveyards, waiting */
 
 /* observers */

@@ -124,7 +124,7 @@ struct node {
     uint64_t gap_ms;      /* since when a commit before the first is missing */
     bool marked;          /* the store has the dirty mark, for what we sent */
     uint64_t busy_ms;     /* when something was last said or written */
-    uint64_t care_ms;       /* when to look for what to reap */
+    uint64_t care_ms;     /* when to look for what to reap */
     store *writing;
     tako_buf out;
     uint64_t timer_ms;

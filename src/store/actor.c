@@ -371,11 +371,10 @@ static tako_err former_add(store *s, crdt_actor actor, tako_errbuf *e)
     tako_put_bytes(&list, tako_slice_of(actor.id, sizeof actor.id));
     all = tako_buf_slice(&list);
     if (all.len > TAKO_FORMER_ACTORS_MAX * sizeof actor.id)
-        all = tako_slice_of(all.ptr + sizeof actor.id,
-                            all.len - sizeof actor.id);
+        all =
+            tako_slice_of(all.ptr + sizeof actor.id, all.len - sizeof actor.id);
     if (err == TAKO_OK)
-        err = list.failed ? TAKO_NOMEM
-                          : store_kv_put(s, ACTOR_FORMER_KEY, all);
+        err = list.failed ? TAKO_NOMEM : store_kv_put(s, ACTOR_FORMER_KEY, all);
     tako_buf_fini(&list);
     return err == TAKO_OK
                ? err
@@ -389,8 +388,7 @@ static bool own_beyond(const crdt_context *context, crdt_actor actor,
     uint64_t told = 0;
 
     for (size_t i = 0; i < count; i++)
-        if (crdt_actor_cmp(births[i].actor, actor) == 0 &&
-            births[i].hlc > told)
+        if (crdt_actor_cmp(births[i].actor, actor) == 0 && births[i].hlc > told)
             told = births[i].hlc;
     return crdt_context_get(context, actor) > told;
 }

@@ -79,8 +79,7 @@ tako_err death_check(store *s, uint32_t coll, tako_slice id,
     if ((y->graves == 0 && !y->floors) || !crdt_doc_alive(remote))
         return TAKO_OK;
     mark = store_grave_mark(id);
-    dots =
-        tako_arena_array(a, crdt_doc_births(remote, NULL, 0), sizeof *dots);
+    dots = tako_arena_array(a, crdt_doc_births(remote, NULL, 0), sizeof *dots);
     if (dots == NULL)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     info->births = dots;
@@ -89,8 +88,8 @@ tako_err death_check(store *s, uint32_t coll, tako_slice id,
     info->dead = info->birth_count > 0;
     if (info->dead || known || !s->yards.at[coll - 1].floors)
         return TAKO_OK;
-    TAKO_TRY(judge_births(s, coll, mark, remote, true, dots,
-                          &info->birth_count, e));
+    TAKO_TRY(
+        judge_births(s, coll, mark, remote, true, dots, &info->birth_count, e));
     info->doubtful = info->birth_count > 0;
     return TAKO_OK;
 }
@@ -162,13 +161,14 @@ static tako_err bury_lives(store *s, const doc_edit *d, crdt_dot *out,
     return TAKO_OK;
 }
 
-static tako_err quarantine_own(store *s, const doc_edit *d, const crdt_dot *dead,
-                               size_t count, bool *done, tako_errbuf *e)
+static tako_err quarantine_own(store *s, const doc_edit *d,
+                               const crdt_dot *dead, size_t count, bool *done,
+                               tako_errbuf *e)
 {
     if (d->marker)
         return TAKO_OK;
-    TAKO_TRY(actor_own_beyond(s, crdt_doc_context(d->doc), dead, count, done,
-                              e));
+    TAKO_TRY(
+        actor_own_beyond(s, crdt_doc_context(d->doc), dead, count, done, e));
     return *done ? quarantine_put(s, d->coll, d->key.id, STORE_WHY_DEAD,
                                   d->body, e)
                  : TAKO_OK;
@@ -188,9 +188,9 @@ static tako_err die(store *s, doc_edit *d, bool *quarantined, tako_errbuf *e)
     TAKO_TRY(store_epoch_raise(s, d->coll, generation + (generation & 1), e));
     TAKO_TRY(quarantine_own(s, d, dead, count, quarantined, e));
     conn_buf_reset(&s->meta);
-    crdt_notice_put(
-        dead, count < TAKO_SYNC_BIRTHS_MAX ? count : TAKO_SYNC_BIRTHS_MAX,
-        &s->meta);
+    crdt_notice_put(dead,
+                    count < TAKO_SYNC_BIRTHS_MAX ? count : TAKO_SYNC_BIRTHS_MAX,
+                    &s->meta);
     if (s->meta.failed)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     crdt_version(tako_buf_slice(&s->meta), TAKO_SLICE_NONE, version);
@@ -261,8 +261,8 @@ static tako_err sweep_write(store *s, uint32_t coll, bool going, int64_t after,
     int rc;
 
     if (stmt == NULL)
-        return txn_break(s, conn_fail(c, sqlite3_extended_errcode(c->db),
-                                      "table yard", e));
+        return txn_break(
+            s, conn_fail(c, sqlite3_extended_errcode(c->db), "table yard", e));
     (void)sqlite3_bind_int64(stmt, 1, coll);
     if (going)
         (void)sqlite3_bind_int64(stmt, 2, after);

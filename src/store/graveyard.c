@@ -215,9 +215,8 @@ static tako_err block_find(store *s, uint32_t coll, const store_grave *g,
 
     key_put(key, g);
     for (int i = 0; i < (or_first ? 2 : 1) && err == TAKO_NOTFOUND; i++) {
-        sqlite3_stmt *stmt =
-            grave_sql(c, sql[i], coll, tako_slice_of(key, KEY_BYTES),
-                      TAKO_SLICE_NONE, e);
+        sqlite3_stmt *stmt = grave_sql(
+            c, sql[i], coll, tako_slice_of(key, KEY_BYTES), TAKO_SLICE_NONE, e);
         tako_slice found;
         int rc;
 
@@ -357,17 +356,17 @@ tako_err yard_of(store *s, uint32_t coll, yard **out, tako_errbuf *e)
 tako_err yard_save(store *s, uint32_t coll, const yard *y, tako_errbuf *e)
 {
     store_conn *c = &s->writer;
-    sqlite3_stmt *stmt = store_sql(
-        c,
-        "INSERT INTO yard(coll,epoch,graves,sum,bytes,below,floors)"
-        "VALUES(?1,?2,?3,?4,?5,?6,?7)ON CONFLICT(coll)DO UPDATE SET "
-        "epoch=?2,graves=?3,sum=?4,bytes=?5,below=?6,floors=?7",
-        e);
+    sqlite3_stmt *stmt =
+        store_sql(c,
+                  "INSERT INTO yard(coll,epoch,graves,sum,bytes,below,floors)"
+                  "VALUES(?1,?2,?3,?4,?5,?6,?7)ON CONFLICT(coll)DO UPDATE SET "
+                  "epoch=?2,graves=?3,sum=?4,bytes=?5,below=?6,floors=?7",
+                  e);
     int rc;
 
     if (stmt == NULL)
-        return txn_break(s, conn_fail(c, sqlite3_extended_errcode(c->db),
-                                      "table yard", e));
+        return txn_break(
+            s, conn_fail(c, sqlite3_extended_errcode(c->db), "table yard", e));
     (void)sqlite3_bind_int64(stmt, 1, coll);
     (void)sqlite3_bind_int64(stmt, 2, (int64_t)y->epoch);
     (void)sqlite3_bind_int64(stmt, 3, (int64_t)y->graves);
@@ -435,9 +434,8 @@ tako_err store_yard_read(store_conn *c, uint32_t coll, store_yard *out,
     TAKO_ARG(c != NULL && out != NULL);
     TAKO_TRY(yard_load(c, coll, &y, e));
     *out = (store_yard){ y.epoch, y.graves, y.sum, 0 };
-    return y.floors
-               ? store_graves_each(c, coll, add_floor, &out->floors, e)
-               : TAKO_OK;
+    return y.floors ? store_graves_each(c, coll, add_floor, &out->floors, e)
+                    : TAKO_OK;
 }
 
 /* ---- asking ---------------------------------------------------------------------------- */
@@ -576,22 +574,23 @@ static tako_err fold_next(store *s, uint32_t coll, crdt_dot *floor, bool *found,
     sqlite3_stmt *stmt;
     int rc;
 
-    stmt = grave_sql(c,
-                     "WITH a(x)AS(SELECT min(substr(key,1,16))FROM grave WHERE "
-                     "coll=?1 AND substr(key,1,16)>?2),"
-                     "b(k,d)AS(SELECT key,dead FROM grave,a WHERE coll=?1 AND "
-                     "substr(key,1,16)=x AND substr(key,17,8)<>zeroblob(8))"
-                     "SELECT k,d FROM b ORDER BY k LIMIT 1 OFFSET "
-                     "(SELECT count(*)/4 FROM b)",
-                     coll, tako_slice_of(floor->actor.id, 16), TAKO_SLICE_NONE, e);
+    stmt =
+        grave_sql(c,
+                  "WITH a(x)AS(SELECT min(substr(key,1,16))FROM grave WHERE "
+                  "coll=?1 AND substr(key,1,16)>?2),"
+                  "b(k,d)AS(SELECT key,dead FROM grave,a WHERE coll=?1 AND "
+                  "substr(key,1,16)=x AND substr(key,17,8)<>zeroblob(8))"
+                  "SELECT k,d FROM b ORDER BY k LIMIT 1 OFFSET "
+                  "(SELECT count(*)/4 FROM b)",
+                  coll, tako_slice_of(floor->actor.id, 16), TAKO_SLICE_NONE, e);
     if (stmt == NULL)
         return grave_fail(c, sqlite3_extended_errcode(c->db), e);
     rc = sqlite3_step(stmt);
     *found = rc == SQLITE_ROW;
     if (*found) {
         block b;
-        tako_err err = block_read(c, conn_column(stmt, 0),
-                                  conn_column(stmt, 1), &b, e);
+        tako_err err =
+            block_read(c, conn_column(stmt, 0), conn_column(stmt, 1), &b, e);
 
         store_done(c, stmt);
         if (err == TAKO_OK)
@@ -634,9 +633,9 @@ static tako_err block_add(store *s, uint32_t coll, block *b,
         /* What comes in order fills blocks; what comes between halves them. */
         half = at + 1 == b->count ? at : b->count / 2;
     TAKO_TRY(block_write(s, coll, b->at, half, y, e));
-    return half == b->count ? TAKO_OK
-                            : block_write(s, coll, &b->at[half],
-                                          b->count - half, y, e);
+    return half == b->count
+               ? TAKO_OK
+               : block_write(s, coll, &b->at[half], b->count - half, y, e);
 }
 
 static tako_err grave_add(store *s, uint32_t coll, const store_grave *g,

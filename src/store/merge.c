@@ -105,12 +105,11 @@ static tako_err meet_nothing(store *s, doc_edit *d, crdt_doc *remote,
 {
     bool all, some;
 
-    TAKO_TRY(
-        death_all_buried(s, d->coll, d->key.id, remote, &all, &some, e));
+    TAKO_TRY(death_all_buried(s, d->coll, d->key.id, remote, &all, &some, e));
     if (all && !crdt_doc_alive(remote))
         return TAKO_OK; /* a tombstone that was reaped here */
-    TAKO_TRY(note_context(s, crdt_doc_context(remote), some ? s->own_kept : 0,
-                          e));
+    TAKO_TRY(
+        note_context(s, crdt_doc_context(remote), some ? s->own_kept : 0, e));
     info->changed = crdt_doc_context(remote)->count > 0;
     if (!info->changed)
         return TAKO_OK;
@@ -216,8 +215,8 @@ tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
     TAKO_TRY(crdt_delta_apply(d.doc, delta, sum_key, names, result, info, e));
     if (*result != CRDT_DELTA_APPLIED)
         return TAKO_OK;
-    TAKO_TRY(death_check(s, coll, id, d.doc, true, &s->merge_memory.arena, info,
-                         e));
+    TAKO_TRY(
+        death_check(s, coll, id, d.doc, true, &s->merge_memory.arena, info, e));
     if (info->dead)
         return TAKO_OK;
     TAKO_TRY(note_context(s, crdt_doc_context(d.doc), own, e));

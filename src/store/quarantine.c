@@ -89,8 +89,8 @@ tako_err store_quarantine_each(store_conn *c, store_quarantine_fn *fn,
 
     TAKO_ARG(fn != NULL);
     if (stmt == NULL)
-        return conn_fail(c, sqlite3_extended_errcode(c->db),
-                         "table quarantine", e);
+        return conn_fail(c, sqlite3_extended_errcode(c->db), "table quarantine",
+                         e);
     while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         store_quarantined q = { (uint64_t)sqlite3_column_int64(stmt, 0),
                                 (uint32_t)sqlite3_column_int64(stmt, 1),
@@ -128,7 +128,8 @@ tako_err store_quarantine_drop(store *s, uint64_t number, tako_errbuf *e)
     s->unsynced = s->unsynced || s->durability == STORE_NORMAL;
     if (sqlite3_changes(c->db) > 0)
         return TAKO_OK;
-    return tako_fail(e, TAKO_NOTFOUND, "nothing is in quarantine as number %llu",
+    return tako_fail(e, TAKO_NOTFOUND,
+                     "nothing is in quarantine as number %llu",
                      (unsigned long long)number);
 }
 

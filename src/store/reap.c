@@ -68,9 +68,8 @@ static tako_err day_save(store *s, uint64_t day, uint64_t wall_day,
 
     tako_put_u64(&value, day);
     tako_put_u64(&value, wall_day);
-    err = value.failed
-              ? TAKO_NOMEM
-              : store_kv_put(s, DAY_KEY, tako_buf_slice(&value));
+    err = value.failed ? TAKO_NOMEM
+                       : store_kv_put(s, DAY_KEY, tako_buf_slice(&value));
     tako_buf_fini(&value);
     if (err != TAKO_OK)
         return tako_fail(e, err, "writing the day failed");
@@ -111,8 +110,8 @@ static tako_err tomb_step(store *s, const char *sql, uint32_t coll, int64_t row,
     int rc;
 
     if (stmt == NULL)
-        return txn_break(s, conn_fail(c, sqlite3_extended_errcode(c->db),
-                                      "table tomb", e));
+        return txn_break(
+            s, conn_fail(c, sqlite3_extended_errcode(c->db), "table tomb", e));
     (void)sqlite3_bind_int64(stmt, 1, coll);
     (void)sqlite3_bind_int64(stmt, 2, row);
     (void)sqlite3_bind_int64(stmt, 3, (int64_t)day);
@@ -125,8 +124,9 @@ static tako_err tomb_step(store *s, const char *sql, uint32_t coll, int64_t row,
 
 static tako_err tomb_put(store *s, uint32_t coll, int64_t row, tako_errbuf *e)
 {
-    return tomb_step(s, "INSERT OR REPLACE INTO tomb(coll,row,day)"
-                        "VALUES(?1,?2,?3)",
+    return tomb_step(s,
+                     "INSERT OR REPLACE INTO tomb(coll,row,day)"
+                     "VALUES(?1,?2,?3)",
                      coll, row, s->reaper.day, e);
 }
 
@@ -239,8 +239,7 @@ static tako_err bury_row(store *s, uint32_t coll, const store_row *row,
     *stays = false;
     tako_arena_reset(a);
     if (crdt_meta_is_notice(row->meta)) { /* all are buried already */
-        TAKO_TRY(
-            crdt_notice_read(a, row->meta, &births.dots, &births.count));
+        TAKO_TRY(crdt_notice_read(a, row->meta, &births.dots, &births.count));
         *stays = crdt_context_seeded(&births);
         return TAKO_OK;
     }

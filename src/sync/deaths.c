@@ -401,12 +401,11 @@ static void give_grave(void *ctx, const store_grave *v, bool floor)
         return;
     if (g->part.len >= GRAVES_PART)
         part_end(g, GRAVES_SOME);
-    same = g->last.hlc != 0 &&
-           crdt_actor_cmp(g->last.actor, v->dot.actor) == 0;
-    tako_put_varint(&g->part, (CRDT_HLC_MS(v->dot.hlc) -
-                               (same ? CRDT_HLC_MS(g->last.hlc) : 0))
-                                      << 1 |
-                                  !same);
+    same = g->last.hlc != 0 && crdt_actor_cmp(g->last.actor, v->dot.actor) == 0;
+    tako_put_varint(
+        &g->part,
+        (CRDT_HLC_MS(v->dot.hlc) - (same ? CRDT_HLC_MS(g->last.hlc) : 0)) << 1 |
+            !same);
     if (!same)
         tako_put_bytes(&g->part, tako_slice_of(v->dot.actor.id, 16));
     tako_put_varint(&g->part, v->dot.hlc & 0xffff);
@@ -562,7 +561,8 @@ tako_err sync_answer_dead(sync_session *s, store *st, uint32_t coll,
         return tako_fail(e, err, "reading a document failed");
     put_dead(&s->deaths, store_coll_name(c, coll), kind, y.epoch, id,
              info->births, info->birth_count);
-    return s->deaths.failed ? tako_fail(e, TAKO_NOMEM, "out of memory") : TAKO_OK;
+    return s->deaths.failed ? tako_fail(e, TAKO_NOMEM, "out of memory")
+                            : TAKO_OK;
 }
 
 void sync_dead_drop(sync_session *s)
@@ -680,8 +680,7 @@ tako_err sync_on_dead(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (err == TAKO_OK && b.need_count > 0) {
         tako_put_varint(&head, b.need_count);
         tako_put_bytes(&head, tako_buf_slice(&b.needs));
-        s->control.failed =
-            s->control.failed || head.failed || b.needs.failed;
+        s->control.failed = s->control.failed || head.failed || b.needs.failed;
         sync_control(s, SYNC_MSG_NEEDS, tako_buf_slice(&head));
         s->counts.needs_out += b.need_count;
     }

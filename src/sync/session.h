@@ -146,7 +146,7 @@ typedef struct sync_counts {
     uint64_t needs_in,
         needs_out; /* documents asked for after a refused delta */
     uint64_t resyncs;
-    uint64_t dead_in; /* states that were dead, or doubtful: not taken */
+    uint64_t dead_in;    /* states that were dead, or doubtful: not taken */
     uint32_t dirty;      /* documents to be sent */
     uint32_t held_bytes; /* of cuts that wait for an answer */
     bool greeted;        /* the peer's hello, and what it knows, are here */

@@ -84,7 +84,7 @@ typedef struct sync_want {
     size_t text_len;
     uint32_t coll; /* 0: not looked up yet, or not there */
     uint64_t their_count, their_sum;
-    uint64_t lsn; /* the snapshot at which the catch-up began */
+    uint64_t lsn;   /* the snapshot at which the catch-up began */
     uint64_t epoch; /* of the collection, as it was told after that */
     sync_walk walk;
     sync_digest *digest; /* DIGEST */

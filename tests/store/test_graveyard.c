@@ -70,10 +70,10 @@ static void count(void *ctx, const store_grave *g, bool floor)
         return;
     t->graves++;
     t->sum += store_grave_hash(g);
-    t->ordered = t->ordered &&
-                 (c < 0 || (c == 0 && (t->last.dot.hlc < g->dot.hlc ||
-                                       (t->last.dot.hlc == g->dot.hlc &&
-                                        t->last.mark < g->mark))));
+    t->ordered =
+        t->ordered && (c < 0 || (c == 0 && (t->last.dot.hlc < g->dot.hlc ||
+                                            (t->last.dot.hlc == g->dot.hlc &&
+                                             t->last.mark < g->mark))));
     t->last = *g;
 }
 
