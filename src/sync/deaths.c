@@ -290,19 +290,21 @@ tako_err sync_on_yard(sync_session *s, tako_reader *in, tako_errbuf *e)
 static tako_err take_floors(bury *b)
 {
     uint64_t count = tako_read_varint(b->in);
+    bool whole = takes_whole(b->s, b->name);
 
     TAKO_TRY(store_coll_create(b->st, b->name, &b->coll, b->e));
     TAKO_TRY(raise_epoch(b));
-    for (; takes_whole(b->s, b->name) && count > 0 && !b->in->failed; count--) {
+    for (; count > 0 && !b->in->failed; count--) {
         tako_slice actor = tako_read_bytes(b->in, 16);
         crdt_dot floor = { .hlc = tako_read_varint(b->in) };
 
         if (b->in->failed)
             break;
         memcpy(floor.actor.id, actor.ptr, 16);
-        TAKO_TRY(store_floor_raise(b->st, b->coll, floor, b->e));
+        if (whole)
+            TAKO_TRY(store_floor_raise(b->st, b->coll, floor, b->e));
     }
-    return count == 0 && tako_reader_done(b->in)
+    return tako_reader_done(b->in)
                ? TAKO_OK
                : tako_fail(b->e, TAKO_CORRUPT, "malformed BURIED");
 }
