@@ -76,6 +76,13 @@ static bool predicate_match(void *ctx, sync_predicate *p, tako_slice id,
     return body.len % 2 == 1;
 }
 
+static bool predicate_whole(void *ctx, const sync_predicate *p)
+{
+    (void)ctx;
+    (void)p;
+    return true;
+}
+
 static void host_event(void *ctx, sync_event event, uint32_t number,
                        const char *text)
 {
@@ -88,7 +95,7 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
 static const sync_host host = {
     NULL,           host_begin,      host_end,
     predicate_open, predicate_close, predicate_match,
-    host_event
+    host_event,     predicate_whole
 };
 
 static void must(bool ok)

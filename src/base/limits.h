@@ -20,6 +20,8 @@
 #define TAKO_CONTEXT_ACTORS_MAX 4096u /* writers of one document */
 #define TAKO_GENERATION_MAX                                                    \
     (UINT64_C(1) << 56) /* lives of a document, map, counter */
+#define TAKO_EPOCH_MAX                                                         \
+    (UINT64_C(1) << 40) /* a collection's; a greater one is not believed */
 #define TAKO_CLOCK_AHEAD_MS_MAX                                                \
     (5u * 60u * 1000u) /* a peer's clock beyond ours */
 
@@ -33,6 +35,12 @@
 #define TAKO_LOST_ROWS_MAX     1000u /* of these that are kept */
 #define TAKO_LOST_BYTES_MAX    (4u << 20)
 #define TAKO_LOST_VALUE_MAX    (64u << 10) /* a longer value is not kept */
+#define TAKO_GRAVEYARD_BYTES_MAX                                               \
+    (1u << 20) /* births of the dead, of one collection */
+#define TAKO_GRAVE_BLOCK_BYTES_MAX 2048u  /* of these, written as one */
+#define TAKO_FORMER_ACTORS_MAX     64u    /* of this file, remembered */
+#define TAKO_QUARANTINE_DOCS_MAX   10000u /* dead with changes of our own */
+#define TAKO_QUARANTINE_BYTES_MAX  (64u << 20)
 
 /* attachments */
 #define TAKO_BLOB_BYTES_MAX       (UINT64_C(3) << 30) /* one attachment */
@@ -106,6 +114,8 @@
 #define TAKO_SYNC_BUCKETS_BITS_MAX 12u
 #define TAKO_SYNC_NEEDS_MAX        4096u /* documents asked for in one message */
 #define TAKO_SYNC_REASON_BYTES_MAX 400u  /* texts that peers send */
+#define TAKO_SYNC_BIRTHS_MAX       4096u      /* told of one dead document */
+#define TAKO_SYNC_GRAVES_BYTES_MAX (4u << 20) /* of graveyards, waiting */
 
 /* observers */
 #define TAKO_OBSERVERS_MAX               65536u

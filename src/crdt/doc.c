@@ -5,7 +5,6 @@
 #include "base/hash.h"
 #include "crdt/tree.h"
 
-
 tako_err crdt_doc_new(tako_arena *a, crdt_doc **out)
 {
     crdt_doc *d = TAKO_NEW(a, crdt_doc);
@@ -37,6 +36,28 @@ size_t crdt_doc_births(const crdt_doc *d, crdt_dot *out, size_t cap)
     for (size_t i = 0; i < d->births.count && i < cap; i++)
         out[i] = d->births.at[i].dot;
     return d->births.count;
+}
+
+crdt_dot crdt_doc_birth(const crdt_doc *d, size_t i, bool *ended)
+{
+    TAKO_ASSERT(i < d->births.count);
+    *ended = d->births.at[i].generation < d->root.generation;
+    return d->births.at[i].dot;
+}
+
+bool crdt_context_seeded(const crdt_context *c)
+{
+    /* No event is so near to 1970: see crdt_initial. */
+    for (size_t i = 0; i < c->count; i++)
+        if (c->dots[i].hlc <= SEED_VERSION_LIMIT)
+            return true;
+    return false;
+}
+
+void crdt_doc_after(crdt_doc *d, uint64_t generation)
+{
+    TAKO_ASSERT(d->context.count == 0 && (generation & 1) == 0);
+    d->root.generation = generation;
 }
 
 /* ---- INSERT ... INITIAL ------------------------------------------------ */

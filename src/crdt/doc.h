@@ -126,8 +126,12 @@ void crdt_version(tako_slice meta, tako_slice body, uint8_t out[16]);
  * made, without building a tree: crdt_doc_encode would give the same bytes
  * and the same body. `body` is a checked CBOR map. */
 tako_err crdt_fresh_meta(crdt_dot dot, tako_slice body, tako_buf *meta);
+/* The same at an odd generation of the caller's: where the collection has an
+ * epoch (SYNC.md 4). */
+tako_err crdt_fresh_meta_at(crdt_dot dot, uint64_t generation, tako_slice body,
+                            tako_buf *meta);
 
-/* True when meta is exactly of that shape (generation 1, one actor): the
+/* True when meta is exactly of that shape (one life, one actor, alive): the
  * common case that receivers store without decoding. Sets *dot. Together with
  * a checked body map this is a valid state. */
 bool crdt_meta_is_fresh(tako_slice meta, crdt_dot *dot);
@@ -143,6 +147,16 @@ const crdt_context *crdt_doc_context(const crdt_doc *d);
 
 /* The dots of all births; writes at most cap, returns how many there are. */
 size_t crdt_doc_births(const crdt_doc *d, crdt_dot *out, size_t cap);
+/* The i-th of them. *ended: it began a life that is over, by what d knows. */
+crdt_dot crdt_doc_birth(const crdt_doc *d, size_t i, bool *ended);
+
+/* Has an INSERT ... INITIAL a part in what the context knows? Nobody may
+ * forget such a document's deletion: any device may seed it again. */
+bool crdt_context_seeded(const crdt_context *c);
+
+/* A document of which nothing is known but that lives up to this even
+ * generation ended somewhere: its first INSERT is the next one. */
+void crdt_doc_after(crdt_doc *d, uint64_t generation);
 
 /* ---- local writes ------------------------------------------------------ */
 
@@ -211,6 +225,17 @@ tako_err crdt_marker_read(tako_arena *a, tako_slice meta, crdt_doc **out,
 tako_err crdt_marker_follow(const crdt_doc *marker, crdt_actor self,
                             crdt_doc **out);
 
+/* ---- notices ----------------------------------------------------------- */
+
+/* What is kept, where meta stands, of a document that was found to be dead by
+ * its births (SYNC.md 4): those births, to be told to who may still have it.
+ * Not a state: it never travels as one. */
+bool crdt_meta_is_notice(tako_slice meta);
+void crdt_notice_put(const crdt_dot *births, size_t count, tako_buf *meta);
+/* In the arena. TAKO_CORRUPT, TAKO_NOMEM */
+tako_err crdt_notice_read(tako_arena *a, tako_slice meta, crdt_dot **out,
+                          size_t *count);
+
 /* ---- under another name ------------------------------------------------ */
 
 /* Events of actor `from` above hlc `above` become those of `to`, who must be
@@ -256,6 +281,13 @@ typedef struct crdt_merge_info {
     /* What was lost and forged, in into's arena, as long as both documents
      * are there; the first TAKO_LOST_OF_MERGE_MAX. */
     const crdt_loss *losses;
+
+    /* store_merge: by these births of its present life, which are borrowed
+     * until the next call, the state was not taken: it is dead, or, where
+     * `doubtful`, nobody knows any more whether it is. */
+    bool dead, doubtful;
+    const crdt_dot *births;
+    size_t birth_count;
 } crdt_merge_info;
 
 /* Merges `from` into `into`. `from` may come from another arena; the strings

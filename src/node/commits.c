@@ -198,12 +198,19 @@ void node_write_end(void *ctx, uint64_t lsn)
 {
     node_link *l = ctx;
     node *n = l->node;
+    store *st = n->writing;
+
+    n->writing = NULL;
+    node_wrote(n, st, lsn, l->session);
+}
+
+void node_wrote(node *n, store *st, uint64_t lsn, const sync_session *by)
+{
     node_commit *c = NULL;
     tako_err err = TAKO_OK;
 
     if (lsn != 0)
-        err = node_commit_copy(n->env, n->writing, lsn, &c);
-    n->writing = NULL;
+        err = node_commit_copy(n->env, st, lsn, &c);
     n->host->write_end(n->host->ctx, lsn);
     if (err != TAKO_OK) {
         lost_commits(n);
@@ -212,7 +219,7 @@ void node_write_end(void *ctx, uint64_t lsn)
     }
     if (c == NULL)
         return;
-    c->by = l->session;
+    c->by = by;
     enqueue(n, c);
     node_commits_drain(n, node_now(n));
 }

@@ -16,6 +16,9 @@
 #define NODE_GAP_MS        20u         /* patience with a commit on its way */
 #define NODE_STABLE_MS     10000u      /* up so long: back-off starts over */
 #define NODE_QUIET_MS      5000u /* nothing said so long: the store is synced */
+#define NODE_CARE_MS       3600000u /* between two looks for what to reap */
+#define NODE_CARE_FIRST_MS 20000u   /* after the start */
+#define NODE_CARE_STEP_MS  200u     /* between two pieces of it */
 #define NODE_PEERS_MAX     256u
 #define NODE_LISTENERS_MAX 16u
 #define NODE_BUFFER_KEEP   (64u << 10)
@@ -125,6 +128,7 @@ struct node {
     uint64_t gap_ms;      /* since when a commit before the first is missing */
     bool marked;          /* the store has the dirty mark, for what we sent */
     uint64_t busy_ms;     /* when something was last said or written */
+    uint64_t care_ms;     /* when to look for what to reap */
     store *writing;
     tako_buf out;
     uint64_t timer_ms;
@@ -186,9 +190,17 @@ void node_commits_free(node *n);
 /* Syncs the store once it is quiet, which clears the dirty mark. */
 void node_quiet(node *n, uint64_t now_ms);
 uint64_t node_quiet_deadline(const node *n);
+/* Lets go of the writer and takes the commit (0 none) over, made for the
+ * session `by` (NULL: for none). */
+void node_wrote(node *n, store *st, uint64_t lsn, const sync_session *by);
 /* node_host's part of sync_host. */
 store *node_write_begin(void *ctx);
 void node_write_end(void *ctx, uint64_t lsn);
+
+/* ---- care.c ------------------------------------------------------------------- */
+
+/* Reaps and sweeps some, when it is time to (store/deaths.h). */
+void node_care(node *n, uint64_t now_ms);
 
 /* ---- predicates.c ------------------------------------------------------------- */
 
@@ -201,5 +213,6 @@ tako_err node_predicate_open(void *ctx, tako_slice text, sync_predicate **out,
 void node_predicate_close(void *ctx, sync_predicate *p);
 bool node_predicate_match(void *ctx, sync_predicate *p, tako_slice id,
                           tako_slice body);
+bool node_predicate_whole(void *ctx, const sync_predicate *p);
 
 #endif /* TAKO_NODE_INTERNAL_H */

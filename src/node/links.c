@@ -139,6 +139,9 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         [SYNC_EVENT_LOST] = { "update_lost_to_a_removal", TAKO_LOG_INFO },
         [SYNC_EVENT_RENEWED] = { "actor_renewed", TAKO_LOG_WARN },
         [SYNC_EVENT_MARKED] = { NULL, TAKO_LOG_DEBUG },
+        [SYNC_EVENT_DEAD] = { "documents_dead", TAKO_LOG_WARN },
+        [SYNC_EVENT_SWEEP] = { NULL, TAKO_LOG_DEBUG },
+        [SYNC_EVENT_DOUBTFUL] = { "documents_doubtful", TAKO_LOG_WARN },
     };
     node_link *l = ctx;
     char name[160], why[300];
@@ -147,6 +150,8 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         l->node->marked = true;
         return;
     }
+    if (event == SYNC_EVENT_SWEEP)
+        l->node->care_ms = node_now(l->node);
     if (logged[event].name != NULL)
         tako_log(l->node->env, logged[event].level, logged[event].name,
                  "\"peer\":%s,\"subscription\":%lu,\"reason\":%s",
@@ -172,7 +177,8 @@ static node_link *link_new(node *n, sec_side side, const char *address)
                            node_predicate_open,
                            node_predicate_close,
                            node_predicate_match,
-                           link_on_event };
+                           link_on_event,
+                           node_predicate_whole };
     (void)strncpy(l->address, address, sizeof l->address - 1);
     l->next = n->links;
     n->links = l;

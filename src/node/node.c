@@ -28,6 +28,7 @@ static void on_timer(void *ctx)
     if (!n->stopping) {
         node_commits_drain(n, node_now(n));
         node_quiet(n, node_now(n));
+        node_care(n, node_now(n));
     }
     node_turn(n);
 }
@@ -46,6 +47,7 @@ void node_timer(node *n)
         at = peers < commits ? peers : commits;
         at = quiet < at ? quiet : at;
         at = blobs < at ? blobs : at;
+        at = n->care_ms < at ? n->care_ms : at;
     }
     for (const node_link *l = n->links; l != NULL; l = l->next) {
         uint64_t d = node_link_deadline(l);
@@ -143,6 +145,7 @@ tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e)
     n->timer_ms = UINT64_MAX;
     n->marked = true; /* by an earlier node or process, for all we know */
     n->busy_ms = node_now(n);
+    n->care_ms = n->busy_ms + NODE_CARE_FIRST_MS;
     err = context_new(n, e);
     if (err == TAKO_OK && node_blobs_begin(n) != TAKO_OK)
         err = tako_fail(e, TAKO_NOMEM, "out of memory");

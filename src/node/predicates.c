@@ -91,3 +91,9 @@ bool node_predicate_match(void *ctx, sync_predicate *p, tako_slice id,
         return body.len > 0;
     return query_predicate_match(p->query, id, body);
 }
+
+bool node_predicate_whole(void *ctx, const sync_predicate *p)
+{
+    (void)ctx;
+    return p->all;
+}

@@ -43,6 +43,11 @@ static const struct {
                                        "a statement that runs longer is "
                                        "stopped and undone; 0: none",
                                        "for statements that begin later" },
+    [SETTING_TOMBSTONE_TTL] = { "tombstone_ttl", 30, 1, 36500,
+                                "days for which a deleted document leaves a "
+                                "tombstone; after that only its births are "
+                                "remembered",
+                                "within an hour, while syncing" },
 };
 
 setting query_setting_find(tako_slice name)

@@ -15,6 +15,7 @@ typedef enum setting {
     SETTING_RESULT_BYTES_MAX,
     SETTING_SLOW_REQUEST_MS,
     SETTING_STATEMENT_TIMEOUT_MS,
+    SETTING_TOMBSTONE_TTL,
     SETTINGS, /* how many */
 } setting;
 

@@ -356,6 +356,69 @@ static tako_err is_retired(store *s, const actor_state *now, bool *out)
     return err == TAKO_NOTFOUND ? TAKO_OK : err;
 }
 
+/* ---- actors that were this file's ------------------------------------------ */
+
+#define ACTOR_FORMER_KEY "actor.former" /* their ids, the latest last */
+
+static tako_err former_read(store *s, tako_buf *out)
+{
+    tako_err err = store_kv_get(&s->writer, ACTOR_FORMER_KEY, out);
+
+    return err == TAKO_NOTFOUND ? TAKO_OK : err;
+}
+
+/* The present actor is about to be another. */
+static tako_err former_add(store *s, crdt_actor actor, tako_errbuf *e)
+{
+    tako_buf list = tako_buf_on(s->env);
+    tako_err err = former_read(s, &list);
+    tako_slice all;
+
+    tako_put_bytes(&list, tako_slice_of(actor.id, sizeof actor.id));
+    all = tako_buf_slice(&list);
+    if (all.len > TAKO_FORMER_ACTORS_MAX * sizeof actor.id)
+        all =
+            tako_slice_of(all.ptr + sizeof actor.id, all.len - sizeof actor.id);
+    if (err == TAKO_OK)
+        err = list.failed ? TAKO_NOMEM : store_kv_put(s, ACTOR_FORMER_KEY, all);
+    tako_buf_fini(&list);
+    return err == TAKO_OK
+               ? err
+               : tako_fail(e, err, "remembering its former actor failed");
+}
+
+/* Of one actor of ours: has the context more than `births` say is known? */
+static bool own_beyond(const crdt_context *context, crdt_actor actor,
+                       const crdt_dot *births, size_t count)
+{
+    uint64_t told = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (crdt_actor_cmp(births[i].actor, actor) == 0 && births[i].hlc > told)
+            told = births[i].hlc;
+    return crdt_context_get(context, actor) > told;
+}
+
+tako_err actor_own_beyond(store *s, const crdt_context *context,
+                          const crdt_dot *births, size_t count, bool *beyond,
+                          tako_errbuf *e)
+{
+    tako_buf list = tako_buf_on(s->env);
+    crdt_actor actor;
+    tako_err err;
+
+    *beyond = own_beyond(context, s->state.actor, births, count);
+    err = *beyond ? TAKO_OK : former_read(s, &list);
+    for (size_t i = 0; err == TAKO_OK && i + 16 <= list.len; i += 16) {
+        memcpy(actor.id, list.ptr + i, sizeof actor.id);
+        *beyond = *beyond || own_beyond(context, actor, births, count);
+    }
+    tako_buf_fini(&list);
+    return err == TAKO_OK
+               ? err
+               : tako_fail(e, err, "reading its former actors failed");
+}
+
 tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
 {
     tako_machine machine;
@@ -386,6 +449,7 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
         why = "sent commits may be lost";
     if (why != NULL) {
         TAKO_TRY(seen_put(s, last, e));
+        TAKO_TRY(former_add(s, last.actor, e));
         mint(s, &next, next.lsn, why);
         next.dirty = false;
         last.hlc = 0;
@@ -443,6 +507,7 @@ tako_err actor_renew(store *s, uint64_t taken, tako_errbuf *e)
     actor_state next = s->state;
 
     TAKO_TRY(seen_put(s, last, e));
+    TAKO_TRY(former_add(s, last.actor, e));
     /* What is sent under the new name is as unsynced as before: the dirty
      * mark stays. */
     mint(s, &next, s->next_lsn - 1,

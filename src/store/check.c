@@ -91,6 +91,19 @@ static tako_err check_marker(checker *k, uint32_t coll, const store_row *row)
     return err == TAKO_CORRUPT ? TAKO_OK : err;
 }
 
+static tako_err check_notice(checker *k, uint32_t coll, const store_row *row)
+{
+    crdt_dot *births;
+    size_t count;
+    tako_err err;
+
+    tako_arena_reset(&k->arena);
+    err = crdt_notice_read(&k->arena, row->meta, &births, &count);
+    if (err == TAKO_CORRUPT)
+        found_doc(k, coll, row, "the notice of its death is malformed");
+    return err == TAKO_CORRUPT ? TAKO_OK : err;
+}
+
 static tako_err check_row(checker *k, uint32_t coll, const store_row *row)
 {
     uint8_t version[16];
@@ -103,6 +116,8 @@ static tako_err check_row(checker *k, uint32_t coll, const store_row *row)
         found_doc(k, coll, row, "the _id is malformed");
     if (store_row_is_marker(row))
         return check_marker(k, coll, row);
+    if (store_row_is_notice(row))
+        return check_notice(k, coll, row);
     crdt_version(row->meta, row->body, version);
     if (memcmp(version, row->version, sizeof version) != 0) {
         found_doc(k, coll, row, "the version does not match the content");

@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 
 #include "base/check.h"
+#include "base/hash.h"
+#include "store/graveyard.h"
 #include "store/store.h"
 
 #define STORE_APP_ID         0x74616b6f   /* "tako" in the file's header */
@@ -247,6 +249,7 @@ typedef struct doc_edit {
     bool stored;
     bool taken;  /* another ULID has its row */
     bool marker; /* it was evicted: doc tells only what was known */
+    bool notice; /* it was found to be dead: doc is as if nothing were there */
     uint32_t coll;
     doc_key key;
     int64_t row;
@@ -256,6 +259,19 @@ typedef struct doc_edit {
     tako_slice meta, body;
     crdt_doc *doc;
 } doc_edit;
+
+/* Where reaping stands, and the day (reap.c). */
+typedef struct reaper {
+    bool day_known;
+    uint64_t day, wall_day; /* as they are on disk */
+    uint64_t moved_ms;      /* by the monotonic clock, when it last moved */
+    bool moved;             /* since the store was opened */
+    uint32_t coll;          /* of the tombstone looked at last */
+    int64_t row;
+    bool rests; /* all were looked at on `done_day`, with this ttl */
+    uint64_t done_day;
+    uint32_t done_ttl;
+} reaper;
 
 struct store {
     const tako_env *env;
@@ -303,6 +319,10 @@ struct store {
     uint64_t blob_free;  /* the least `free` there may be; UINT64_MAX none */
     int wal_pages;       /* in the log after the last commit */
     int wal_tried;       /* of these, when it was checkpointed last */
+
+    yards yards;
+    crdt_dot dead_dot; /* what merge info of the last call borrows */
+    reaper reaper;
 };
 
 /* schema.c: checks what the file is, makes or migrates it. *fresh: made. */
@@ -328,6 +348,37 @@ tako_err edit_local(store *s, uint32_t coll, tako_slice id, doc_edit *out,
 /* Replaces the row, which is there, by these bytes. */
 tako_err edit_replace(store *s, doc_edit *d, const uint8_t version[16],
                       tako_slice meta, tako_slice body, tako_errbuf *e);
+/* A state that shows nothing was written to a row: its days are counted from
+ * today (reap.c). */
+tako_err tomb_note(store *s, uint32_t coll, int64_t row, tako_slice meta,
+                   tako_errbuf *e);
+/* The row goes for ever. TAKO_BUSY: another document gave way to it. */
+tako_err row_remove(store *s, uint32_t coll, int64_t row, tako_slice id,
+                    tako_errbuf *e);
+
+/* death.c: may this state be taken, by its births (in info)? `known`: there is
+ * something stored under the id. */
+tako_err death_check(store *s, uint32_t coll, tako_slice id,
+                     const crdt_doc *remote, bool known, tako_arena *a,
+                     crdt_merge_info *info, tako_errbuf *e);
+/* The same for a state that one INSERT made. *slow: what is stored decides. */
+tako_err death_check_fresh(store *s, uint32_t coll, tako_slice id, crdt_dot dot,
+                           bool *slow, crdt_merge_info *info, tako_errbuf *e);
+/* Are all births buried, and of how many of our own actor's lives? */
+tako_err death_all_buried(store *s, uint32_t coll, tako_slice id,
+                          const crdt_doc *d, bool *all, bool *some,
+                          tako_errbuf *e);
+
+/* quarantine.c: what a document here showed, before it goes. */
+tako_err quarantine_put(store *s, uint32_t coll, tako_slice id, store_why why,
+                        tako_slice body, tako_errbuf *e);
+
+/* actor.c: the greatest hlc that the context has of an actor which is, or
+ * was, this file's; above what `births` show to be known elsewhere. */
+tako_err actor_own_beyond(store *s, const crdt_context *context,
+                          const crdt_dot *births, size_t count, bool *beyond,
+                          tako_errbuf *e);
+
 /* Inserts a state under an id that may be known. TAKO_EXISTS */
 tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
                         tako_slice meta, tako_slice body, int64_t *row,

@@ -37,7 +37,17 @@ static const char schema_sql[] =
     "CREATE TABLE blob_ref(coll INTEGER NOT NULL, row INTEGER NOT NULL,"
     "id BLOB NOT NULL, len INTEGER NOT NULL, PRIMARY KEY(coll, row, id))"
     "WITHOUT ROWID;"
-    "CREATE INDEX blob_ref_id ON blob_ref(id);";
+    "CREATE INDEX blob_ref_id ON blob_ref(id);"
+    "CREATE TABLE yard(coll INTEGER PRIMARY KEY, epoch INTEGER NOT NULL,"
+    "graves INTEGER NOT NULL, sum INTEGER NOT NULL, bytes INTEGER NOT NULL,"
+    "below INTEGER NOT NULL, floors INTEGER NOT NULL, sweep INTEGER);"
+    "CREATE TABLE grave(coll INTEGER NOT NULL, key BLOB NOT NULL,"
+    "dead BLOB NOT NULL, PRIMARY KEY(coll, key)) WITHOUT ROWID;"
+    "CREATE TABLE tomb(coll INTEGER NOT NULL, row INTEGER NOT NULL,"
+    "day INTEGER NOT NULL, PRIMARY KEY(coll, row)) WITHOUT ROWID;"
+    "CREATE TABLE quarantine(number INTEGER PRIMARY KEY,"
+    "coll INTEGER NOT NULL, id BLOB NOT NULL, why INTEGER NOT NULL,"
+    "at INTEGER NOT NULL, body BLOB);";
 
 typedef struct schema_facts {
     int64_t app, version, tables, pages;

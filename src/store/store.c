@@ -63,6 +63,7 @@ static void store_free(store *s)
     if (s->lock != NULL)
         s->files->unlock(s->files->ctx, s->lock);
     change_fini(&s->changes);
+    yards_fini(s);
     tako_arena_fini(&s->edit_memory.arena);
     tako_arena_fini(&s->merge_memory.arena);
     tako_buf_fini(&s->edit_memory.bytes);
@@ -221,7 +222,7 @@ static tako_err count_rows(store_conn *c, store_facts *out, tako_errbuf *e)
         TAKO_TRY(conn_int(c, sql, &alive, e));
         (void)snprintf(sql, sizeof sql,
                        "SELECT count(*) FROM c%u WHERE body IS NULL AND"
-                       " substr(meta,1,1)=x'00'",
+                       " substr(meta,1,2)=x'0001'",
                        coll);
         TAKO_TRY(conn_int(c, sql, &evicted, e));
         out->documents += (uint64_t)alive;

@@ -32,6 +32,7 @@ static void txn_undo(store *s)
     change_reset(&s->changes);
     coll_forget(c, s->txn.coll_count);
     coll_rows_forget(c);
+    yards_forget(s);
 }
 
 static void txn_end(store *s)
@@ -204,6 +205,7 @@ void store_savepoint_undo(store *s)
     change_undo(&s->changes, mark->changes);
     coll_forget(&s->writer, mark->coll_count);
     coll_rows_forget(&s->writer);
+    yards_forget(s);
 }
 
 /* ---- dots and clocks ----------------------------------------------------- */

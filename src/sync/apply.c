@@ -18,6 +18,8 @@
  * merged, lose to what we wrote since. So nothing of the message is kept, the
  * store takes another name (renew.c), and the message is applied again.
  *
+ * DEAD states are not taken; what the peer is told then is in deaths.c.
+ *
  * EVICTED here is what a marker stands for. A newer state of it is taken when
  * a subscription of this session matches it, or when it is a tombstone.
  *
@@ -51,6 +53,15 @@ tako_err sync_coll_name(sync_session *s, tako_slice name, uint32_t *index)
     *index = (uint32_t)s->coll_count;
     s->colls[s->coll_count++] = (sync_coll){ copy, name.len, 0 };
     return TAKO_OK;
+}
+
+bool sync_coll_named(const sync_session *s, tako_slice name)
+{
+    for (size_t i = 0; i < s->coll_count; i++)
+        if (tako_slice_eq(tako_slice_of(s->colls[i].name, s->colls[i].len),
+                          name))
+            return true;
+    return false;
 }
 
 /* Which of ours the peer's number means. */
@@ -107,6 +118,18 @@ bool sync_known_has(const sync_session *s, uint64_t lsn, uint32_t coll,
     return false;
 }
 
+tako_err sync_known_add(sync_session *s, uint32_t coll, int64_t row)
+{
+    void *items = s->known;
+
+    if (!sync_grow(s->env, &items, &s->known_cap, s->known_count,
+                   sizeof *s->known))
+        return TAKO_NOMEM;
+    s->known = items;
+    s->known[s->known_count++] = (sync_known){ UINT64_MAX, coll, row };
+    return TAKO_OK;
+}
+
 void sync_known_forget(sync_session *s, uint64_t lsn)
 {
     size_t n = 0;
@@ -157,20 +180,18 @@ static tako_err note_known(apply *a, uint32_t coll, tako_slice id,
     sync_session *s = a->s;
     crdt_context now = { NULL, 0, 0 };
     store_row row;
-    void *items = s->known;
+    tako_err err;
 
-    TAKO_TRY(store_get(store_writer(a->st), coll, id, &row));
+    err = store_get(store_writer(a->st), coll, id, &row);
+    if (err == TAKO_NOTFOUND || (err == TAKO_OK && store_row_is_notice(&row)))
+        return TAKO_OK; /* a tombstone of what was reaped here */
+    TAKO_TRY(err);
     TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &now));
     if (!changed && !crdt_context_eq(&now, sent))
         sync_tell_behind(s, coll, &row);
     if (!changed || !crdt_context_eq(&now, sent))
         return TAKO_OK;
-    if (!sync_grow(s->env, &items, &s->known_cap, s->known_count,
-                   sizeof *s->known))
-        return TAKO_NOMEM;
-    s->known = items;
-    s->known[s->known_count++] = (sync_known){ UINT64_MAX, coll, row.row };
-    return TAKO_OK;
+    return sync_known_add(s, coll, row.row);
 }
 
 static sync_need *need_find(sync_need *list, uint32_t name, tako_slice id)
@@ -223,6 +244,10 @@ static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
     if (err != TAKO_OK)
         return err;
     s->counts.deltas_in++;
+    if (info->dead) {
+        need_remove(&a->refused, h->name, h->record.id);
+        return sync_answer_dead(s, a->st, coll, h->record.id, info, a->e);
+    }
     switch (result) {
     case CRDT_DELTA_NEEDS:
         return refuse(a, h);
@@ -260,6 +285,8 @@ static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,
         TAKO_TRY(store_merge_back(a->st, coll, h->record.id, h->record.meta,
                                   h->record.body, info, a->e));
     need_remove(&a->refused, h->name, h->record.id);
+    if (info->dead || info->doubtful)
+        return sync_answer_dead(a->s, a->st, coll, h->record.id, info, a->e);
     if (a->cold)
         return TAKO_OK;
     TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &sent));
@@ -304,7 +331,7 @@ static void known_sift(sync_known *k, size_t root, size_t n)
 }
 
 /* Gives the new entries their commit, and order (heap sort: no memory). */
-static void known_commit(sync_session *s, size_t from, uint64_t lsn)
+void sync_known_commit(sync_session *s, size_t from, uint64_t lsn)
 {
     sync_known *k;
     size_t n = s->known_count - from;
@@ -347,6 +374,7 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
     if (err != TAKO_OK)
         return err;
     a->known = s->known_count;
+    sync_dead_drop(s);
     for (size_t i = 0; i < count; i++)
         for (const sync_held *h = lists[i].first; h != NULL && err == TAKO_OK;
              h = h->next)
@@ -366,7 +394,7 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
     if (lsn == 0)
         s->known_count = a->known;
     else
-        known_commit(s, a->known, lsn);
+        sync_known_commit(s, a->known, lsn);
     s->host->write_end(s->host->ctx, lsn);
     a->st = NULL;
     if (lsn != 0)
@@ -395,6 +423,8 @@ static tako_err apply_all(sync_session *s, const sync_list *lists, size_t count,
             err = sync_rolled_back(s, foreign, e);
         a.again = true;
     } while (foreign != 0 && err == TAKO_OK);
+    if (err == TAKO_OK && a.refused == NULL)
+        sync_dead_send(s);
     *refused = a.refused;
     return err;
 }

@@ -244,6 +244,12 @@ static bool send_row(sync_session *s, void *ctx, const store_row *row,
         return false;
     if (!is_wanted(s, d->want, row))
         return true;
+    if (store_row_is_notice(row)) {
+        tako_errbuf e = { "" };
+
+        *err = sync_tell_dead(s, d->want->coll, row, &e);
+        return *err == TAKO_OK;
+    }
     name = (sync_doc_name){ d->want->coll, d->want->collection, row->row,
                             row->id };
     *err = sync_put_state(&d->writer, &name, false, row->meta, row->body);

@@ -18,6 +18,8 @@
  * Being wrong here is not dangerous: the receiver refuses a delta whose base
  * it does not have, asks, and gets the whole state.
  *
+ * DEAD documents (deaths.c) are a notice here, and the peer is told by DEAD.
+ *
  * EVICTED documents are passed over: their commit has nothing for anyone. A
  * peer that waits for the whole state of one is told to ask for everything
  * anew, as where changes were lost. When one comes back, nobody knows any
@@ -139,17 +141,21 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
                                 const store_change *changes, size_t count,
                                 bool own)
 {
+    bool ended = false;
     tako_err err = TAKO_OK;
 
     if (s->dead)
         return TAKO_OK;
     own = own && lsn != s->redot_lsn;
     for (size_t i = 0; i < count && err == TAKO_OK && s->want_count > 0; i++) {
+        ended = ended || !changes[i].alive;
         if (own && (changes[i].lsn_before == 0 ||
                     sync_known_has(s, lsn, changes[i].coll, changes[i].row)))
             continue;
         err = take_change(s, &changes[i], own);
     }
+    if (ended && err == TAKO_OK)
+        err = sync_epoch_risen(s, NULL);
     if (own)
         sync_known_forget(s, lsn);
     if (lsn > s->heard)
@@ -259,6 +265,10 @@ static tako_err put_doc(sync_session *s, sync_writer *w,
     if (store_row_is_marker(&row)) {
         s->overflow = s->overflow || doc->whole;
         return TAKO_OK;
+    }
+    if (store_row_is_notice(&row)) {
+        s->overflow = s->overflow || doc->whole;
+        return doc->matched ? sync_tell_dead(s, doc->coll, &row, e) : TAKO_OK;
     }
     if (!doc->matched && !doc->whole && !matches_now(s, doc->coll, &row))
         return TAKO_OK;
@@ -373,7 +383,7 @@ void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row)
     bool fresh;
 
     if (!coll_wanted(s, coll) || matches_now(s, coll, row) ||
-        store_row_is_marker(row))
+        store_row_is_marker(row) || store_row_is_notice(row))
         return;
     doc = sync_dirty_touch(&s->dirty, coll, row->row, &fresh);
     if (doc == NULL)
@@ -401,7 +411,7 @@ static tako_err need_one(sync_session *s, tako_reader *in, tako_errbuf *e)
     tako_slice id = sync_get_id(in, &s->arena);
     sync_dirty_doc *doc;
     store_row row;
-    uint32_t coll;
+    uint32_t coll = 0;
     bool fresh;
     tako_err err;
 
@@ -410,6 +420,10 @@ static tako_err need_one(sync_session *s, tako_reader *in, tako_errbuf *e)
     err = store_coll_find(s->reader, name, &coll);
     if (err == TAKO_OK)
         err = store_get(s->reader, coll, id, &row);
+    if (err == TAKO_NOTFOUND && coll != 0) {
+        s->overflow = true; /* it was reaped: as where changes were lost */
+        return TAKO_OK;
+    }
     if (err != TAKO_OK)
         return tako_fail(e, err, "NEEDS of a document that is not here");
     s->counts.needs_in++;

@@ -83,6 +83,7 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
     }
     s->scratch = tako_buf_on(s->env);
     s->control = tako_buf_on(s->env);
+    s->deaths = tako_buf_on(s->env);
     s->arena = tako_arena_on(s->env);
     s->held_arena = tako_arena_on(s->env);
     sync_held_drop(s);
@@ -143,6 +144,7 @@ void sync_session_free(sync_session *s)
     tako_env_free(s->env, s->known, s->known_cap * sizeof *s->known);
     tako_buf_fini(&s->scratch);
     tako_buf_fini(&s->control);
+    tako_buf_fini(&s->deaths);
     tako_arena_fini(&s->arena);
     tako_arena_fini(&s->held_arena);
     sync_dirty_fini(&s->dirty);
@@ -414,7 +416,7 @@ static tako_err on_caught_up(sync_session *s, uint64_t now_ms, tako_reader *in,
     tako_put_varint(&s->scratch, number);
     sync_control(s, SYNC_MSG_SERVED, tako_buf_slice(&s->scratch));
     s->host->event(s->host->ctx, SYNC_EVENT_CAUGHT_UP, sub->user, "");
-    return TAKO_OK;
+    return sync_tell_yard(s, sub, e);
 }
 
 static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
@@ -485,6 +487,7 @@ static tako_err kind_of(uint8_t byte, sync_msg *kind, bool *skip,
     *skip = false;
     *kind = SYNC_MSG_BYE;
     if ((byte >= SYNC_MSG_HELLO && byte <= SYNC_MSG_RENEWED) ||
+        (byte >= SYNC_MSG_YARD && byte <= SYNC_MSG_DEAD) ||
         (byte >= SYNC_MSG_BLOB_ASK && byte <= SYNC_MSG_BLOB_STOP)) {
         *kind = (sync_msg)byte;
         return TAKO_OK;
@@ -533,6 +536,14 @@ static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
         return sync_on_known(s, in, e);
     case SYNC_MSG_RENEWED:
         return sync_on_renewed(s, in, e);
+    case SYNC_MSG_YARD:
+        return sync_on_yard(s, in, e);
+    case SYNC_MSG_BURIED:
+        return sync_on_buried(s, in, e);
+    case SYNC_MSG_GRAVES:
+        return sync_on_graves(s, in, e);
+    case SYNC_MSG_DEAD:
+        return sync_on_dead(s, in, e);
     case SYNC_MSG_BLOB_ASK:
     case SYNC_MSG_BLOB_HAVE:
     case SYNC_MSG_BLOB_WANT:
@@ -575,6 +586,10 @@ static sync_lane lane_of(sync_msg kind)
     case SYNC_MSG_BYE:
     case SYNC_MSG_KNOWN:
     case SYNC_MSG_RENEWED:
+    case SYNC_MSG_YARD:
+    case SYNC_MSG_BURIED:
+    case SYNC_MSG_GRAVES:
+    case SYNC_MSG_DEAD:
         break;
     }
     return SYNC_CONTROL;

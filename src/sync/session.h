@@ -51,6 +51,9 @@ typedef enum sync_event {
     SYNC_EVENT_LOST,      /* a concurrent update was lost to a removal */
     SYNC_EVENT_RENEWED,   /* the store took a new actor (SYNC.md 1) */
     SYNC_EVENT_MARKED,    /* the dirty mark is set for what is sent now */
+    SYNC_EVENT_DEAD,      /* so many documents here were dead, and are gone */
+    SYNC_EVENT_DOUBTFUL,  /* so many of ours the peer does not take */
+    SYNC_EVENT_SWEEP,     /* a collection is to be swept on (store/deaths.h) */
 } sync_event;
 
 typedef struct sync_host {
@@ -76,6 +79,8 @@ typedef struct sync_host {
     /* Something that people or waiting threads want to know. */
     void (*event)(void *ctx, sync_event event, uint32_t number,
                   const char *text);
+    /* Does it ask for its whole collection? NULL: none does. */
+    bool (*predicate_whole)(void *ctx, const sync_predicate *p);
 } sync_host;
 
 typedef struct sync_opts {
@@ -144,6 +149,7 @@ typedef struct sync_counts {
     uint64_t needs_in,
         needs_out; /* documents asked for after a refused delta */
     uint64_t resyncs;
+    uint64_t dead_in;    /* states that were dead, or doubtful: not taken */
     uint32_t dirty;      /* documents to be sent */
     uint32_t held_bytes; /* of cuts that wait for an answer */
     bool greeted;        /* the peer's hello, and what it knows, are here */

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "store/deaths.h"
 #include "sync/session.h"
 #include "sync/wire.h"
 
@@ -83,7 +84,8 @@ typedef struct sync_want {
     size_t text_len;
     uint32_t coll; /* 0: not looked up yet, or not there */
     uint64_t their_count, their_sum;
-    uint64_t lsn; /* the snapshot at which the catch-up began */
+    uint64_t lsn;   /* the snapshot at which the catch-up began */
+    uint64_t epoch; /* of the collection, as it was told after that */
     sync_walk walk;
     sync_digest *digest; /* DIGEST */
     unsigned bits;       /* LISTS, DIFF */
@@ -268,6 +270,8 @@ struct sync_session {
     sync_coll *colls;
     size_t coll_count, coll_cap;
 
+    tako_buf deaths; /* answers of the running transaction, of DEAD */
+
     sync_counts counts;
 };
 
@@ -325,5 +329,30 @@ bool sync_known_has(const sync_session *s, uint64_t lsn, uint32_t coll,
                     int64_t row);
 void sync_known_forget(sync_session *s, uint64_t lsn);
 tako_err sync_coll_name(sync_session *s, tako_slice name, uint32_t *index);
+bool sync_coll_named(const sync_session *s, tako_slice name);
+/* A document is now what the peer knows it to be; its commit is told by
+ * sync_known_commit, for all entries from `from` on. */
+tako_err sync_known_add(sync_session *s, uint32_t coll, int64_t row);
+void sync_known_commit(sync_session *s, size_t from, uint64_t lsn);
+
+/* ---- deaths.c ------------------------------------------------------------------ */
+
+/* Says what our graveyard has, and so asks for what the peer's has. */
+tako_err sync_tell_yard(sync_session *s, const sync_sub *sub, tako_errbuf *e);
+tako_err sync_epoch_risen(sync_session *s, tako_errbuf *e);
+tako_err sync_on_yard(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_buried(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_graves(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_dead(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* Tells of a document that was found to be dead here: a notice's row. */
+tako_err sync_tell_dead(sync_session *s, uint32_t coll, const store_row *row,
+                        tako_errbuf *e);
+/* Notes the answer to a state that the store did not take. Answers are sent
+ * when what they belong to is applied, or dropped with it. */
+tako_err sync_answer_dead(sync_session *s, store *st, uint32_t coll,
+                          tako_slice id, const crdt_merge_info *info,
+                          tako_errbuf *e);
+void sync_dead_send(sync_session *s);
+void sync_dead_drop(sync_session *s);
 
 #endif /* TAKO_SYNC_STATE_H */

@@ -32,6 +32,10 @@ typedef enum sync_msg {
     SYNC_MSG_BYE,
     SYNC_MSG_KNOWN,
     SYNC_MSG_RENEWED,
+    SYNC_MSG_YARD = 34, /* deaths.c */
+    SYNC_MSG_BURIED,
+    SYNC_MSG_GRAVES,
+    SYNC_MSG_DEAD,
     /* of attachments, on a lane of their own (blobs.h) */
     SYNC_MSG_BLOB_ASK = 48,
     SYNC_MSG_BLOB_HAVE,

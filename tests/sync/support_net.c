@@ -120,6 +120,12 @@ static bool predicate_match(void *ctx, sync_predicate *p, tako_slice id,
                    tako_slice_of(p->text + p->status, p->len - p->status));
 }
 
+static bool predicate_whole(void *ctx, const sync_predicate *p)
+{
+    (void)ctx;
+    return p->status == 0;
+}
+
 static void host_event(void *ctx, sync_event event, uint32_t number,
                        const char *text)
 {
@@ -160,7 +166,8 @@ static void node_init(net *n, size_t i)
                            predicate_open,
                            predicate_close,
                            predicate_match,
-                           host_event };
+                           host_event,
+                           predicate_whole };
     node_open(n, d);
 }
 

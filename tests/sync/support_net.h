@@ -10,8 +10,8 @@
 #include "base/limits.h"
 #include "sync/session.h"
 
-#define NET_NODES 4
-#define NET_LINKS 6
+#define NET_NODES 5
+#define NET_LINKS 10
 
 typedef struct net_message {
     struct net_message *next;
@@ -44,7 +44,7 @@ typedef struct net_node {
     store_conn *reader;
     net_commit *first, *last; /* not yet told */
     sync_session *writing;
-    uint32_t events[8];
+    uint32_t events[16];
     char refused[128];
     const char *subs[8];
     size_t sub_count;
