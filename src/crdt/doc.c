@@ -49,7 +49,7 @@ bool crdt_context_seeded(const crdt_context *c)
 {
     /* No event is so near to 1970: see crdt_initial. */
     for (size_t i = 0; i < c->count; i++)
-        if (c->dots[i].hlc <= SEED_VERSION_LIMIT)
+        if (c->dots[i].hlc <= CRDT_SEED_HLC_MAX)
             return true;
     return false;
 }

@@ -57,7 +57,7 @@ static tako_err ask(store *s, const char *sql, int64_t a, int64_t out[2],
 }
 
 /* Removes up to *budget parts of one row; the row too when none is left. */
-static tako_err row_remove(store *s, int64_t number, uint32_t *budget,
+static tako_err blob_remove(store *s, int64_t number, uint32_t *budget,
                            bool *gone, tako_errbuf *e)
 {
     char sql[160];
@@ -112,7 +112,7 @@ tako_err store_blob_collect(store *s, uint64_t now_ms, uint64_t grace_ms,
                      until, v, &found, e));
         if (!found)
             break;
-        TAKO_TRY(row_remove(s, v[0], &budget, &gone, e));
+        TAKO_TRY(blob_remove(s, v[0], &budget, &gone, e));
         out->blobs += gone;
         out->bytes += gone ? (uint64_t)v[1] : 0;
         if (!gone)
