@@ -32,7 +32,7 @@ POINTS = 60
 STEPS = 22          # of the victim's script
 PAIRS = 12          # documents that are written together
 RING = 25           # documents that come and go
-END_SECONDS = 20
+END_SECONDS = 120
 FULL = ("--durability", "full")
 
 # What changes files, what opens and maps them, and what talks.
