@@ -51,8 +51,14 @@ static node_link *worse(node_link *newer, node_link *older)
 static tako_err session_start(node_link *l, tako_errbuf *e)
 {
     node *n = l->node;
-    sync_opts o = { n->env, &l->host, n->reader, n->mesh->id };
+    sync_opts o = { .env = n->env,
+                    .host = &l->host,
+                    .reader = n->reader,
+                    .digest_key = n->mesh->id,
+                    .peer = tako_slice_of(l->who.device,
+                                          sizeof l->who.device) };
 
+    TAKO_TRY(node_tables(n, &o.tables, e));
     TAKO_TRY(sync_session_new(&o, node_now(n), &l->session, e));
     for (const node_sub *sub = n->subs; sub != NULL; sub = sub->next)
         TAKO_TRY(sync_session_subscribe(
@@ -187,6 +193,7 @@ static void session_end(node_link *l)
     l->session = NULL;
     if (s == NULL)
         return;
+    node_session_rest(l->node, s);
     node_commits_forget(l->node, s);
     sync_session_free(s);
 }

@@ -21,6 +21,9 @@ static const char schema_sql[] =
     "touched BLOB NOT NULL);"
     "CREATE TABLE seen(actor BLOB PRIMARY KEY, hlc INTEGER NOT NULL)"
     "WITHOUT ROWID;"
+    "CREATE TABLE checkpoint(n INTEGER PRIMARY KEY, peer BLOB NOT NULL,"
+    "text BLOB NOT NULL, coll BLOB NOT NULL, incarnation BLOB NOT NULL,"
+    "lsn INTEGER NOT NULL, row INTEGER, UNIQUE(peer, text));"
     "CREATE TABLE idx(coll INTEGER NOT NULL, name TEXT NOT NULL,"
     "text TEXT NOT NULL, PRIMARY KEY(coll, name)) WITHOUT ROWID;";
 

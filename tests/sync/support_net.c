@@ -133,8 +133,11 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
 
 /* ---- nodes and links --------------------------------------------------------- */
 
+static const uint8_t digest_key[16] = { 1, 2, 3 };
+
 static void node_open(net *n, net_node *d)
 {
+    sync_tables_opts t = { &n->t.env, &d->host, NULL, digest_key };
     store_opts o = {
         .env = &n->t.env, .files = &d->files, .path = d->path, .create = true
     };
@@ -145,6 +148,8 @@ static void node_open(net *n, net_node *d)
     (void)sqlite3_exec(store_conn_db(store_writer(d->st)),
                        "PRAGMA synchronous=OFF", NULL, NULL, NULL);
     assert_int_equal(store_reader_open(d->st, &d->reader, &e), TAKO_OK);
+    t.reader = d->reader;
+    assert_int_equal(sync_tables_new(&t, &d->tables, &e), TAKO_OK);
 }
 
 static void node_init(net *n, size_t i)
@@ -201,6 +206,8 @@ void net_disconnect(net *n, net_link *l)
         for (net_commit *c = d->first; c != NULL; c = c->next)
             if (c->by == l->ends[i].session)
                 c->by = NULL;
+        if (l->ends[i].session != NULL && !store_in_transaction(d->st))
+            (void)sync_session_rest(l->ends[i].session, d->st, false, NULL);
         sync_session_free(l->ends[i].session);
         l->ends[i].session = NULL;
         for (int lane = 0; lane < SYNC_LANES; lane++)
@@ -223,6 +230,7 @@ static void node_close(net_node *d)
         commit_free(c);
     }
     d->last = NULL;
+    sync_tables_free(d->tables);
     store_reader_close(d->reader);
     store_close(d->st);
 }
@@ -311,13 +319,20 @@ static void failed(net *n, net_link *l, tako_err err, const tako_errbuf *e)
 
 void net_reconnect(net *n, net_link *l)
 {
-    static const uint8_t digest_key[16] = { 1, 2, 3 };
     tako_errbuf e = { "" };
 
     assert_false(l->up);
     for (int i = 0; i < 2; i++) {
         net_node *d = l->ends[i].node;
-        sync_opts o = { &n->t.env, &d->host, d->reader, digest_key };
+        const char *peer = l->ends[1 - i].node->path;
+        sync_opts o = {
+            &n->t.env,
+            &d->host,
+            d->reader,
+            digest_key,
+            d->tables,
+            n->forgetful ? TAKO_SLICE_NONE : tako_slice_str(peer),
+        };
         tako_err err = sync_session_new(&o, n->now, &l->ends[i].session, &e);
 
         for (size_t j = 0; err == TAKO_OK && j < d->sub_count; j++)
@@ -452,6 +467,9 @@ bool net_tell(net *n, size_t node)
     d->first = c->next;
     if (d->first == NULL)
         d->last = NULL;
+    assert_int_equal(
+        sync_tables_on_commit(d->tables, c->lsn, c->changes, c->count),
+        TAKO_OK);
     for (size_t i = 0; i < n->link_count; i++)
         for (int j = 0; j < 2; j++) {
             net_end *end = &n->links[i].ends[j];

@@ -9,6 +9,7 @@
 #include "support/test_files.h"
 #include "base/limits.h"
 #include "sync/session.h"
+#include "sync/tables.h"
 
 #define NET_NODES 4
 #define NET_LINKS 6
@@ -42,6 +43,7 @@ typedef struct net_node {
     sync_host host;
     store *st;
     store_conn *reader;
+    sync_tables *tables;
     net_commit *first, *last; /* not yet told */
     sync_session *writing;
     uint32_t events[8];
@@ -67,6 +69,7 @@ typedef struct net {
     test_env t;
     char dir[64];
     uint64_t now;
+    bool forgetful;    /* no checkpoints are kept */
     bool slow_commits; /* on_commit is told later, at random */
     size_t room;       /* bytes that a lane takes */
     size_t node_count, link_count;
