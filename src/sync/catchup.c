@@ -56,7 +56,8 @@
 #include <stdlib.h>
 
 #define SYMBOLS_FIRST  32u /* where no sketch tells how many */
-#define SYMBOLS_MARGIN 16u
+#define SYMBOLS_MARGIN 12u
+#define SYMBOLS_DECODE (TAKO_SYNC_SYMBOLS_MAX / 4u * 3u) /* items, at most */
 
 /* ---- walks --------------------------------------------------------------- */
 
@@ -178,11 +179,13 @@ static uint32_t symbols_for(const sync_want *w, const sync_summary *sum)
 
     if (w->listed || sum->symbols == NULL || sum->count < SYNC_TABLE_LIST ||
         q->count < SYNC_TABLE_LIST || about > most / 5u ||
-        about > TAKO_SYNC_SYMBOLS_MAX / 2u)
+        about > SYMBOLS_DECODE)
         return 0;
     if ((q->flags & SYNC_ASK_SKETCHED) == 0 && about < SYMBOLS_FIRST / 2u)
         return SYMBOLS_FIRST;
-    return (uint32_t)(about + about / 2u + about / 8u + SYMBOLS_MARGIN);
+    about += about / 2u + about / 8u + SYMBOLS_MARGIN;
+    return about < TAKO_SYNC_SYMBOLS_MAX ? (uint32_t)about
+                                         : TAKO_SYNC_SYMBOLS_MAX;
 }
 
 static tako_err symbols_begin(sync_session *s, sync_want *w,

@@ -140,6 +140,13 @@ void sync_tables_tick(sync_tables *t, uint64_t now_ms)
 
 void sync_tables_start_over(sync_tables *t)
 {
+    uint64_t lsn = 0;
+
+    /* What was missed is never told: nothing may wait for it. */
+    if (store_snapshot_begin(t->reader, &lsn, NULL) == TAKO_OK)
+        store_snapshot_end(t->reader);
+    if (lsn > t->heard)
+        t->heard = lsn;
     for (sync_table *one = t->all; one != NULL; one = one->next)
         table_reset(one);
 }

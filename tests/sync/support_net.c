@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "codec/ulid.h"
+#include "sync/wire.h"
 
 struct sync_predicate {
     tako_slice collection;
@@ -417,6 +418,7 @@ bool net_send(net *n, net_link *l, int end)
             q->first = m;
         q->last = m;
         q->bytes += m->len;
+        n->kinds[m->bytes[0] & 63u] += m->len;
     }
     if (err != TAKO_OK)
         failed(n, l, err, &e);
@@ -501,6 +503,48 @@ void net_step(net *n)
         (void)net_deliver(n, l, end, (int)test_below(&n->t, SYNC_LANES));
     if (test_below(&n->t, 4) == 0)
         n->now++;
+}
+
+bool net_half_trip(net *n, net_link *l)
+{
+    size_t count[2][SYNC_LANES] = { { 0 } };
+    size_t room = n->room;
+    bool moved = false;
+
+    n->now++;
+    n->room = SIZE_MAX;
+    for (size_t i = 0; i < n->node_count; i++)
+        while (net_tell(n, i))
+            ;
+    for (int j = 0; j < 2; j++)
+        while (net_send(n, l, j))
+            ;
+    n->room = room;
+    for (int j = 0; j < 2; j++)
+        for (int lane = 0; lane < SYNC_LANES; lane++)
+            for (net_message *m = l->ends[j].out[lane].first; m != NULL;
+                 m = m->next)
+                count[j][lane]++;
+    for (int lane = 0; lane < SYNC_LANES; lane++)
+        for (int j = 0; j < 2; j++)
+            for (; count[j][lane] > 0 && net_deliver(n, l, j, lane);
+                 count[j][lane]--)
+                moved = true;
+    return moved;
+}
+
+uint64_t net_overhead(const net *n, const uint64_t before[64])
+{
+    static const uint8_t left_out[] = { SYNC_MSG_HELLO, SYNC_MSG_KNOWN,
+                                        SYNC_MSG_STATES, SYNC_MSG_CUT,
+                                        SYNC_MSG_PACKED };
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < 64; i++)
+        sum += n->kinds[i] - before[i];
+    for (size_t i = 0; i < sizeof left_out; i++)
+        sum -= n->kinds[left_out[i]] - before[left_out[i]];
+    return sum;
 }
 
 void net_settle(net *n)
