@@ -57,12 +57,16 @@ static uint64_t mix(uint64_t *state)
 void sync_places_next(sync_places *p)
 {
     double r = (double)((mix(&p->state) >> 11) + 1u) * 0x1p-53;
-    double step = ceil(((double)p->at + 1.5) * (1.0 / sqrt(r) - 1.0));
+    double exact = ((double)p->at + 1.5) * (1.0 / sqrt(r) - 1.0);
+    uint64_t step;
 
-    if (step >= (double)(UINT32_MAX - p->at))
+    if (exact >= (double)(UINT32_MAX - p->at)) {
         p->at = SYNC_SYMBOL_NOWHERE;
-    else
-        p->at += step < 1.0 ? 1u : (uint64_t)step;
+        return;
+    }
+    step = (uint64_t)(int64_t)exact;
+    step += (double)(int64_t)step < exact;
+    p->at += step == 0 ? 1u : step;
 }
 
 static void symbol_add(sync_symbol *s, sync_item item, uint64_t check, int sign)
