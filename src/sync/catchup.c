@@ -183,7 +183,8 @@ static uint32_t symbols_for(const sync_want *w, const sync_summary *sum)
         return 0;
     if ((q->flags & SYNC_ASK_SKETCHED) == 0 && about < SYMBOLS_FIRST / 2u)
         return SYMBOLS_FIRST;
-    about += about / 2u + about / 8u + SYMBOLS_MARGIN;
+    /* 1.4 each would do, of an estimate that is a quarter wrong. */
+    about += about / 2u + about / (about < 512u ? 2u : 4u) + SYMBOLS_MARGIN;
     return about < TAKO_SYNC_SYMBOLS_MAX ? (uint32_t)about
                                          : TAKO_SYNC_SYMBOLS_MAX;
 }
