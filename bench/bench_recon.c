@@ -57,7 +57,7 @@ typedef struct side {
 } side;
 
 static side sides[2];
-static uint64_t bytes;  /* see the top */
+static uint64_t bytes; /* see the top */
 static uint64_t seed = 7;
 static const uint8_t mesh[16] = { 3 };
 
@@ -130,10 +130,9 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
 
 static void side_open(side *s)
 {
-    store_opts o = { .env = &s->env,
-                     .files = &s->files,
-                     .path = s->path,
-                     .create = true };
+    store_opts o = {
+        .env = &s->env, .files = &s->files, .path = s->path, .create = true
+    };
     sync_tables_opts t = { &s->env, &s->host, NULL, mesh };
     tako_errbuf e = { "" };
 

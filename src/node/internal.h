@@ -118,12 +118,12 @@ struct node {
     sync_predicate *predicates;
     sync_host tables_host; /* of `tables`; ctx is the node */
     sync_tables *tables;   /* what peers ask for; NULL: nobody did yet */
-    query_pool *pool;     /* of all predicates; NULL: none was made yet */
-    node_commit *commits; /* not yet told, in order */
-    uint64_t told;        /* the last commit that sessions heard of */
-    uint64_t gap_ms;      /* since when a commit before the first is missing */
-    bool marked;          /* the store has the dirty mark, for what we sent */
-    uint64_t busy_ms;     /* when something was last said or written */
+    query_pool *pool;      /* of all predicates; NULL: none was made yet */
+    node_commit *commits;  /* not yet told, in order */
+    uint64_t told;         /* the last commit that sessions heard of */
+    uint64_t gap_ms;       /* since when a commit before the first is missing */
+    bool marked;           /* the store has the dirty mark, for what we sent */
+    uint64_t busy_ms;      /* when something was last said or written */
     store *writing;
     tako_buf out;
     uint64_t timer_ms;

@@ -55,8 +55,8 @@ static tako_err session_start(node_link *l, tako_errbuf *e)
                     .host = &l->host,
                     .reader = n->reader,
                     .digest_key = n->mesh->id,
-                    .peer = tako_slice_of(l->who.device,
-                                          sizeof l->who.device) };
+                    .peer =
+                        tako_slice_of(l->who.device, sizeof l->who.device) };
 
     TAKO_TRY(node_tables(n, &o.tables, e));
     TAKO_TRY(sync_session_new(&o, node_now(n), &l->session, e));

@@ -61,11 +61,11 @@ static tako_err put(store_conn *c, tako_slice peer, tako_slice text,
                     tako_slice collection, const store_checkpoint_at *at,
                     tako_errbuf *e)
 {
-    sqlite3_stmt *stmt =
-        store_sql(c,
-                  "INSERT OR REPLACE INTO checkpoint"
-                  "(peer,text,coll,incarnation,lsn,row)VALUES(?1,?2,?3,?4,?5,?6)",
-                  e);
+    sqlite3_stmt *stmt = store_sql(
+        c,
+        "INSERT OR REPLACE INTO checkpoint"
+        "(peer,text,coll,incarnation,lsn,row)VALUES(?1,?2,?3,?4,?5,?6)",
+        e);
 
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "checkpoint", e);

@@ -108,8 +108,8 @@ tako_err sync_on_seen(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     sync_want *w = sync_want_find(s, tako_read_varint(in));
     uint8_t flags = tako_read_u8(in);
-    bool taken = w != NULL && w->state == ((flags & 2u) != 0 ? WANT_JOINED
-                                                             : WANT_SYMBOLS);
+    bool taken = w != NULL &&
+                 w->state == ((flags & 2u) != 0 ? WANT_JOINED : WANT_SYMBOLS);
     uint64_t ref = 0, key;
     crdt_context context;
     tako_err err;
@@ -286,10 +286,9 @@ static void answered(sync_session *s, sync_want *w)
 static tako_err serve_answer(sync_session *s, sync_want *w, tako_buf *out,
                              tako_errbuf *e)
 {
-    answer_walk d = { w,
-                      { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0 },
-                      0,
-                      e };
+    answer_walk d = {
+        w, { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0 }, 0, e
+    };
     bool known = w->walk.done;
 
     TAKO_TRY(sync_mark(s, e));
@@ -315,8 +314,8 @@ static tako_err serve_answer(sync_session *s, sync_want *w, tako_buf *out,
 
 /* ---- asking back ------------------------------------------------------------------ */
 
-static tako_err put_reply(sync_session *s, sync_writer *w, const sync_want *want,
-                          const sync_seen *seen)
+static tako_err put_reply(sync_session *s, sync_writer *w,
+                          const sync_want *want, const sync_seen *seen)
 {
     crdt_context own = { NULL, 0, 0 };
     store_row row;

@@ -130,8 +130,8 @@ typedef struct apply {
     sync_session *s;
     store *st;
     tako_errbuf *e;
-    bool cold;    /* the peer fills an empty collection */
-    bool loose;   /* what is refused does not hold the rest */
+    bool cold;  /* the peer fills an empty collection */
+    bool loose; /* what is refused does not hold the rest */
     sync_lane lane;
     sync_sub *place_of; /* whose first download goes up to `place` */
     store_checkpoint_at place;

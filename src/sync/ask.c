@@ -19,9 +19,9 @@ bool sync_sub_reached(const sync_session *s, const sync_sub *sub,
 
     if (sub->state != SUB_IN_SYNC || sub->peer_lsn == 0 || !s->greeted)
         return false;
-    *out = (store_checkpoint_at){
-        .lsn = applied > sub->peer_lsn ? applied : sub->peer_lsn
-    };
+    *out =
+        (store_checkpoint_at){ .lsn = applied > sub->peer_lsn ? applied
+                                                              : sub->peer_lsn };
     memcpy(out->incarnation, s->peer_incarnation, sizeof out->incarnation);
     return true;
 }
@@ -32,7 +32,6 @@ static bool is_stored(const sync_sub *sub, const store_checkpoint_at *at)
            memcmp(sub->stored.incarnation, at->incarnation, 16) == 0;
 }
 
-/* With a transaction open or not: opens and commits one of its own if not. */
 static tako_err save_in(sync_session *s, store *st, sync_sub *sub,
                         const store_checkpoint_at *at, tako_errbuf *e)
 {
@@ -41,9 +40,9 @@ static tako_err save_in(sync_session *s, store *st, sync_sub *sub,
 
     if (err != TAKO_OK)
         return err;
-    err = store_checkpoint_put(st, peer,
-                               tako_slice_of(sub->text, sub->text_len),
-                               sub->collection, at, e);
+    err =
+        store_checkpoint_put(st, peer, tako_slice_of(sub->text, sub->text_len),
+                             sub->collection, at, e);
     if (err == TAKO_OK)
         err = store_commit(st, NULL, e);
     if (store_in_transaction(st))
@@ -77,7 +76,8 @@ tako_err sync_session_rest(sync_session *s, store *st, bool quiet,
 
     if (s->dead && quiet)
         return TAKO_OK;
-    s->close_due = s->close_due || quiet;
+    if (quiet)
+        s->close_due = s->sent_lsn > s->cut_lsn;
     for (size_t i = 0; s->peer_len > 0 && i < s->sub_count; i++)
         if (sync_sub_reached(s, &s->subs[i], &at) &&
             !is_stored(&s->subs[i], &at))
@@ -338,10 +338,9 @@ static tako_err decoded(sync_session *s, sync_sub *sub, tako_errbuf *e)
     for (uint32_t i = 0; i < d->found_count; i++) {
         const sync_found *f = &d->found[i];
 
-        sub->seen[n++] =
-            (sync_seen){ .key = f->item.key,
-                         .item = f->theirs ? f->item.item : 0,
-                         .theirs = f->theirs };
+        sub->seen[n++] = (sync_seen){ .key = f->item.key,
+                                      .item = f->theirs ? f->item.item : 0,
+                                      .theirs = f->theirs };
     }
     sync_seen_sort(sub->seen, sub->seen_count);
     /* Of two entries with one key the one that is theirs says all. */
@@ -455,8 +454,8 @@ tako_err sync_on_symbols(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (joined <= UINT32_MAX)
         join(s, sub, joined);
     if ((flags & 2u) != 0)
-        about = sync_sketch_estimate(
-            sketch, sync_table_summary(sub->table)->sketch);
+        about = sync_sketch_estimate(sketch,
+                                     sync_table_summary(sub->table)->sketch);
     TAKO_TRY(decode(s, sub, first, in, e));
     if (sub->decoder != NULL && (flags & 4u) != 0)
         want_more(s, sub, about);

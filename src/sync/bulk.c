@@ -56,8 +56,7 @@ static void block_free(void *opaque, void *block)
 /* zstd does not change what `opaque` points to; its type has no const. */
 static ZSTD_customMem memory_of(const tako_env *env)
 {
-    return (ZSTD_customMem){ block_alloc, block_free,
-                             (void *)(uintptr_t)env };
+    return (ZSTD_customMem){ block_alloc, block_free, (void *)(uintptr_t)env };
 }
 
 static sync_bulk *bulk_of(sync_session *s)

@@ -116,7 +116,8 @@ tako_err sync_walk_piece(sync_session *s, tako_slice name, uint32_t *coll,
 
 void sync_want_rest(sync_session *s, sync_want *w)
 {
-    tako_env_free(s->env, w->symbols, TAKO_SYNC_SYMBOLS_MAX * sizeof *w->symbols);
+    tako_env_free(s->env, w->symbols,
+                  TAKO_SYNC_SYMBOLS_MAX * sizeof *w->symbols);
     tako_env_free(s->env, w->seen, w->seen_cap * sizeof *w->seen);
     tako_env_free(s->env, w->items, w->item_cap * sizeof *w->items);
     if (w->seen_arena.env != NULL)
@@ -184,7 +185,7 @@ static uint32_t symbols_for(const sync_want *w, const sync_summary *sum)
     if ((q->flags & SYNC_ASK_SKETCHED) == 0 && about < SYMBOLS_FIRST / 2u)
         return SYMBOLS_FIRST;
     /* 1.4 each would do, of an estimate that is a quarter wrong. */
-    about += about / 2u + about / (about < 512u ? 2u : 4u) + SYMBOLS_MARGIN;
+    about += about / 2u + about / 4u + SYMBOLS_MARGIN;
     return about < TAKO_SYNC_SYMBOLS_MAX ? (uint32_t)about
                                          : TAKO_SYNC_SYMBOLS_MAX;
 }
@@ -212,9 +213,9 @@ static tako_err symbols_begin(sync_session *s, sync_want *w,
 static void feed_begin(sync_session *s, sync_want *w)
 {
     const sync_question *q = &w->question;
-    bool ours = memcmp(q->incarnation, s->incarnation,
-                       sizeof q->incarnation) == 0 &&
-                q->lsn <= s->heard;
+    bool ours =
+        memcmp(q->incarnation, s->incarnation, sizeof q->incarnation) == 0 &&
+        q->lsn <= s->heard;
 
     w->feed_lsn = q->lsn;
     w->feed_index = 0;
@@ -266,9 +267,8 @@ static tako_err serve_asked(sync_session *s, sync_want *w, tako_buf *out,
         return TAKO_OK;
     }
     if (w->table == NULL)
-        TAKO_TRY(sync_table_get(s->tables,
-                                tako_slice_of(w->text, w->text_len), &w->table,
-                                e));
+        TAKO_TRY(sync_table_get(s->tables, tako_slice_of(w->text, w->text_len),
+                                &w->table, e));
     switch (sync_table_look(w->table)) {
     case SYNC_TABLE_BUILDING:
         TAKO_TRY(sync_table_step(w->table, e));
@@ -292,8 +292,8 @@ static tako_err serve_symbols(sync_want *w, tako_buf *out)
     tako_put_u8(out, SYNC_MSG_SYMBOLS);
     tako_put_varint(out, w->number);
     flags_at = out->len;
-    tako_put_u8(out, (uint8_t)((first && w->joined != 0 ? 1u : 0) |
-                               (sketch ? 2u : 0)));
+    tako_put_u8(
+        out, (uint8_t)((first && w->joined != 0 ? 1u : 0) | (sketch ? 2u : 0)));
     if (first && w->joined != 0)
         tako_put_varint(out, w->joined - 1u);
     if (sketch)
@@ -488,10 +488,9 @@ static tako_err serve_send(sync_session *s, sync_want *w, tako_buf *out,
     place = states_begin(s, w, out);
     TAKO_TRY(store_snapshot_begin(s->reader, &lsn, e));
     store_note_sent(s->reader, lsn);
-    err = w->state == WANT_FEED
-              ? feed_piece(s, &d, e)
-              : sync_walk_piece(s, w->collection, &w->coll, &w->walk, send_row,
-                                &d, e);
+    err = w->state == WANT_FEED ? feed_piece(s, &d, e)
+                                : sync_walk_piece(s, w->collection, &w->coll,
+                                                  &w->walk, send_row, &d, e);
     store_snapshot_end(s->reader);
     if (err != TAKO_OK)
         return err;

@@ -10,7 +10,7 @@
 #include "sync/tables.h"
 #include "sync/wire.h"
 
-#define SYNC_SCAN_ROWS    4096u /* looked at in one call of send */
+#define SYNC_SCAN_ROWS    4096u       /* looked at in one call of send */
 #define SYNC_LIST_BYTES   (64u << 10) /* of one message */
 #define SYNC_STALL_MS     5u /* patience with a commit not yet heard of */
 #define SYNC_SCRATCH_KEEP (64u << 10) /* of a buffer between uses */
@@ -110,13 +110,13 @@ typedef struct sync_want {
     uint64_t lsn;  /* the snapshot at which the catch-up began */
     sync_table *table;
     sync_question question;
-    bool listed;       /* symbols did not do: ask for the list */
-    uint32_t joined;   /* 1 + the number of our own, which this serves too */
-    sync_walk walk;    /* STREAM, DIFF, ANSWER */
-    bool feed_then;    /* STREAM: then FEED */
-    bool feed_over;    /* FEED: nothing more is in it */
-    uint64_t feed_lsn; /* FEED: after this commit */
-    size_t feed_index; /* and so many rows of the next */
+    bool listed;          /* symbols did not do: ask for the list */
+    uint32_t joined;      /* 1 + the number of our own, which this serves too */
+    sync_walk walk;       /* STREAM, DIFF, ANSWER */
+    bool feed_then;       /* STREAM: then FEED */
+    bool feed_over;       /* FEED: nothing more is in it */
+    uint64_t feed_lsn;    /* FEED: after this commit */
+    size_t feed_index;    /* and so many rows of the next */
     sync_symbol *symbols; /* SYMBOLS: a copy */
     uint32_t symbols_sent, symbols_due;
     sync_seen *seen; /* ANSWER, REPLY: sorted when complete */

@@ -245,7 +245,8 @@ static tako_err peel(sync_decoder *d)
             return TAKO_NOMEM;
         d->found = p;
         f = &d->found[d->found_count++];
-        *f = (sync_found){ { s.key, s.item }, s.count > 0,
+        *f = (sync_found){ { s.key, s.item },
+                           s.count > 0,
                            sync_places_of(s.check) };
         if (!take_away(d, f, s.check))
             return TAKO_NOMEM;
@@ -265,15 +266,13 @@ tako_err sync_decoder_feed(sync_decoder *d, const sync_symbol *theirs,
         return TAKO_NOMEM;
     d->symbols = p;
     for (size_t i = 0; i < n; i++)
-        d->symbols[d->count++] =
-            (sync_symbol){ theirs[i].key ^ ours[i].key,
-                           theirs[i].item ^ ours[i].item,
-                           theirs[i].check ^ ours[i].check,
-                           theirs[i].count - ours[i].count };
+        d->symbols[d->count++] = (sync_symbol){
+            theirs[i].key ^ ours[i].key, theirs[i].item ^ ours[i].item,
+            theirs[i].check ^ ours[i].check, theirs[i].count - ours[i].count
+        };
     for (uint32_t i = 0; i < d->found_count; i++)
-        if (!take_away(
-                d, &d->found[i],
-                sync_item_check(d->key, d->found[i].item)))
+        if (!take_away(d, &d->found[i],
+                       sync_item_check(d->key, d->found[i].item)))
             return TAKO_NOMEM;
     for (uint32_t i = first; i < d->count; i++)
         if ((d->symbols[i].count == 1 || d->symbols[i].count == -1) &&

@@ -26,9 +26,9 @@
 #include "base/err.h"
 #include "base/limits.h"
 
-#define SYNC_SKETCH            32u
-#define SYNC_SYMBOL_BYTES_MAX  34u /* on the wire */
-#define SYNC_SYMBOL_NOWHERE    UINT64_MAX
+#define SYNC_SKETCH           32u
+#define SYNC_SYMBOL_BYTES_MAX 34u /* on the wire */
+#define SYNC_SYMBOL_NOWHERE   UINT64_MAX
 
 /* One document in one state. */
 typedef struct sync_item {

@@ -237,8 +237,8 @@ static tako_err symbols_begin(sync_table *t)
 static tako_err note_first(sync_table *t, sync_item item)
 {
     if (t->first == NULL) {
-        t->first = tako_env_alloc(t->tables->env,
-                                  SYNC_TABLE_LIST * sizeof *t->first);
+        t->first =
+            tako_env_alloc(t->tables->env, SYNC_TABLE_LIST * sizeof *t->first);
         if (t->first == NULL)
             return TAKO_NOMEM;
     }

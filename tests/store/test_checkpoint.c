@@ -13,9 +13,9 @@ static store_checkpoint_at at_of(uint64_t lsn, bool streaming, int64_t row)
 static void put(world_store *x, const char *peer, const char *text,
                 const char *coll, store_checkpoint_at at)
 {
-    must(&x->w, store_checkpoint_put(x->s, tako_slice_str(peer),
-                                     tako_slice_str(text),
-                                     tako_slice_str(coll), &at, &x->w.e));
+    must(&x->w,
+         store_checkpoint_put(x->s, tako_slice_str(peer), tako_slice_str(text),
+                              tako_slice_str(coll), &at, &x->w.e));
 }
 
 static tako_err get(world_store *x, const char *peer, const char *text,
@@ -63,11 +63,10 @@ static void test_checkpoint__joins_its_transaction(void **state)
     store_rollback(x.s);
     must(&x.w, get(&x, "a", "t", &at));
     assert_int_equal(at.lsn, 5);
-    assert_int_equal(store_checkpoint_put(x.s, tako_slice_str("a"),
-                                          tako_slice_str("t"),
-                                          tako_slice_str("orders"), &at,
-                                          &x.w.e),
-                     TAKO_MISUSE);
+    assert_int_equal(
+        store_checkpoint_put(x.s, tako_slice_str("a"), tako_slice_str("t"),
+                             tako_slice_str("orders"), &at, &x.w.e),
+        TAKO_MISUSE);
     world_end(&x);
 }
 

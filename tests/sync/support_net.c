@@ -327,12 +327,9 @@ void net_reconnect(net *n, net_link *l)
         net_node *d = l->ends[i].node;
         const char *peer = l->ends[1 - i].node->path;
         sync_opts o = {
-            &n->t.env,
-            &d->host,
-            d->reader,
-            digest_key,
-            d->tables,
-            n->forgetful ? TAKO_SLICE_NONE : tako_slice_str(peer),
+            &n->t.env, &d->host,
+            d->reader, digest_key,
+            d->tables, n->forgetful ? TAKO_SLICE_NONE : tako_slice_str(peer),
         };
         tako_err err = sync_session_new(&o, n->now, &l->ends[i].session, &e);
 

@@ -69,9 +69,9 @@ typedef struct net {
     test_env t;
     char dir[64];
     uint64_t now;
-    bool forgetful;    /* no checkpoints are kept */
-    bool slow_commits; /* on_commit is told later, at random */
-    size_t room;       /* bytes that a lane takes */
+    bool forgetful;     /* no checkpoints are kept */
+    bool slow_commits;  /* on_commit is told later, at random */
+    size_t room;        /* bytes that a lane takes */
     uint64_t kinds[64]; /* bytes sent of each kind of message */
     size_t node_count, link_count;
     net_node nodes[NET_NODES];

@@ -174,11 +174,9 @@ static void deleted_and_left(bool forgetful, const char *a, const char *b)
     for (uint64_t i = 0; i < 8; i++)
         for (size_t k = 0; k < 2; k++) {
             assert_string_equal(net_get(&n, k, "orders", i, "s"), "x");
-            assert_string_equal(net_get(&n, k, "orders", 100 + i, "s"),
-                                "done");
+            assert_string_equal(net_get(&n, k, "orders", 100 + i, "s"), "done");
             assert_string_equal(net_get(&n, k, "orders", 200 + i, "s"), "x");
-            assert_string_equal(net_get(&n, k, "orders", 300 + i, "s"),
-                                "done");
+            assert_string_equal(net_get(&n, k, "orders", 300 + i, "s"), "done");
         }
     net_check_equal(&n, "orders");
     net_fini(&n);
@@ -308,13 +306,12 @@ static void test_ask__evicting_drops_the_checkpoint(void **state)
     (void)state;
     two(&n, 11, "none", "orders", 300);
     peer = tako_slice_str(n.nodes[0].path);
-    assert_int_equal(
-        store_checkpoint_get(n.nodes[1].reader, peer, text, &at), TAKO_OK);
+    assert_int_equal(store_checkpoint_get(n.nodes[1].reader, peer, text, &at),
+                     TAKO_OK);
     assert_false(at.streaming);
     net_evict(&n, 1, "orders", 5, false);
-    assert_int_equal(
-        store_checkpoint_get(n.nodes[1].reader, peer, text, &at),
-        TAKO_NOTFOUND);
+    assert_int_equal(store_checkpoint_get(n.nodes[1].reader, peer, text, &at),
+                     TAKO_NOTFOUND);
     net_fini(&n);
 }
 
@@ -402,8 +399,8 @@ static void test_ask__a_cut_download_goes_on_where_it_was(void **state)
 /* At any moment of a catch-up one is dropped and another asked for. */
 static void test_ask__subscriptions_change_while_syncing(void **state)
 {
-    static const char *const texts[] = { "orders", "orders?open",
-                                         "orders?done", "others" };
+    static const char *const texts[] = { "orders", "orders?open", "orders?done",
+                                         "others" };
     uint64_t first = test_seed(1);
 
     (void)state;
@@ -434,12 +431,11 @@ static void test_ask__subscriptions_change_while_syncing(void **state)
                 net_set(&n, k, "orders", test_below(&n.t, 600), "s",
                         test_below(&n.t, 2) == 0 ? "open" : "done");
             assert_int_equal(n.last_error, TAKO_OK);
-            assert_int_equal(has[k][which]
-                                 ? sync_session_unsubscribe(s, which)
-                                 : sync_session_subscribe(
-                                       s, which,
-                                       tako_slice_str(texts[which]), &e),
-                             TAKO_OK);
+            assert_int_equal(
+                has[k][which] ? sync_session_unsubscribe(s, which)
+                              : sync_session_subscribe(
+                                    s, which, tako_slice_str(texts[which]), &e),
+                TAKO_OK);
             has[k][which] = !has[k][which];
             if (test_below(&n.t, 30) == 0)
                 sync_session_start_over(n.links[0].ends[1 - k].session);
@@ -480,10 +476,9 @@ static void test_ask__overlapping_subscriptions_cost_once(void **state)
     (void)state;
     two(&n, 13, "orders", "orders", MANY);
     (void)trips(&n, NULL);
-    assert_int_equal(
-        sync_session_subscribe(n.links[0].ends[1].session, 7,
-                               tako_slice_str("orders?open"), &e),
-        TAKO_OK);
+    assert_int_equal(sync_session_subscribe(n.links[0].ends[1].session, 7,
+                                            tako_slice_str("orders?open"), &e),
+                     TAKO_OK);
     net_settle(&n);
     assert_int_equal(n.last_error, TAKO_OK);
     assert_int_equal(counts_of(&n, 0).documents_out, 0);

@@ -67,8 +67,8 @@ static size_t decode(test_env *t, size_t step, size_t differences, uint64_t sum)
 
         n = n < SYMBOLS - used ? n : SYMBOLS - used;
         assert_true(n > 0);
-        assert_int_equal(
-            sync_decoder_feed(&d, p.a + used, p.b + used, n), TAKO_OK);
+        assert_int_equal(sync_decoder_feed(&d, p.a + used, p.b + used, n),
+                         TAKO_OK);
         used += n;
     }
     assert_int_equal(d.found_count, differences);
@@ -102,8 +102,11 @@ static void test_symbols__cost_what_the_paper_says(void **state)
     static const struct {
         size_t d, times;
         double most;
-    } cases[] = { { 1, 200, 2.6 },  { 10, 200, 2.0 },  { 100, 60, 1.65 },
-                  { 1000, 10, 1.5 }, { 2800, 5, 1.45 } };
+    } cases[] = { { 1, 200, 2.6 },
+                  { 10, 200, 2.0 },
+                  { 100, 60, 1.65 },
+                  { 1000, 10, 1.5 },
+                  { 2800, 5, 1.45 } };
     test_env t;
     uint64_t sum;
 
@@ -253,8 +256,7 @@ static void test_symbols__hostile_ones_come_to_an_end(void **state)
             sync_item item = random_item(&t);
 
             p.a[test_below(&t, n)] =
-                (sync_symbol){ item.key, item.item,
-                               sync_item_check(key, item),
+                (sync_symbol){ item.key, item.item, sync_item_check(key, item),
                                test_below(&t, 2) == 0 ? 1 : -1 };
         }
         sync_decoder_init(&d, &t.env, key);

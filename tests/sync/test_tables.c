@@ -110,8 +110,8 @@ static void test_tables__follow_every_commit(void **state)
             for (uint64_t k = test_below(&n.t, 4); k > 0; k--)
                 (void)net_tell(&n, 0);
             if (test_below(&n.t, 40) == 0)
-                assert_int_equal(
-                    sync_table_step(t[test_below(&n.t, 2)], &e), TAKO_OK);
+                assert_int_equal(sync_table_step(t[test_below(&n.t, 2)], &e),
+                                 TAKO_OK);
         }
         while (net_tell(&n, 0))
             ;
