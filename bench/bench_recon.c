@@ -6,6 +6,7 @@
  * say at a time: half a round trip. Bytes are those of both sides without
  * greetings (HELLO, KNOWN) and without documents (STATES, PACKED, CUT).
  *
+ *   stream_*     CPU of a first download, packed, at each side
  *   in_sync_*    both have met before: bytes, round trips until both know, CPU
  *                of the side that needs more
  *   diff_10_*, diff_1000_*   so many new documents, half of them at each side,
@@ -408,6 +409,7 @@ static void measure(const bench_out *o, const char *what, bool met,
 /* The second side fills itself from the first and is cut in the middle. */
 static void measure_resume(const bench_out *o, size_t docs)
 {
+    double serve, take;
     uint64_t twice;
 
     connect_both(true);
@@ -418,9 +420,15 @@ static void measure_resume(const bench_out *o, size_t docs)
         (void)hear(&sides[1], &sides[0]);
     }
     twice = documents_in(&sides[1]);
+    serve = sides[0].cpu;
+    take = sides[1].cpu;
     disconnect_both();
     connect_both(true);
     (void)run();
+    line(o, "stream", "serve", "us/document",
+         (serve + sides[0].cpu) * 1e6 / (double)docs, 0);
+    line(o, "stream", "take", "us/document",
+         (take + sides[1].cpu) * 1e6 / (double)docs, 0);
     twice += documents_in(&sides[1]);
     bench_value_line(o, "resume", "percent",
                      100.0 * ((double)twice - (double)docs) / (double)docs, 1,
