@@ -16,6 +16,7 @@
 #define NODE_GAP_MS        20u          /* patience with a commit on its way */
 #define NODE_STABLE_MS     10000u       /* up so long: back-off starts over */
 #define NODE_QUIET_MS      5000u /* nothing said so long: the store is synced */
+#define NODE_RECEIPT_BYTES 12u   /* shorter ones bring no document */
 #define NODE_PEERS_MAX     256u
 #define NODE_LISTENERS_MAX 16u
 #define NODE_BUFFER_KEEP   (64u << 10)

@@ -121,7 +121,8 @@ static void link_on_message(void *user, mesh_lane lane, tako_slice message)
 
     if (l->session == NULL || l->failed != TAKO_OK || lane >= MESH_BLOBS)
         return;
-    l->node->busy_ms = node_now(l->node);
+    if (message.len > NODE_RECEIPT_BYTES)
+        l->node->busy_ms = node_now(l->node);
     err = sync_session_recv(l->session, node_now(l->node), (sync_lane)lane,
                             message, &e);
     if (err != TAKO_OK)
@@ -364,7 +365,8 @@ static bool pump_session(node_link *l, uint64_t now_ms)
             return false;
         }
         if (n->out.len > 0) {
-            n->busy_ms = now_ms;
+            if (n->out.len > NODE_RECEIPT_BYTES)
+                n->busy_ms = now_ms;
             continue;
         }
         return lanes == SYNC_LANES_ALL &&
