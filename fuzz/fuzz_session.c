@@ -198,7 +198,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (w.st == NULL || ++w.inputs % INPUTS_PER_STORE == 0)
         store_renew();
     {
-        sync_opts o = { &w.env, &host, w.reader, key, NULL };
+        sync_opts o = {
+            .env = &w.env, .host = &host, .reader = w.reader, .digest_key = key
+        };
 
         must(sync_session_new(&o, now, &w.session, NULL) == TAKO_OK);
     }

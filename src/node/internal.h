@@ -7,6 +7,7 @@
 #include "node/node.h"
 #include "query/query.h"
 #include "sync/session.h"
+#include "sync/tables.h"
 
 #define NODE_LANE_BYTES    (256u << 10) /* queued of a lane: no more then */
 #define NODE_STREAM_BYTES  (256u << 10) /* queued below the link, likewise */
@@ -16,6 +17,7 @@
 #define NODE_GAP_MS        20u         /* patience with a commit on its way */
 #define NODE_STABLE_MS     10000u      /* up so long: back-off starts over */
 #define NODE_QUIET_MS      5000u /* nothing said so long: the store is synced */
+#define NODE_RECEIPT_BYTES 12u   /* shorter ones bring no document */
 #define NODE_CARE_MS       3600000u /* between two looks for what to reap */
 #define NODE_CARE_FIRST_MS 20000u   /* after the start */
 #define NODE_CARE_STEP_MS  200u     /* between two pieces of it */
@@ -120,6 +122,8 @@ struct node {
     node_sub *subs;
     size_t sub_count;
     sync_predicate *predicates;
+    sync_host tables_host; /* of `tables`; ctx is the node */
+    sync_tables *tables;   /* what peers ask for; NULL: nobody did yet */
     sync_blobs *blobs;
     sync_blobs_host blobs_host;
     query_pool *pool;     /* of all predicates; NULL: none was made yet */
@@ -187,6 +191,8 @@ void node_commits_drain(node *n, uint64_t now_ms);
 uint64_t node_commits_deadline(const node *n);
 void node_commits_forget(node *n, const sync_session *by);
 void node_commits_free(node *n);
+/* Writes how far a session is in its peer's feed, if the store is free. */
+void node_session_rest(node *n, sync_session *s);
 /* Syncs the store once it is quiet, which clears the dirty mark. */
 void node_quiet(node *n, uint64_t now_ms);
 uint64_t node_quiet_deadline(const node *n);
@@ -207,6 +213,8 @@ void node_care(node *n, uint64_t now_ms);
 tako_err node_predicate_get(node *n, tako_slice text, tako_slice params,
                             sync_predicate **out, tako_errbuf *e);
 void node_predicate_drop(node *n, sync_predicate *p);
+/* The node's tables, made at first use. */
+tako_err node_tables(node *n, sync_tables **out, tako_errbuf *e);
 /* sync_host's; ctx is the link. */
 tako_err node_predicate_open(void *ctx, tako_slice text, sync_predicate **out,
                              tako_slice *collection, tako_errbuf *e);

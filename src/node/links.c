@@ -51,8 +51,15 @@ static node_link *worse(node_link *newer, node_link *older)
 static tako_err session_start(node_link *l, tako_errbuf *e)
 {
     node *n = l->node;
-    sync_opts o = { n->env, &l->host, n->reader, n->mesh->id, n->blobs };
+    sync_opts o = { .env = n->env,
+                    .host = &l->host,
+                    .reader = n->reader,
+                    .digest_key = n->mesh->id,
+                    .blobs = n->blobs,
+                    .peer =
+                        tako_slice_of(l->who.device, sizeof l->who.device) };
 
+    TAKO_TRY(node_tables(n, &o.tables, e));
     TAKO_TRY(sync_session_new(&o, node_now(n), &l->session, e));
     for (const node_sub *sub = n->subs; sub != NULL; sub = sub->next)
         TAKO_TRY(sync_session_subscribe(
@@ -115,7 +122,8 @@ static void link_on_message(void *user, mesh_lane lane, tako_slice message)
 
     if (l->session == NULL || l->failed != TAKO_OK)
         return;
-    l->node->busy_ms = node_now(l->node);
+    if (message.len > NODE_RECEIPT_BYTES)
+        l->node->busy_ms = node_now(l->node);
     err = sync_session_recv(l->session, node_now(l->node), (sync_lane)lane,
                             message, &e);
     if (err != TAKO_OK)
@@ -193,6 +201,7 @@ static void session_end(node_link *l)
     l->session = NULL;
     if (s == NULL)
         return;
+    node_session_rest(l->node, s);
     node_commits_forget(l->node, s);
     sync_session_free(s);
 }
@@ -365,7 +374,8 @@ static bool pump_session(node_link *l, uint64_t now_ms)
             return false;
         }
         if (n->out.len > 0) {
-            n->busy_ms = now_ms;
+            if (n->out.len > NODE_RECEIPT_BYTES)
+                n->busy_ms = now_ms;
             continue;
         }
         return lanes == SYNC_LANES_ALL &&

@@ -184,6 +184,7 @@ void node_free(node *n)
     }
     node_commits_free(n);
     node_peers_free(n);
+    sync_tables_free(n->tables);
     TAKO_ASSERT(n->predicates == NULL);
     query_pool_free(n->pool);
     sync_blobs_free(n->blobs);

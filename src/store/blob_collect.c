@@ -58,7 +58,7 @@ static tako_err ask(store *s, const char *sql, int64_t a, int64_t out[2],
 
 /* Removes up to *budget parts of one row; the row too when none is left. */
 static tako_err blob_remove(store *s, int64_t number, uint32_t *budget,
-                           bool *gone, tako_errbuf *e)
+                            bool *gone, tako_errbuf *e)
 {
     char sql[160];
     int removed;

@@ -34,6 +34,8 @@ tako_err store_evict(store *s, uint32_t coll, tako_slice id, bool force,
     err = crdt_marker_put(d.doc, &s->meta);
     if (err != TAKO_OK)
         return tako_fail(e, err, "out of memory");
+    /* What a peer's feed brought, and went here, its later part does not name. */
+    TAKO_TRY(store_checkpoint_drop(s, store_coll_name(&s->writer, coll), e));
     return edit_replace(s, &d, d.version, tako_buf_slice(&s->meta),
                         TAKO_SLICE_NONE, e);
 }

@@ -271,12 +271,36 @@ typedef struct store_change {
     bool alive_before, alive;
     tako_slice meta_before; /* empty when new */
     tako_slice body_before;
+    uint8_t version_before[16]; /* zeros when new */
 } store_change;
 const store_change *store_changes(const store *s, size_t *count);
 /* The same one by one, from 16 bytes a change, without the array that
  * store_changes() makes (NULL with *count > 0 means: out of memory). */
 size_t store_change_count(const store *s);
 void store_change_at(const store *s, size_t i, store_change *out);
+
+/* ---- checkpoints ----------------------------------------------------------------- */
+
+/* How far this database is in the feed of a peer, of what one subscription
+ * asks for (SYNC.md 6): all of it up to commit `lsn` was applied here. Or,
+ * while a first download runs, the peer's rows up to `row`, and what changes
+ * after `lsn` is still to come. */
+typedef struct store_checkpoint_at {
+    uint8_t incarnation[16]; /* of the peer's feed */
+    uint64_t lsn;
+    bool streaming;
+    int64_t row;
+} store_checkpoint_at;
+
+/* By the peer's name and the subscription's canonical text. TAKO_NOTFOUND */
+tako_err store_checkpoint_get(store_conn *c, tako_slice peer, tako_slice text,
+                              store_checkpoint_at *out);
+/* Inside a transaction. The TAKO_CHECKPOINTS_MAX moved last are kept. */
+tako_err store_checkpoint_put(store *s, tako_slice peer, tako_slice text,
+                              tako_slice collection,
+                              const store_checkpoint_at *at, tako_errbuf *e);
+/* Forgets those of all subscriptions to a collection. */
+tako_err store_checkpoint_drop(store *s, tako_slice collection, tako_errbuf *e);
 
 /* ---- feed --------------------------------------------------------------------------- */
 

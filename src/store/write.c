@@ -206,7 +206,7 @@ tako_err edit_replace(store *s, doc_edit *d, const uint8_t version[16],
     tako_err err;
 
     if (first) {
-        err = change_old(&s->changes, d->lsn, d->meta, d->body);
+        err = change_old(&s->changes, d->lsn, d->version, d->meta, d->body);
         if (err != TAKO_OK)
             return tako_fail(e, err, "out of memory");
     }

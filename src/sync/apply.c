@@ -153,7 +153,11 @@ typedef struct apply {
     sync_session *s;
     store *st;
     tako_errbuf *e;
-    bool cold;    /* the peer fills an empty collection */
+    bool cold;  /* the peer fills an empty collection */
+    bool loose; /* what is refused does not hold the rest */
+    sync_lane lane;
+    sync_sub *place_of; /* whose first download goes up to `place` */
+    store_checkpoint_at place;
     size_t known; /* entries of `known` before */
     sync_need *refused;
     bool forged, lost;
@@ -229,7 +233,7 @@ static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
 {
     sync_session *s = a->s;
     sync_delta_in d = {
-        &s->names_in[SYNC_LIVE], &s->arena, h->record.ref, { NULL, 0, 0 }, false
+        &s->names_in[a->lane], &s->arena, h->record.ref, { NULL, 0, 0 }, false
     };
     tako_reader in = tako_reader_of(h->record.body);
     crdt_names_in names;
@@ -381,7 +385,12 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
             err = apply_record(a, h);
     if (err == TAKO_OK && !a->again)
         a->foreign = store_foreign_self(a->st);
-    whole = a->refused == NULL && a->foreign == 0;
+    whole = (a->refused == NULL || a->loose) && a->foreign == 0;
+    if (err == TAKO_OK && whole && a->place_of != NULL)
+        err = store_checkpoint_put(
+            a->st, tako_slice_of(s->peer, s->peer_len),
+            tako_slice_of(a->place_of->text, a->place_of->text_len),
+            a->place_of->collection, &a->place, a->e);
     if (err == TAKO_OK && whole)
         err = store_commit(a->st, &lsn, a->e);
     if (err != TAKO_OK || !whole) {
@@ -402,29 +411,37 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
     return err;
 }
 
-static tako_err apply_all(sync_session *s, const sync_list *lists, size_t count,
-                          bool cold, sync_need **refused, tako_errbuf *e)
+static tako_err apply_again(apply *a, const sync_list *lists, size_t count)
 {
-    apply a = { .s = s, .e = e, .cold = cold };
+    sync_session *s = a->s;
     uint64_t foreign;
     tako_err err;
 
     do {
-        a.foreign = 0;
-        a.refused = NULL;
-        a.st = s->host->write_begin(s->host->ctx);
-        if (a.st == NULL)
-            return tako_fail(e, TAKO_CLOSED, "shutting down");
-        err = apply_lists(&a, lists, count);
-        if (a.st != NULL)
+        a->foreign = 0;
+        a->refused = NULL;
+        a->st = s->host->write_begin(s->host->ctx);
+        if (a->st == NULL)
+            return tako_fail(a->e, TAKO_CLOSED, "shutting down");
+        err = apply_lists(a, lists, count);
+        if (a->st != NULL)
             s->host->write_end(s->host->ctx, 0);
-        foreign = err == TAKO_OK ? a.foreign : 0;
+        foreign = err == TAKO_OK ? a->foreign : 0;
         if (foreign != 0)
-            err = sync_rolled_back(s, foreign, e);
-        a.again = true;
+            err = sync_rolled_back(s, foreign, a->e);
+        a->again = true;
     } while (foreign != 0 && err == TAKO_OK);
-    if (err == TAKO_OK && a.refused == NULL)
+    if (err == TAKO_OK && (a->refused == NULL || a->loose))
         sync_dead_send(s);
+    return err;
+}
+
+static tako_err apply_all(sync_session *s, const sync_list *lists, size_t count,
+                          sync_need **refused, tako_errbuf *e)
+{
+    apply a = { .s = s, .e = e, .lane = SYNC_LIVE };
+    tako_err err = apply_again(&a, lists, count);
+
     *refused = a.refused;
     return err;
 }
@@ -455,30 +472,6 @@ static tako_err read_records(sync_session *s, sync_names *names,
         *out->tail = h;
         out->tail = &h->next;
     }
-}
-
-tako_err sync_on_states(sync_session *s, tako_reader *in, tako_errbuf *e)
-{
-    sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
-    sync_need *refused = NULL;
-    sync_list list;
-    bool replaced;
-    tako_err err;
-
-    if (in->failed)
-        return tako_fail(e, TAKO_CORRUPT, "malformed STATES");
-    err = read_records(s, &s->names_in[SYNC_CATCHUP], in, &list, &replaced, e);
-    if (err != TAKO_OK)
-        return err;
-    for (const sync_held *h = list.first; h != NULL; h = h->next)
-        if (h->record.delta)
-            return tako_fail(e, TAKO_CORRUPT, "a delta among states");
-    if (list.first == NULL)
-        return TAKO_OK;
-    err = apply_all(s, &list, 1, sub != NULL && sub->empty, &refused, e);
-    if (err == TAKO_OK && sub != NULL)
-        sub->documents += list.count;
-    return err;
 }
 
 /* ---- held cuts -------------------------------------------------------------------- */
@@ -598,10 +591,11 @@ static tako_err apply_cut(sync_session *s, const sync_list *list,
     sync_list lists[2] = { s->held, *list };
     sync_need *refused = NULL;
     bool ready = s->held.first == NULL || answered(s, list);
+    bool nothing = list->first == NULL && s->held.first == NULL;
     tako_err err = TAKO_OK;
 
-    if (ready)
-        err = apply_all(s, lists, 2, false, &refused, e);
+    if (ready && !nothing)
+        err = apply_all(s, lists, 2, &refused, e);
     if (err != TAKO_OK)
         return err;
     if (ready && refused == NULL) {
@@ -612,6 +606,48 @@ static tako_err apply_cut(sync_session *s, const sync_list *list,
     }
     TAKO_TRY(hold(s, list, e));
     return ask(s, refused, e);
+}
+
+/* ---- catching up ------------------------------------------------------------------ */
+
+/* How far the message takes a first download, to be stored with it. */
+static tako_err read_place(apply *a, sync_sub *sub, tako_reader *in)
+{
+    uint8_t flags = tako_read_u8(in);
+    sync_session *s = a->s;
+
+    if ((flags & 1u) != 0) {
+        a->place = (store_checkpoint_at){ .lsn = tako_read_varint(in),
+                                          .streaming = true };
+        a->place.row = (int64_t)tako_read_u64(in);
+        memcpy(a->place.incarnation, s->peer_incarnation, 16);
+        if (sub != NULL && s->peer_len > 0 && a->place.lsn != 0)
+            a->place_of = sub;
+    }
+    return in->failed || flags > 1u || a->place.lsn > INT64_MAX
+               ? tako_fail(a->e, TAKO_CORRUPT, "malformed STATES")
+               : TAKO_OK;
+}
+
+tako_err sync_on_states(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    apply a = { .s = s, .e = e, .loose = true, .lane = SYNC_CATCHUP };
+    sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
+    sync_list list;
+    bool replaced;
+    tako_err err;
+
+    TAKO_TRY(read_place(&a, sub, in));
+    err = read_records(s, &s->names_in[SYNC_CATCHUP], in, &list, &replaced, e);
+    if (err != TAKO_OK || list.first == NULL)
+        return err;
+    a.cold = sub != NULL && sub->empty;
+    err = apply_again(&a, &list, 1);
+    if (err != TAKO_OK)
+        return err;
+    if (sub != NULL)
+        sub->documents += list.count;
+    return ask(s, a.refused, e);
 }
 
 tako_err sync_on_cut(sync_session *s, tako_reader *in, tako_errbuf *e)

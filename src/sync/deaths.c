@@ -157,13 +157,18 @@ typedef struct summer {
     uint64_t floor_count;
 } summer;
 
+static uint32_t bucket_of(uint64_t hash, unsigned bits)
+{
+    return bits == 0 ? 0 : (uint32_t)(hash >> (64u - bits));
+}
+
 static void sum_grave(void *ctx, const store_grave *g, bool floor)
 {
     summer *m = ctx;
     uint64_t hash = store_grave_hash(g);
 
     if (!floor) {
-        m->sums[sync_bucket(hash, m->bits)] += hash;
+        m->sums[bucket_of(hash, m->bits)] += hash;
     } else if (m->floors != NULL) {
         tako_put_bytes(m->floors, tako_slice_of(g->dot.actor.id, 16));
         tako_put_varint(m->floors, g->dot.hlc);
@@ -175,7 +180,7 @@ static unsigned bits_for(uint64_t graves)
 {
     unsigned bits = 0;
 
-    while (bits < TAKO_SYNC_BUCKETS_BITS_MAX &&
+    while (bits < TAKO_SYNC_GRAVES_BITS_MAX &&
            (uint64_t)BUCKET_DOCS << bits < graves)
         bits++;
     return bits;
@@ -351,7 +356,7 @@ tako_err sync_on_buried(sync_session *s, tako_reader *in, tako_errbuf *e)
     epoch_bury x = { { .s = s, .name = name, .in = in, .e = e }, epoch };
     tako_slice sums;
 
-    if (in->failed || bits > TAKO_SYNC_BUCKETS_BITS_MAX)
+    if (in->failed || bits > TAKO_SYNC_GRAVES_BITS_MAX)
         return tako_fail(e, TAKO_CORRUPT, "malformed BURIED");
     sums = tako_read_bytes(in, (size_t)8u << bits);
     if (in->failed)
@@ -396,7 +401,7 @@ static void part_end(giver *g, uint8_t form)
 static void give_grave(void *ctx, const store_grave *v, bool floor)
 {
     giver *g = ctx;
-    uint32_t at = sync_bucket(store_grave_hash(v), g->bits);
+    uint32_t at = bucket_of(store_grave_hash(v), g->bits);
     bool same;
 
     if (floor || (g->map.ptr[at / 8u] & 1u << at % 8u) == 0)
@@ -423,7 +428,7 @@ static tako_err give_graves(sync_session *s, tako_slice name, tako_reader *in,
     tako_err err;
 
     g.bits = tako_read_u8(in);
-    if (in->failed || g.bits > TAKO_SYNC_BUCKETS_BITS_MAX)
+    if (in->failed || g.bits > TAKO_SYNC_GRAVES_BITS_MAX)
         return tako_fail(e, TAKO_CORRUPT, "malformed GRAVES");
     g.map = tako_read_bytes(in, (((size_t)1 << g.bits) + 7u) / 8u);
     if (!tako_reader_done(in))

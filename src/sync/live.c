@@ -120,6 +120,8 @@ void sync_session_start_over(sync_session *s)
 {
     tako_buf *b = &s->scratch;
 
+    if (s->own_tables != NULL)
+        sync_tables_start_over(s->own_tables);
     sync_dirty_clear(&s->dirty);
     s->overflow = false;
     s->sent_lsn = s->heard;
@@ -146,6 +148,8 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
 
     if (s->dead)
         return TAKO_OK;
+    if (s->own_tables != NULL)
+        TAKO_TRY(sync_tables_on_commit(s->own_tables, lsn, changes, count));
     own = own && lsn != s->redot_lsn;
     for (size_t i = 0; i < count && err == TAKO_OK && s->want_count > 0; i++) {
         ended = ended || !changes[i].alive;
@@ -360,12 +364,39 @@ static tako_err cut_in_snapshot(sync_session *s, uint64_t now_ms, uint64_t lsn,
     return out->failed ? tako_fail(e, TAKO_NOMEM, "out of memory") : TAKO_OK;
 }
 
+bool sync_close_due(const sync_session *s)
+{
+    if (!s->close_due || !s->cleared || s->overflow ||
+        sync_dirty_left(&s->dirty) > 0 || s->sent_lsn <= s->cut_lsn ||
+        s->want_count == 0)
+        return false;
+    for (size_t i = 0; i < s->want_count; i++)
+        if (s->wants[i].state != WANT_LIVE)
+            return false;
+    return true;
+}
+
+/* Things are quiet: what the peer itself brought here since the last cut is
+ * nothing that it has to hear of again. */
+static void put_close(sync_session *s, tako_buf *out)
+{
+    s->close_due = false;
+    tako_put_u8(out, SYNC_MSG_CUT);
+    tako_put_varint(out, s->sent_lsn - s->cut_lsn + 1u);
+    s->cut_lsn = s->sent_lsn;
+    s->counts.cuts_out++;
+}
+
 tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
                        tako_errbuf *e)
 {
     uint64_t lsn;
     tako_err err;
 
+    if (sync_close_due(s)) {
+        put_close(s, out);
+        return TAKO_OK;
+    }
     if (sync_dirty_left(&s->dirty) == 0)
         return TAKO_OK;
     TAKO_TRY(sync_mark(s, e));

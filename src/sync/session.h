@@ -26,6 +26,8 @@
 #include "sync/blobs.h"
 
 typedef struct sync_session sync_session;
+/* What is here of what somebody asks for: see tables.h. */
+typedef struct sync_tables sync_tables;
 
 /* Messages of one lane keep their order; between lanes there is none. */
 typedef enum sync_lane {
@@ -89,6 +91,12 @@ typedef struct sync_opts {
     store_conn *reader;        /* shared between sessions of one thread */
     const uint8_t *digest_key; /* 16 bytes, the same in the whole mesh */
     sync_blobs *blobs;         /* the node's; NULL: no attachments */
+    /* Shared by all sessions on this reader; told of commits by the host,
+     * before the sessions are. NULL: the session makes its own. */
+    sync_tables *tables;
+    /* Who the peer is, for checkpoints, at most TAKO_NAME_BYTES_MAX bytes;
+     * empty: none are kept. */
+    tako_slice peer;
 } sync_opts;
 
 /* TAKO_NOMEM, or what reading the store says. */
@@ -115,7 +123,7 @@ tako_err sync_session_send(sync_session *s, uint64_t now_ms, unsigned lanes,
                            sync_lane *lane, tako_buf *out, tako_errbuf *e);
 
 /* When to call send again though nothing arrives; UINT64_MAX never. */
-uint64_t sync_session_deadline(const sync_session *s);
+uint64_t sync_session_deadline(sync_session *s);
 
 /* A commit here, in commit order. own: made by this session's recv. The
  * changes are borrowed for the call. */
@@ -126,6 +134,12 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
 /* Commits were missed: asks the peer to ask for everything anew, so that
  * summaries find what changed. */
 void sync_session_start_over(sync_session *s);
+
+/* Nothing happened for a while, or the session is about to end: writes how far
+ * we are in the peer's feed, in transactions of its own. quiet: also lets the
+ * peer know how far it is in ours. */
+tako_err sync_session_rest(sync_session *s, store *st, bool quiet,
+                           tako_errbuf *e);
 
 /* The host is about to sync the store, which clears the dirty mark: it is set
  * again before the next send (SYNC_EVENT_MARKED). */
