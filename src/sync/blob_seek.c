@@ -618,6 +618,11 @@ void blob_seek_judge(blob_seek *k, uint64_t now_ms)
 void blob_seek_tick(blob_seek *k, uint64_t now_ms)
 {
     for (blob_source *s = k->sources; s != NULL; s = s->next) {
+        if (s->state == SOURCE_ASKED &&
+            now_ms >= k->asked_ms + BLOB_ANSWER_MS) {
+            say_stop(s); /* it is asked again with the others */
+            s->state = SOURCE_NONE;
+        }
         if (now_ms < stall_ms(k, s))
             continue;
         s->slow = any_useful(k, s);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/support_files.h"
 
+#include <stdio.h>
+
 #include "store/support_blob.h"
 
 static void test_blob_put__any_length_comes_back(void **state)
@@ -124,6 +126,38 @@ static void test_blob_put__survives_every_allocation_failure(void **state)
     world_end(&x);
 }
 
+/* The disk is full at every page in turn: nothing of it stays, all that was
+ * there does, and what is asked for is told. */
+static void test_blob_put__survives_a_disk_that_is_full_anywhere(void **state)
+{
+    world_store x;
+    uint8_t id[32], old[32];
+    uint64_t findings;
+    tako_err err;
+
+    (void)state;
+    world_begin(&x, 5);
+    must(&x.w, content_put(x.s, 4, 50000, 4096, old, &x.w.e));
+    for (unsigned room = 0;; room++) {
+        char sql[64];
+        blob_facts f;
+
+        (void)snprintf(sql, sizeof sql, "PRAGMA max_page_count=%u", room + 40);
+        (void)sqlite3_exec(store_conn_db(x.c), sql, NULL, NULL, NULL);
+        err = content_put(x.s, 5, 200000, 4096, id, &x.w.e);
+        if (err == TAKO_OK)
+            break;
+        assert_int_equal(err, TAKO_FULL);
+        assert_true(room < 200);
+        assert_int_equal(store_blob_find(x.c, id, &f, NULL), TAKO_NOTFOUND);
+    }
+    assert_true(content_is(x.c, id, 5, 200000));
+    assert_true(content_is(x.c, old, 4, 50000));
+    must(&x.w, store_check(x.c, NULL, NULL, &findings, &x.w.e));
+    assert_int_equal(findings, 0);
+    world_end(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +165,7 @@ int main(void)
         cmocka_unit_test(test_blob_put__equal_contents_are_kept_once),
         cmocka_unit_test(test_blob_put__half_of_it_is_collected),
         cmocka_unit_test(test_blob_put__survives_every_allocation_failure),
+        cmocka_unit_test(test_blob_put__survives_a_disk_that_is_full_anywhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,6 +219,40 @@ static void test_blob_ref__siblings_count(void **state)
     two_end(&p);
 }
 
+/* A token that lost against something else stands in meta alone. */
+static void test_blob_ref__a_loser_alone_counts(void **state)
+{
+    tako_slice id;
+    two p;
+
+    (void)state;
+    two_begin(&p, 3);
+    id = id_at(&p.w, 0);
+    must(&p.w, store_begin(p.s[0], &p.w.e));
+    put_one(&p.w, p.s[0], p.coll[0], id, "{\"x\":1}");
+    must(&p.w, store_commit(p.s[0], NULL, &p.w.e));
+    copy_over(&p, 0, id);
+    for (int side = 0; side < 2; side++) {
+        p.w.t.wall_ms += 1000; /* so that the number shows */
+        must(&p.w, store_begin(p.s[side], &p.w.e));
+        if (side == 0)
+            set_at(&p, side, id, "photo", "", CRDT_ATTACHMENT, token(&p, 0));
+        else
+            set_one(&p.w, p.s[side], p.coll[side], id, "photo", "5");
+        must(&p.w, store_commit(p.s[side], NULL, &p.w.e));
+    }
+    copy_over(&p, 0, id);
+    assert_int_equal(refs(&p, 1, 0), 1);
+    copy_over(&p, 1, id);
+    assert_int_equal(refs(&p, 0, 0), 1);
+    must(&p.w, store_begin(p.s[1], &p.w.e));
+    set_one(&p.w, p.s[1], p.coll[1], id, "photo", "6");
+    must(&p.w, store_commit(p.s[1], NULL, &p.w.e));
+    assert_int_equal(refs(&p, 1, 0), 0);
+    two_check(&p);
+    two_end(&p);
+}
+
 /* Two saves of one edit: what the first one said must not stay. */
 static void test_blob_ref__two_saves_of_one_edit(void **state)
 {
@@ -252,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blob_ref__says_what_documents_hold),
         cmocka_unit_test(test_blob_ref__siblings_count),
+        cmocka_unit_test(test_blob_ref__a_loser_alone_counts),
         cmocka_unit_test(test_blob_ref__two_saves_of_one_edit),
     };
 

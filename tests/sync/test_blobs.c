@@ -475,6 +475,32 @@ static void test_blobs__silence_is_not_waited_for(void **state)
     mesh_end(&m);
 }
 
+/* One is slow and alone, one never answers: that is waited for, and without
+ * haste: run() stops the test where time stands still. */
+static void test_blobs__who_never_answers_costs_no_time(void **state)
+{
+    uint8_t id[32];
+    mesh m;
+    link *slow, *silent;
+
+    (void)state;
+    mesh_begin(&m, 1, 3);
+    slow = join(&m, 0, 2);
+    silent = join(&m, 1, 2);
+    silent->cut[0] = silent->cut[1] = true;
+    put(&m, 0, 1, LEN, id);
+    fetch(&m, 2, id, LEN);
+    for (unsigned i = 0; i < 12; i++)
+        (void)move_any(&m);
+    slow->cut[0] = true;
+    run(&m, 30000);
+    assert_false(here(&m, 2, id, 1, LEN));
+    slow->cut[0] = false;
+    run(&m, 120000);
+    assert_true(here(&m, 2, id, 1, LEN));
+    mesh_end(&m);
+}
+
 /* The writer belongs to the program for a while: little is held in memory
  * meanwhile. */
 static void test_blobs__waits_for_the_writer(void **state)
@@ -702,6 +728,7 @@ int main(void)
         cmocka_unit_test(test_blobs__a_liar_behind_another),
         cmocka_unit_test(test_blobs__goes_on_where_it_was_cut_off),
         cmocka_unit_test(test_blobs__silence_is_not_waited_for),
+        cmocka_unit_test(test_blobs__who_never_answers_costs_no_time),
         cmocka_unit_test(test_blobs__waits_for_the_writer),
         cmocka_unit_test(test_blobs__a_full_disk_is_waited_for),
         cmocka_unit_test(test_blobs__survives_every_allocation_failure),
