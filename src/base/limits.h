@@ -87,6 +87,7 @@
 #define TAKO_SYNC_BUCKETS_BITS_MAX 12u
 #define TAKO_SYNC_NEEDS_MAX        4096u /* documents asked for in one message */
 #define TAKO_SYNC_REASON_BYTES_MAX 400u  /* texts that peers send */
+#define TAKO_SYNC_VECTOR_ACTORS_MAX 4096u /* of what one node says it has */
 
 /* observers */
 #define TAKO_OBSERVERS_MAX               65536u

@@ -65,7 +65,9 @@ static void tell(node *n, const node_commit *c)
         if (l->session == NULL || l->failed != TAKO_OK)
             continue;
         err = sync_session_on_commit(l->session, c->lsn, c->changes, c->count,
-                                     c->by == l->session);
+                                     c->by == l->session ? SYNC_BY_SESSION
+                                     : c->merged         ? SYNC_BY_OTHER
+                                                         : SYNC_BY_APP);
         if (err != TAKO_OK)
             node_link_fail(l, err, "taking over a commit failed");
     }
@@ -212,6 +214,7 @@ void node_write_end(void *ctx, uint64_t lsn)
     if (c == NULL)
         return;
     c->by = l->session;
+    c->merged = true;
     enqueue(n, c);
     node_commits_drain(n, node_now(n));
 }

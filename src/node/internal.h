@@ -36,7 +36,8 @@ struct node_commit {
     const tako_env *env;
     uint64_t lsn;
     node_commit *next;
-    const sync_session *by; /* whose merge it was; NULL the app's */
+    const sync_session *by; /* whose merge it was; NULL: it is gone */
+    bool merged;            /* not the app's */
     size_t bytes;           /* of the block */
     size_t count;
     store_change changes[];
@@ -190,5 +191,7 @@ tako_err node_predicate_open(void *ctx, tako_slice text, sync_predicate **out,
 void node_predicate_close(void *ctx, sync_predicate *p);
 bool node_predicate_match(void *ctx, sync_predicate *p, tako_slice id,
                           tako_slice body);
+bool node_predicate_covers(void *ctx, const sync_predicate *big,
+                           const sync_predicate *small);
 
 #endif /* TAKO_NODE_INTERNAL_H */

@@ -124,6 +124,16 @@ static void link_on_message(void *user, mesh_lane lane, tako_slice message)
 
 static const mesh_link_events link_events = { link_on_up, link_on_message };
 
+static size_t link_others(void *ctx)
+{
+    const node_link *l = ctx;
+    size_t n = 0;
+
+    for (const node_link *k = l->node->links; k != NULL; k = k->next)
+        n += k != l && k->session != NULL && k->failed == TAKO_OK;
+    return n;
+}
+
 static void link_on_event(void *ctx, sync_event event, uint32_t number,
                           const char *text)
 {
@@ -139,6 +149,7 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         [SYNC_EVENT_LOST] = { "update_lost_to_a_removal", TAKO_LOG_INFO },
         [SYNC_EVENT_RENEWED] = { "actor_renewed", TAKO_LOG_WARN },
         [SYNC_EVENT_MARKED] = { NULL, TAKO_LOG_DEBUG },
+        [SYNC_EVENT_HELD] = { NULL, TAKO_LOG_DEBUG },
     };
     node_link *l = ctx;
     char name[160], why[300];
@@ -147,6 +158,10 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         l->node->marked = true;
         return;
     }
+    for (node_link *k = l->node->links;
+         k != NULL && event == SYNC_EVENT_HELD; k = k->next)
+        if (k->session != NULL)
+            sync_session_recheck(k->session);
     if (logged[event].name != NULL)
         tako_log(l->node->env, logged[event].level, logged[event].name,
                  "\"peer\":%s,\"subscription\":%lu,\"reason\":%s",
@@ -172,6 +187,8 @@ static node_link *link_new(node *n, sec_side side, const char *address)
                            node_predicate_open,
                            node_predicate_close,
                            node_predicate_match,
+                           node_predicate_covers,
+                           link_others,
                            link_on_event };
     (void)strncpy(l->address, address, sizeof l->address - 1);
     l->next = n->links;

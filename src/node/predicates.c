@@ -91,3 +91,12 @@ bool node_predicate_match(void *ctx, sync_predicate *p, tako_slice id,
         return body.len > 0;
     return query_predicate_match(p->query, id, body);
 }
+
+bool node_predicate_covers(void *ctx, const sync_predicate *big,
+                           const sync_predicate *small)
+{
+    (void)ctx;
+    if (big == small)
+        return true;
+    return query_predicate_covers(big->query, small->query);
+}

@@ -22,7 +22,10 @@ static const char schema_sql[] =
     "CREATE TABLE seen(actor BLOB PRIMARY KEY, hlc INTEGER NOT NULL)"
     "WITHOUT ROWID;"
     "CREATE TABLE idx(coll INTEGER NOT NULL, name TEXT NOT NULL,"
-    "text TEXT NOT NULL, PRIMARY KEY(coll, name)) WITHOUT ROWID;";
+    "text TEXT NOT NULL, PRIMARY KEY(coll, name)) WITHOUT ROWID;"
+    "CREATE TABLE held(coll BLOB NOT NULL, text BLOB NOT NULL,"
+    "v BLOB NOT NULL, target BLOB NOT NULL, why INTEGER NOT NULL,"
+    "PRIMARY KEY(coll, text)) WITHOUT ROWID;";
 
 typedef struct schema_facts {
     int64_t app, version, tables, pages;

@@ -310,6 +310,12 @@ static bool want_due(const sync_session *s, const sync_want *w)
     return w->state == WANT_DIGEST || w->state == WANT_CLOSE;
 }
 
+bool sync_want_sends(const sync_session *s, const sync_want *w)
+{
+    return want_due(s, w) &&
+           (w->state == WANT_STREAM || w->state == WANT_DIFF);
+}
+
 tako_err sync_serve_step(sync_session *s, tako_buf *out, tako_errbuf *e)
 {
     for (size_t i = 0; i < s->want_count; i++) {

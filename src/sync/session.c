@@ -85,7 +85,8 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
     s->control = tako_buf_on(s->env);
     s->arena = tako_arena_on(s->env);
     s->held_arena = tako_arena_on(s->env);
-    sync_held_drop(s);
+    s->stage_arena = tako_arena_on(s->env);
+    sync_inbox_drop(s);
     sync_dirty_init(&s->dirty, s->env);
     err = store_snapshot_begin(s->reader, &s->heard, e);
     if (err == TAKO_OK) {
@@ -104,6 +105,9 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
 static void want_free(sync_session *s, sync_want *w)
 {
     sync_want_rest(s, w);
+    sync_vector_fini(s->env, &w->bounded);
+    sync_vector_fini(s->env, &w->told);
+    sync_vector_fini(s->env, &w->has);
     if (w->predicate != NULL)
         s->host->predicate_close(s->host->ctx, w->predicate);
     tako_env_free(s->env, w->text, w->text_len);
@@ -112,6 +116,8 @@ static void want_free(sync_session *s, sync_want *w)
 static void sub_free(sync_session *s, sync_sub *sub)
 {
     sync_sub_rest(s, sub);
+    sync_vector_fini(s->env, &sub->theirs);
+    sync_vector_fini(s->env, &sub->given);
     if (sub->predicate != NULL)
         s->host->predicate_close(s->host->ctx, sub->predicate);
     tako_env_free(s->env, sub->text, sub->text_len);
@@ -139,6 +145,7 @@ void sync_session_free(sync_session *s)
     tako_buf_fini(&s->control);
     tako_arena_fini(&s->arena);
     tako_arena_fini(&s->held_arena);
+    tako_arena_fini(&s->stage_arena);
     sync_dirty_fini(&s->dirty);
     tako_env_free(s->env, s, sizeof *s);
 }
@@ -313,7 +320,7 @@ static tako_err on_interest(sync_session *s, tako_reader *in, tako_errbuf *e)
     uint64_t number = tako_read_varint(in);
     uint64_t replaces = tako_read_varint(in);
     tako_slice text = tako_read_block(in);
-    sync_want w = { .number = (uint32_t)number };
+    sync_want w = { .number = (uint32_t)number, .claim = SYNC_CLAIM_UNTOLD };
     tako_errbuf why = { "" };
     tako_err err;
 
@@ -384,30 +391,6 @@ static tako_err on_refused(sync_session *s, tako_reader *in, tako_errbuf *e)
     return TAKO_OK;
 }
 
-static tako_err on_caught_up(sync_session *s, uint64_t now_ms, tako_reader *in,
-                             tako_errbuf *e)
-{
-    uint64_t number = tako_read_varint(in);
-    uint64_t lsn = tako_read_varint(in);
-    sync_sub *sub = sync_sub_find(s, number);
-
-    if (!tako_reader_done(in))
-        return tako_fail(e, TAKO_CORRUPT, "malformed CAUGHT_UP");
-    if (sub == NULL)
-        return TAKO_OK;
-    if (sub->state != SUB_ASKED)
-        return tako_fail(e, TAKO_CORRUPT, "CAUGHT_UP that nobody asked for");
-    sync_sub_rest(s, sub);
-    sub->state = SUB_IN_SYNC;
-    sub->peer_lsn = lsn;
-    sub->took_ms = now_ms - sub->since_ms;
-    tako_buf_reset(&s->scratch);
-    tako_put_varint(&s->scratch, number);
-    sync_control(s, SYNC_MSG_SERVED, tako_buf_slice(&s->scratch));
-    s->host->event(s->host->ctx, SYNC_EVENT_CAUGHT_UP, sub->user, "");
-    return TAKO_OK;
-}
-
 static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     sync_want *w = sync_want_find(s, tako_read_varint(in));
@@ -424,6 +407,18 @@ static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
     return TAKO_OK;
 }
 
+void sync_sub_again(sync_session *s, sync_sub *sub)
+{
+    sync_sub_rest(s, sub);
+    sub->replaces = sub->number + 1u;
+    sub->number = s->next_number++;
+    sub->state = SUB_DIGEST;
+    sub->claim = SYNC_CLAIM_NONE;
+    sub->big = false;
+    sub->theirs.count = sub->given.count = 0;
+    s->counts.resyncs++;
+}
+
 /* The peer lost track of its changes: asks us to ask anew. What was held
  * comes again with the answer. */
 static tako_err on_resync(sync_session *s, tako_reader *in, tako_errbuf *e)
@@ -432,19 +427,15 @@ static tako_err on_resync(sync_session *s, tako_reader *in, tako_errbuf *e)
 
     if (!tako_reader_done(in))
         return tako_fail(e, TAKO_CORRUPT, "malformed RESYNC");
-    if (s->held.first != NULL) {
-        sync_held_drop(s);
+    sync_inbox_drop(s);
+    s->cut_open = false;
+    if (s->close_in > s->ack_out)
         s->ack_due = s->close_in;
-    }
     if (sub == NULL)
         return TAKO_OK;
     if (sub->state == SUB_DIGEST)
         return tako_fail(e, TAKO_CORRUPT, "RESYNC of what was not asked");
-    sync_sub_rest(s, sub);
-    sub->replaces = sub->number + 1u;
-    sub->number = s->next_number++;
-    sub->state = SUB_DIGEST;
-    s->counts.resyncs++;
+    sync_sub_again(s, sub);
     return TAKO_OK;
 }
 
@@ -472,7 +463,8 @@ static tako_err kind_of(uint8_t byte, sync_msg *kind, bool *skip,
 {
     *skip = false;
     *kind = SYNC_MSG_BYE;
-    if (byte >= SYNC_MSG_HELLO && byte <= SYNC_MSG_RENEWED) {
+    if (byte >= SYNC_MSG_HELLO && byte <= SYNC_MSG_SUMMARY &&
+        (byte <= SYNC_MSG_RENEWED || byte >= SYNC_MSG_MODE)) {
         *kind = (sync_msg)byte;
         return TAKO_OK;
     }
@@ -501,13 +493,13 @@ static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
     case SYNC_MSG_LIST:
         return sync_on_list(s, in, e);
     case SYNC_MSG_STATES:
-        return sync_on_states(s, in, e);
+        return sync_on_states(s, now_ms, in, e);
     case SYNC_MSG_CAUGHT_UP:
-        return on_caught_up(s, now_ms, in, e);
+        return sync_on_caught_up(s, now_ms, in, e);
     case SYNC_MSG_SERVED:
         return on_served(s, in, e);
     case SYNC_MSG_CUT:
-        return sync_on_cut(s, in, e);
+        return sync_on_cut(s, now_ms, in, e);
     case SYNC_MSG_ACK:
         return sync_on_ack(s, in, e);
     case SYNC_MSG_NEEDS:
@@ -520,6 +512,12 @@ static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
         return sync_on_known(s, in, e);
     case SYNC_MSG_RENEWED:
         return sync_on_renewed(s, in, e);
+    case SYNC_MSG_MODE:
+        return sync_on_mode(s, in, e);
+    case SYNC_MSG_TARGET:
+        return sync_on_target(s, in, e);
+    case SYNC_MSG_SUMMARY:
+        return sync_on_summary(s, now_ms, in, e);
     }
     return TAKO_CORRUPT;
 }
@@ -534,6 +532,7 @@ static sync_lane lane_of(sync_msg kind)
     case SYNC_MSG_LIST:
     case SYNC_MSG_STATES:
     case SYNC_MSG_CAUGHT_UP:
+    case SYNC_MSG_TARGET:
         return SYNC_CATCHUP;
     case SYNC_MSG_HELLO:
     case SYNC_MSG_INTEREST:
@@ -546,6 +545,8 @@ static sync_lane lane_of(sync_msg kind)
     case SYNC_MSG_BYE:
     case SYNC_MSG_KNOWN:
     case SYNC_MSG_RENEWED:
+    case SYNC_MSG_MODE:
+    case SYNC_MSG_SUMMARY:
         break;
     }
     return SYNC_CONTROL;
@@ -625,10 +626,35 @@ static void send_control(sync_session *s, tako_buf *out)
     tako_buf_reset(&s->control);
 }
 
+/* Counts what a catch-up sent: one that is longer than a cut holds cuts back
+ * no more. The cut that closes it is due when it ended. */
+static tako_err serve(sync_session *s, tako_buf *out, tako_errbuf *e)
+{
+    tako_reader in;
+    sync_want *w;
+    uint8_t kind;
+
+    TAKO_TRY(sync_serve_step(s, out, e));
+    in = tako_reader_of(tako_buf_slice(out));
+    kind = tako_read_u8(&in);
+    if (out->len == 0 ||
+        (kind != SYNC_MSG_STATES && kind != SYNC_MSG_CAUGHT_UP))
+        return TAKO_OK;
+    w = sync_want_find(s, tako_read_varint(&in));
+    if (w == NULL)
+        return TAKO_OK;
+    w->bytes += out->len;
+    w->big = w->bytes > TAKO_SYNC_CUT_BYTES_MAX;
+    s->close_due = s->close_due || kind == SYNC_MSG_CAUGHT_UP;
+    return TAKO_OK;
+}
+
 static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
                           sync_lane *lane, tako_buf *out, tako_errbuf *e)
 {
     *lane = SYNC_CONTROL;
+    TAKO_TRY(sync_inbox_step(s, now_ms, e));
+    TAKO_TRY(sync_lazy_step(s, now_ms, e));
     if ((lanes & SYNC_LANE_BIT(SYNC_CONTROL)) != 0)
         send_control(s, out);
     if (out->len == 0 && s->cleared &&
@@ -641,7 +667,9 @@ static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
     if (out->len == 0 && s->greeted &&
         (lanes & SYNC_LANE_BIT(SYNC_CATCHUP)) != 0) {
         *lane = SYNC_CATCHUP;
-        TAKO_TRY(sync_serve_step(s, out, e));
+        TAKO_TRY(sync_target_put(s, out, e));
+        if (out->len == 0)
+            TAKO_TRY(serve(s, out, e));
     }
     return out->failed ? tako_fail(e, TAKO_NOMEM, "out of memory") : TAKO_OK;
 }
@@ -662,16 +690,26 @@ tako_err sync_session_send(sync_session *s, uint64_t now_ms, unsigned lanes,
     return finish(s, err, e);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 uint64_t sync_session_deadline(const sync_session *s)
 {
+    uint64_t at;
+
     if (s->dead)
         return UINT64_MAX;
     if (!s->hello_sent || s->control.len > 0 || s->ack_due > s->ack_out ||
         sync_walks_due(s))
         return 0;
-    if (sync_dirty_left(&s->dirty) == 0 || !s->cleared)
-        return UINT64_MAX;
-    return s->stall_ms == 0 ? 0 : s->stall_ms + SYNC_STALL_MS;
+    at = least(sync_inbox_deadline(s), sync_lazy_deadline(s));
+    if (!s->cleared || sync_cuts_wait(s))
+        return at;
+    if (sync_dirty_left(&s->dirty) == 0 && !s->close_due)
+        return s->claims_due ? least(at, s->claims_ms) : at;
+    return least(at, s->stall_ms == 0 ? 0 : s->stall_ms + SYNC_STALL_MS);
 }
 
 /* ---- what is known -------------------------------------------------------------------------------- */

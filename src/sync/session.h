@@ -49,6 +49,7 @@ typedef enum sync_event {
     SYNC_EVENT_LOST,      /* a concurrent update was lost to a removal */
     SYNC_EVENT_RENEWED,   /* the store took a new actor (SYNC.md 1) */
     SYNC_EVENT_MARKED,    /* the dirty mark is set for what is sent now */
+    SYNC_EVENT_HELD,      /* a subscription became whole, or is no more */
 } sync_event;
 
 typedef struct sync_host {
@@ -57,8 +58,7 @@ typedef struct sync_host {
     /* Locks the writer; NULL while shutting down. */
     store *(*write_begin)(void *ctx);
     /* Lets go. lsn: the commit just made, 0 none; the host then owes
-     * sync_session_on_commit to every session, the writing one included (own =
-     * true), in commit order, at once or later. */
+     * sync_session_on_commit to every session, the writing one included (SYNC_BY_SESSION), in commit order, at once or later. */
     void (*write_end)(void *ctx, uint64_t lsn);
 
     /* Compiles a canonical subscription text of the peer's. *collection lives
@@ -70,6 +70,12 @@ typedef struct sync_host {
     /* An empty body (a tombstone) never matches. */
     bool (*predicate_match)(void *ctx, sync_predicate *p, tako_slice id,
                             tako_slice body);
+
+    /* Does `big` match, by its text, whatever `small` does? */
+    bool (*predicate_covers)(void *ctx, const sync_predicate *big,
+                             const sync_predicate *small);
+    /* How many other sessions are there? */
+    size_t (*others)(void *ctx);
 
     /* Something that people or waiting threads want to know. */
     void (*event)(void *ctx, sync_event event, uint32_t number,
@@ -109,11 +115,19 @@ tako_err sync_session_send(sync_session *s, uint64_t now_ms, unsigned lanes,
 /* When to call send again though nothing arrives; UINT64_MAX never. */
 uint64_t sync_session_deadline(const sync_session *s);
 
-/* A commit here, in commit order. own: made by this session's recv. The
- * changes are borrowed for the call. */
+typedef enum sync_author {
+    SYNC_BY_APP,     /* the dot is ours */
+    SYNC_BY_SESSION, /* this session's recv or send merged it */
+    SYNC_BY_OTHER,   /* another's */
+} sync_author;
+
+/* A commit here, in commit order. The changes are borrowed for the call. */
 tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
                                 const store_change *changes, size_t count,
-                                bool own);
+                                sync_author author);
+
+/* SYNC_EVENT_HELD was told to some session: all are to look again. */
+void sync_session_recheck(sync_session *s);
 
 /* Commits were missed: asks the peer to ask for everything anew, so that
  * summaries find what changed. */

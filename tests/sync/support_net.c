@@ -42,6 +42,7 @@ static void queue_commit(net_node *d, uint64_t lsn, sync_session *by)
     c->arena = tako_arena_on(&d->net->t.env);
     c->lsn = lsn;
     c->by = by;
+    c->merged = by != NULL;
     c->count = count;
     c->changes = tako_arena_array(&c->arena, count, sizeof *changes);
     for (size_t i = 0; i < count; i++) {
@@ -120,6 +121,28 @@ static bool predicate_match(void *ctx, sync_predicate *p, tako_slice id,
                    tako_slice_of(p->text + p->status, p->len - p->status));
 }
 
+static bool predicate_covers(void *ctx, const sync_predicate *big,
+                             const sync_predicate *small)
+{
+    (void)ctx;
+    if (!tako_slice_eq(big->collection, small->collection))
+        return false;
+    return big->status == 0 ||
+           (big->len == small->len && memcmp(big->text, small->text, big->len) == 0);
+}
+
+static size_t host_others(void *ctx)
+{
+    const net_node *d = ctx;
+    const net *n = d->net;
+    size_t up = 0;
+
+    for (size_t i = 0; i < n->link_count; i++)
+        for (int j = 0; j < 2; j++)
+            up += n->links[i].up && n->links[i].ends[j].node == d;
+    return up > 0 ? up - 1 : 0;
+}
+
 static void host_event(void *ctx, sync_event event, uint32_t number,
                        const char *text)
 {
@@ -127,6 +150,10 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
 
     (void)number;
     d->events[event]++;
+    for (size_t i = 0; i < d->net->link_count && event == SYNC_EVENT_HELD; i++)
+        for (int j = 0; j < 2; j++)
+            if (d->net->links[i].up && d->net->links[i].ends[j].node == d)
+                sync_session_recheck(d->net->links[i].ends[j].session);
     if (event == SYNC_EVENT_REFUSED)
         (void)snprintf(d->refused, sizeof d->refused, "%s", text);
 }
@@ -160,6 +187,8 @@ static void node_init(net *n, size_t i)
                            predicate_open,
                            predicate_close,
                            predicate_match,
+                           predicate_covers,
+                           host_others,
                            host_event };
     node_open(n, d);
 }
@@ -460,7 +489,10 @@ bool net_tell(net *n, size_t node)
             if (!n->links[i].up || end->node != d)
                 continue;
             err = sync_session_on_commit(end->session, c->lsn, c->changes,
-                                         c->count, c->by == end->session);
+                                         c->count,
+                                         c->by == end->session ? SYNC_BY_SESSION
+                                         : c->merged ? SYNC_BY_OTHER
+                                                     : SYNC_BY_APP);
             if (err != TAKO_OK)
                 failed(n, &n->links[i], err, &n->why);
         }

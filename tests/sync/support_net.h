@@ -28,6 +28,7 @@ typedef struct net_commit {
     struct net_commit *next;
     uint64_t lsn;
     sync_session *by; /* whose merge it was */
+    bool merged;
     store_change *changes;
     size_t count;
     tako_arena arena;
@@ -44,7 +45,7 @@ typedef struct net_node {
     store_conn *reader;
     net_commit *first, *last; /* not yet told */
     sync_session *writing;
-    uint32_t events[8];
+    uint32_t events[16];
     char refused[128];
     const char *subs[8];
     size_t sub_count;
