@@ -279,21 +279,108 @@ static bool has_or_ended(const sim_model *m, const sim_written *d, size_t at)
 
 /* ---- P7 and causal order -------------------------------------------------------------- */
 
-/* A neighbour that wants a part passes on what it has of it: where there is
- * one, the engine does not promise whole transactions yet (sim/README.md). */
-static bool checkable(const sim_model *m, const sim_write *w)
+typedef struct look_held {
+    const query_predicate *p;
+    size_t rows;
+    bool found, whole;
+} look_held;
+
+static tako_err look_at_held(void *ctx, const store_held *row)
 {
-    return !m->mixed && w->acked && w->steady && w->epoch == m->epoch;
+    look_held *k = ctx;
+
+    k->rows += row->text.len > 0;
+    if (!tako_slice_eq(row->text, query_predicate_text(k->p)))
+        return TAKO_OK;
+    k->found = true;
+    k->whole = row->why == 0;
+    return TAKO_OK;
 }
 
-static void check_cut(sim_model *m, sim_node *n, size_t token)
+/* What the node itself says of its subscriptions: neither catching up nor
+ * loose. */
+static bool says_whole(const sim_model *m, const sim_node *n)
+{
+    for (size_t i = 0; i < n->sub_count; i++) {
+        look_held k = { m->wants[n->index][i], 0, false, false };
+
+        if (store_held_each(store_writer(n->store),
+                            query_predicate_collection(k.p), look_at_held,
+                            &k) != TAKO_OK)
+            return false;
+        if (k.found ? !k.whole : k.rows > 0)
+            return false;
+    }
+    return true;
+}
+
+static bool row_at(const sim_node *n, store_conn *c, uint32_t key,
+                   store_row *row)
+{
+    uint8_t id[16] = { 0 };
+    char text[16];
+    uint32_t coll;
+    int len = snprintf(text, sizeof text, "k%u", key);
+
+    (void)n;
+    id[0] = (uint8_t)(0x60 + len);
+    memcpy(id + 1, text, (size_t)len);
+    return store_coll_find(c, tako_slice_str(SIM_COLLECTION), &coll) ==
+               TAKO_OK &&
+           store_get(c, coll, tako_slice_of(id, (size_t)len + 1), row) ==
+               TAKO_OK;
+}
+
+static bool wanted(const sim_model *m, const sim_node *n, const store_row *row)
+{
+    for (size_t i = 0; i < n->sub_count; i++)
+        if (query_predicate_match(m->wants[n->index][i], row->id, row->body))
+            return true;
+    return false;
+}
+
+/* Does the writer, if nobody wrote to the document since, show it in a state
+ * that n wants? */
+static bool still_wanted(sim_model *m, const sim_node *n, size_t token,
+                         const sim_written *d)
+{
+    sim_node *w = m->world->nodes[m->writes[token].node];
+    const sim_list *l = &m->by_key[d->key];
+    store_row row;
+    bool yes;
+
+    if (l->items[l->count - 1] != token || !w->up || w->reader == NULL ||
+        w == n || !has(m, d, w->index))
+        return false;
+    sim_node_watch(w, true);
+    yes = row_at(w, w->reader, d->key, &row) && wanted(m, n, &row);
+    sim_node_watch(w, false);
+    return yes;
+}
+
+/* Who wants a part need not have what it does not want. */
+static bool is_missing(sim_model *m, sim_node *n, size_t token,
+                       const sim_written *d)
+{
+    store_row row;
+
+    if (has_or_ended(m, d, n->index))
+        return false;
+    if ((m->whole & bit_of(n)) != 0)
+        return true;
+    if (!row_at(n, store_writer(n->store), d->key, &row))
+        return still_wanted(m, n, token, d);
+    return row.body.len > 0 && wanted(m, n, &row);
+}
+
+static void check_cut(sim_model *m, sim_node *n, size_t token, bool whole)
 {
     sim_write *w = &m->writes[token];
 
     for (size_t i = 0; w->count > 1 && i < w->count; i++) {
-        if (has_or_ended(m, &w->docs[i], n->index))
+        if (!is_missing(m, n, token, &w->docs[i]))
             continue;
-        if (!checkable(m, w)) {
+        if (!w->acked || !whole) {
             m->torn++;
             return;
         }
@@ -301,7 +388,7 @@ static void check_cut(sim_model *m, sim_node *n, size_t token)
                  "%s: sees t%zu in part: not in k%u", n->name, token,
                  w->docs[i].key);
     }
-    m->checked_cuts += w->count > 1 && checkable(m, w);
+    m->checked_cuts += w->count > 1 && w->acked && whole;
 }
 
 static void check_order(sim_model *m, sim_node *n, size_t token)
@@ -311,25 +398,28 @@ static void check_order(sim_model *m, sim_node *n, size_t token)
     if (w->before == SIM_NONE)
         return;
     b = &m->writes[w->before];
-    if (!checkable(m, w) || !checkable(m, b))
+    if (!w->acked || !b->acked || b->losable)
         return;
     m->checked_order++;
     for (size_t i = 0; i < b->count; i++)
-        if (!has_or_ended(m, &b->docs[i], n->index))
+        if (is_missing(m, n, w->before, &b->docs[i]))
             sim_fail(m->world, "causal order",
-                     "%s: sees t%zu and not t%zu, which its writer had seen",
-                     n->name, token, w->before);
+                     "%s: sees t%zu and not t%zu on k%u, which its writer had "
+                     "seen",
+                     n->name, token, w->before, b->docs[i].key);
 }
 
 static void check_fresh(sim_model *m, sim_node *n, bool own)
 {
+    bool whole = !own && m->fresh.count > 0 && says_whole(m, n);
+
     for (size_t i = 0; i < m->fresh.count; i++) {
         size_t token = m->fresh.items[i];
 
-        if (!own && (m->whole & bit_of(n)) != 0) {
-            check_cut(m, n, token);
+        if (!own)
+            check_cut(m, n, token, whole);
+        if (whole)
             check_order(m, n, token);
-        }
         if (!own)
             m->last[n->index] = token;
     }
@@ -459,17 +549,22 @@ static void on_ended(void *ctx, sim_node *n, sim_disk_end how)
 {
     sim_model *m = ctx;
 
-    m->epoch++;
     /* Two ends without a start between: the worse one counts. */
     if (!m->ended[n->index] || how == SIM_DISK_POWER)
         m->end[n->index] = how;
     m->ended[n->index] = true;
 }
 
-static void on_unsteady(void *ctx, sim_node *n)
+/* Compiled, so that it can be asked what a node wants. */
+static void want_add(sim_model *m, const sim_node *n, size_t j)
 {
-    (void)n;
-    ((sim_model *)ctx)->epoch++;
+    tako_errbuf e = { "" };
+
+    if (query_predicate_new(m->env, tako_slice_str(n->subs[j].text),
+                            TAKO_SLICE_NONE, &m->wants[n->index][j],
+                            &e) != TAKO_OK)
+        sim_fail(m->world, "the scenario", "%.100s: %.200s", n->subs[j].text,
+                 e.text);
 }
 
 void sim_model_watch(sim_model *m)
@@ -480,17 +575,16 @@ void sim_model_watch(sim_model *m)
     w->committed = on_committed;
     w->started = on_started;
     w->ended = on_ended;
-    w->unsteady = on_unsteady;
     for (size_t i = 0; i < m->world->count; i++) {
         const sim_node *n = m->world->nodes[i];
-        uint64_t before = m->whole;
 
         m->seen[i] = sim_new(m->env, SIM_KEYS_MAX * sizeof(sim_seen));
         m->last[i] = SIM_NONE;
-        for (size_t j = 0; j < n->sub_count; j++)
+        for (size_t j = 0; j < n->sub_count; j++) {
+            want_add(m, n, j);
             if (strstr(n->subs[j].text, "WHERE") == NULL)
                 m->whole |= bit_of(n);
-        m->mixed = m->mixed || (n->sub_count > 0 && m->whole == before);
+        }
     }
 }
 
@@ -511,8 +605,11 @@ void sim_model_free(sim_model *m)
         return;
     for (size_t i = 0; i < SIM_KEYS_MAX; i++)
         list_free(m->env, &m->by_key[i]);
-    for (size_t i = 0; i < SIM_NODES_MAX; i++)
+    for (size_t i = 0; i < SIM_NODES_MAX; i++) {
         tako_env_free(m->env, m->seen[i], SIM_KEYS_MAX * sizeof(sim_seen));
+        for (size_t j = 0; j < SIM_SUBS_MAX; j++)
+            query_predicate_free(m->wants[i][j]);
+    }
     list_free(m->env, &m->fresh);
     tako_env_free(m->env, m->states, m->state_cap * sizeof *m->states);
     tako_env_free(m->env, m->writes, m->write_cap * sizeof *m->writes);
@@ -521,14 +618,6 @@ void sim_model_free(sim_model *m)
 }
 
 /* ---- writes ------------------------------------------------------------------------------- */
-
-static bool mesh_in_sync(sim_world *w)
-{
-    for (size_t i = 0; i < w->count; i++)
-        if (!sim_node_in_sync(w->nodes[i]))
-            return false;
-    return true;
-}
 
 static sim_write *write_new(sim_model *m)
 {
@@ -553,9 +642,7 @@ size_t sim_model_begin(sim_model *m, sim_node *n, const sim_action *a)
     w->node = n->index;
     w->at_us = m->world->now_us;
     w->count = a->step_count;
-    w->epoch = m->epoch;
     w->before = m->last[n->index];
-    w->steady = mesh_in_sync(m->world);
     for (size_t i = 0; i < a->step_count; i++) {
         const sim_op_step *s = &a->steps[i];
 

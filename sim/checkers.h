@@ -15,8 +15,9 @@
  *   no resurrection (P8)   the generation of a document at a node never falls.
  *   whole transactions (P7)   who sees a transaction's token in one document
  *       sees it in all; and
- *   causal order   sees what the writer had seen last before it: both while
- *       the mesh is steady, as the design promises no more while catching up.
+ *   causal order   sees what the writer had seen last before it: both at
+ *       every node, on every hop, but while the node itself says that it is
+ *       catching up or loose. Who wants a part has to show what it wants.
  *   equal interests, equal documents   after healing, in bounded time.
  *   bounded   memory of each node, what waits in each stream.
  *   all memory is given back; the database is sound. */
@@ -45,8 +46,6 @@ typedef struct sim_write {
     size_t count;
     bool acked;
     bool losable;   /* a power failure may have taken it */
-    bool steady;    /* the mesh was in sync when it was made */
-    uint64_t epoch; /* of the mesh, then */
     size_t before;  /* the write that its node had seen last; SIM_NONE */
 } sim_write;
 
@@ -73,13 +72,12 @@ typedef struct sim_model {
     sim_list by_key[SIM_KEYS_MAX];
     sim_seen *seen[SIM_NODES_MAX]; /* by key */
     uint64_t whole;                /* nodes that want the whole collection */
-    bool mixed;                    /* some node wants only a part */
+    query_predicate *wants[SIM_NODES_MAX][SIM_SUBS_MAX];
     size_t last[SIM_NODES_MAX];    /* the write seen last */
     size_t running;                /* the write under way */
     sim_disk_end end[SIM_NODES_MAX];
     bool ended[SIM_NODES_MAX];
     uint64_t stamp;    /* counts looks */
-    uint64_t epoch;    /* rises when a link comes or goes */
     sim_state *states; /* P2: a hash table */
     size_t state_cap, state_count;
     sim_list fresh; /* writes that the present commit brought */

@@ -101,8 +101,6 @@ typedef struct sim_watch {
     /* One line of the world's log. */
     void (*line)(void *ctx, const char *line);
     void *line_ctx;
-    /* Links between nodes came, went, or started over. */
-    void (*unsteady)(void *ctx, sim_node *n);
 } sim_watch;
 
 typedef struct sim_event {
