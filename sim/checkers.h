@@ -47,6 +47,7 @@ typedef struct sim_write {
     bool acked;
     bool losable;   /* a power failure may have taken it */
     size_t before;  /* the write that its node had seen last; SIM_NONE */
+    uint8_t before_docs; /* in which of its documents, as bits */
 } sim_write;
 
 typedef struct sim_list { /* of writes, by number */

@@ -127,6 +127,7 @@ struct sim_world {
     sim_watch watch;
     uint64_t trace;
     uint64_t healings; /* what began before one is over */
+    bool faulted;      /* something went wrong already */
     char last[SIM_LAST_LINES][SIM_LINE_BYTES_MAX];
     uint64_t line_count;
     bool quiet;  /* nothing is written down any more */
