@@ -83,6 +83,12 @@ static size_t others(void *ctx)
     return 0;
 }
 
+static bool covered(void *ctx, uint32_t number)
+{
+    (void)ctx;
+    return number % 2 == 1;
+}
+
 static bool predicate_match(void *ctx, sync_predicate *p, tako_slice id,
                             tako_slice body)
 {
@@ -104,7 +110,7 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
 static const sync_host host = {
     NULL,           host_begin,      host_end,
     predicate_open, predicate_close, predicate_match,
-    predicate_covers, others,
+    predicate_covers, others, covered,
     host_event
 };
 

@@ -358,6 +358,17 @@ static bool still_wanted(sim_model *m, const sim_node *n, size_t token,
     return yes;
 }
 
+/* Did the document end somewhere, with this write or after it? */
+static bool is_ended(const sim_model *m, const sim_written *d)
+{
+    uint64_t end = d->generation + (d->kind != SIM_OP_DELETE);
+
+    for (size_t i = 0; i < m->world->count; i++)
+        if (m->seen[i][d->key].generation >= end)
+            return true;
+    return d->kind == SIM_OP_DELETE;
+}
+
 /* Who wants a part need not have what it does not want. */
 static bool is_missing(sim_model *m, sim_node *n, size_t token,
                        const sim_written *d)
@@ -368,7 +379,7 @@ static bool is_missing(sim_model *m, sim_node *n, size_t token,
         return false;
     /* Tombstones are not compared: a deletion passes by who has not heard of
      * the document, and what lies behind it keeps it for a while. */
-    if (d->kind == SIM_OP_DELETE && m->world->faulted)
+    if (m->world->faulted && is_ended(m, d))
         return false;
     if ((m->whole & bit_of(n)) != 0)
         return true;
@@ -775,6 +786,22 @@ static bool text_converged(sim_model *m, const char *text, char *why,
     return good;
 }
 
+/* Which document of an acknowledged write is not at some node that wants all:
+ * SIM_NONE when none. */
+static size_t not_everywhere(const sim_model *m, size_t token, size_t *at)
+{
+    const sim_write *w = &m->writes[token];
+
+    if (!w->acked || w->losable)
+        return SIM_NONE;
+    for (size_t i = 0; i < w->count; i++)
+        for (*at = 0; *at < m->world->count; ++*at)
+            if ((m->whole >> *at & 1) != 0 &&
+                !has_or_ended(m, &w->docs[i], *at))
+                return i;
+    return SIM_NONE;
+}
+
 bool sim_model_converged(sim_model *m, char *why, size_t cap)
 {
     for (size_t i = 0; i < m->world->count; i++) {
@@ -783,6 +810,15 @@ bool sim_model_converged(sim_model *m, char *why, size_t cap)
         for (size_t j = 0; j < n->sub_count; j++)
             if (!text_converged(m, n->subs[j].text, why, cap))
                 return false;
+    }
+    for (size_t t = 0; t < m->write_count; t++) {
+        size_t at;
+
+        if (not_everywhere(m, t, &at) == SIM_NONE)
+            continue;
+        (void)snprintf(why, cap, "t%zu is not at %s", t,
+                       m->world->nodes[at]->name);
+        return false;
     }
     return true;
 }
@@ -808,19 +844,16 @@ static void check_sound(sim_model *m, sim_node *n)
 
 static void check_everywhere(sim_model *m, size_t token)
 {
-    sim_write *w = &m->writes[token];
+    const sim_write *w = &m->writes[token];
+    size_t at, i = not_everywhere(m, token, &at);
 
-    if (!w->acked || w->losable)
-        return;
-    for (size_t i = 0; i < w->count; i++)
-        for (size_t j = 0; j < m->world->count; j++)
-            if ((m->whole >> j & 1) != 0 && !has_or_ended(m, &w->docs[i], j))
-                sim_fail(m->world, "no acknowledged write is lost",
-                         "t%zu (%s of k%u by %s at %llu ms) is not at %s",
-                         token, sim_op_names[w->docs[i].kind], w->docs[i].key,
-                         m->world->nodes[w->node]->name,
-                         (unsigned long long)(w->at_us / SIM_MS),
-                         m->world->nodes[j]->name);
+    if (i != SIM_NONE)
+        sim_fail(m->world, "no acknowledged write is lost",
+                 "t%zu (%s of k%u by %s at %llu ms) is not at %s", token,
+                 sim_op_names[w->docs[i].kind], w->docs[i].key,
+                 m->world->nodes[w->node]->name,
+                 (unsigned long long)(w->at_us / SIM_MS),
+                 m->world->nodes[at]->name);
 }
 
 void sim_model_final(sim_model *m)

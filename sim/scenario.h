@@ -94,6 +94,8 @@ typedef enum sim_expect_kind {
     SIM_EXPECT_BYTES,     /* over all links */
     SIM_EXPECT_TORN,      /* transactions that were seen in part, where the
                            * checkers do not ask */
+    SIM_EXPECT_REDUNDANCY, /* percent: documents in cuts, of those that were
+                            * new, in the second half of the time */
 } sim_expect_kind;
 
 typedef struct sim_expect {

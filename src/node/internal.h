@@ -123,6 +123,7 @@ struct node {
     bool marked;          /* the store has the dirty mark, for what we sent */
     uint64_t busy_ms;     /* when something was last said or written */
     store *writing;
+    uint64_t copies, copies_new; /* of sessions that ended */
     tako_buf out;
     uint64_t timer_ms;
     bool turning;

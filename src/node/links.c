@@ -134,6 +134,25 @@ static size_t link_others(void *ctx)
     return n;
 }
 
+static bool link_covered(void *ctx, uint32_t number)
+{
+    const node_link *l = ctx;
+
+    for (const node_link *k = l->node->links; k != NULL; k = k->next)
+        if (k != l && k->session != NULL && k->failed == TAKO_OK &&
+            sync_session_covers(k->session, number))
+            return true;
+    return false;
+}
+
+/* Who covers what changed. */
+static void recheck(const node *n)
+{
+    for (node_link *k = n->links; k != NULL; k = k->next)
+        if (k->session != NULL)
+            sync_session_recheck(k->session);
+}
+
 static void link_on_event(void *ctx, sync_event event, uint32_t number,
                           const char *text)
 {
@@ -158,10 +177,8 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         l->node->marked = true;
         return;
     }
-    for (node_link *k = l->node->links;
-         k != NULL && event == SYNC_EVENT_HELD; k = k->next)
-        if (k->session != NULL)
-            sync_session_recheck(k->session);
+    if (event == SYNC_EVENT_HELD || event == SYNC_EVENT_CAUGHT_UP)
+        recheck(l->node);
     if (logged[event].name != NULL)
         tako_log(l->node->env, logged[event].level, logged[event].name,
                  "\"peer\":%s,\"subscription\":%lu,\"reason\":%s",
@@ -189,6 +206,7 @@ static node_link *link_new(node *n, sec_side side, const char *address)
                            node_predicate_match,
                            node_predicate_covers,
                            link_others,
+                           link_covered,
                            link_on_event };
     (void)strncpy(l->address, address, sizeof l->address - 1);
     l->next = n->links;
@@ -200,12 +218,17 @@ static node_link *link_new(node *n, sec_side side, const char *address)
 static void session_end(node_link *l)
 {
     sync_session *s = l->session;
+    sync_counts c;
 
     l->session = NULL;
     if (s == NULL)
         return;
     node_commits_forget(l->node, s);
+    sync_session_counts(s, &c);
+    l->node->copies += c.copies_in;
+    l->node->copies_new += c.copies_new;
     sync_session_free(s);
+    recheck(l->node);
 }
 
 static void link_free(node_link *l)

@@ -81,6 +81,9 @@ void node_on_commit_lost(node *n);
  * wants up to commit lsn. */
 bool node_acknowledged(const node *n, const char *peer, uint64_t lsn);
 
+/* Documents that came in cuts over all links, and how many changed something. */
+void node_copies(const node *n, uint64_t *copies, uint64_t *fresh);
+
 /* Appends the inside of a JSON object: "links":[...],"subscriptions":[...],... */
 tako_err node_status(node *n, tako_buf *json);
 

@@ -34,6 +34,21 @@ bool node_acknowledged(const node *n, const char *peer, uint64_t lsn)
     return false;
 }
 
+void node_copies(const node *n, uint64_t *copies, uint64_t *fresh)
+{
+    sync_counts c;
+
+    *copies = n->copies;
+    *fresh = n->copies_new;
+    for (const node_link *l = n->links; l != NULL; l = l->next) {
+        if (l->session == NULL)
+            continue;
+        sync_session_counts(l->session, &c);
+        *copies += c.copies_in;
+        *fresh += c.copies_new;
+    }
+}
+
 static void put_text(tako_buf *out, const char *key, const char *value)
 {
     tako_put_fmt(out, "\"%s\":", key);
@@ -70,6 +85,9 @@ static void put_session(tako_buf *out, const node_link *l)
     put_number(out, "cuts_in", c.cuts_in);
     put_number(out, "cuts_out", c.cuts_out);
     put_number(out, "asked_again", c.needs_in + c.needs_out);
+    put_number(out, "copies_in", c.copies_in);
+    put_number(out, "copies_new", c.copies_new);
+    put_number(out, "grafts", c.grafts);
     put_number(out, "clock_ahead_ms", c.clock_ahead_ms);
     tako_put_str(out, ",\"serves\":[");
     for (size_t i = 0; sync_session_served(l->session, i, &text, &in_sync);

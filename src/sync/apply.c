@@ -274,6 +274,8 @@ static tako_err apply_record(apply *a, const sync_held *h)
     err = h->record.delta ? apply_delta(a, h, coll, &info)
                           : apply_state(a, h, coll, &info);
     a->s->counts.documents_in++;
+    a->s->taken++;
+    a->s->fresh += info.changed;
     a->forged = a->forged || info.forged;
     a->lost = a->lost || info.lost;
     return err;
@@ -404,6 +406,7 @@ tako_err sync_apply(sync_session *s, const sync_list *lists, size_t count,
     do {
         a.foreign = 0;
         a.refused = NULL;
+        s->taken = s->fresh = 0;
         a.st = s->host->write_begin(s->host->ctx);
         if (a.st == NULL)
             return tako_fail(e, TAKO_CLOSED, "shutting down");

@@ -315,9 +315,18 @@ tako_err sync_claims_new(sync_session *s, bool *any)
 
 /* ---- hearing -------------------------------------------------------------------- */
 
-static void claim_set(sync_sub *sub, uint8_t claim)
+/* After a time of silence: is what the server has now here? lazy.c looks. */
+static tako_err claim_set(sync_session *s, sync_sub *sub, uint8_t claim)
 {
-    sub->claim = claim;
+    uint8_t kind = claim & SYNC_CLAIM_KIND;
+
+    s->covers_changed = s->covers_changed || kind != sub->claim;
+    sub->claim = kind;
+    if ((claim & SYNC_CLAIM_FLAG) == 0)
+        return TAKO_OK;
+    sub->verify = true;
+    sub->given.count = 0;
+    return sync_vector_join(s->env, &sub->given, &sub->theirs);
 }
 
 tako_err sync_claims_get(sync_session *s, tako_reader *in, bool closed,
@@ -343,7 +352,9 @@ tako_err sync_claims_get(sync_session *s, tako_reader *in, bool closed,
         if (err != TAKO_OK)
             return tako_fail(e, err, "too many actors");
         if (sub != NULL && closed)
-            claim_set(sub, (uint8_t)(head & (SYNC_CLAIM_KIND | SYNC_CLAIM_FLAG)));
+            err = claim_set(s, sub, (uint8_t)(head & 7u));
+        if (err != TAKO_OK)
+            return tako_fail(e, err, "out of memory");
     }
     return TAKO_OK;
 }
@@ -456,7 +467,7 @@ static tako_err gain(sync_session *s, const sync_holds *h, sync_hold *o,
     unsigned kind = sub == NULL ? 0 : sub->claim & SYNC_CLAIM_KIND;
 
     TAKO_TRY(crdt_context_join(a, &o->old_v, &o->v));
-    if (torn || kind == SYNC_CLAIM_NONE || !is_caught_up(sub))
+    if (torn || kind == SYNC_CLAIM_NONE || !is_caught_up(sub) || sub->verify)
         return TAKO_OK;
     for (size_t i = 0; i < sub->theirs.count; i++) {
         crdt_dot dot = sub->theirs.dots[i];

@@ -168,7 +168,7 @@ static bool claims_ready(const sync_session *s)
     for (size_t i = 0; i < s->sub_count; i++) {
         const sync_sub *sub = &s->subs[i];
 
-        if ((sub->claim & SYNC_CLAIM_KIND) != SYNC_CLAIM_NONE &&
+        if (sub->claim != SYNC_CLAIM_NONE &&
             sub->state != SUB_IN_SYNC && sub->state != SUB_CLOSING)
             return false;
     }
@@ -184,15 +184,43 @@ static void in_sync(sync_session *s, sync_sub *sub)
     s->host->event(s->host->ctx, SYNC_EVENT_CAUGHT_UP, sub->user, "");
 }
 
-static void applied(sync_session *s)
+/* How much of what came in cuts was new (P11). */
+static void count_copies(sync_session *s)
 {
+    if (s->staged.first != NULL || s->taken == 0)
+        return;
+    s->counts.copies_in += s->taken;
+    s->counts.copies_new += s->fresh;
+    sync_useless(s, s->fresh == 0);
+}
+
+static tako_err note_given(sync_session *s)
+{
+    tako_err err = TAKO_OK;
+
+    for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++)
+        if (s->subs[i].mode == SYNC_EAGER && !s->subs[i].verify &&
+            s->subs[i].claim == SYNC_CLAIM_OWN)
+            err = sync_vector_join(s->env, &s->subs[i].given,
+                                   &s->subs[i].theirs);
+    return err;
+}
+
+static tako_err applied(sync_session *s)
+{
+    count_copies(s);
     held_drop(s);
     staged_drop(s);
+    TAKO_TRY(note_given(s));
     if (s->close_in > s->ack_out)
         s->ack_due = s->close_in;
     for (size_t i = 0; i < s->sub_count; i++)
         if (s->subs[i].state == SUB_CLOSING)
             in_sync(s, &s->subs[i]);
+    if (s->covers_changed)
+        s->host->event(s->host->ctx, SYNC_EVENT_HELD, 0, "");
+    s->covers_changed = false;
+    return TAKO_OK;
 }
 
 /* Takes as it is what is too much to wait for. */
@@ -228,8 +256,8 @@ static tako_err try_all(sync_session *s, uint64_t now_ms, const sync_list *list,
     if (err != TAKO_OK)
         return err;
     if (ready && refused == NULL && !wait) {
-        applied(s);
-        return TAKO_OK;
+        err = applied(s);
+        return err == TAKO_OK ? err : tako_fail(e, err, "out of memory");
     }
     TAKO_TRY(hold(s, list, e));
     if (wait && s->wait_ms == 0)
@@ -313,11 +341,11 @@ tako_err sync_on_caught_up(sync_session *s, uint64_t now_ms, tako_reader *in,
     sub->peer_lsn = lsn;
     sub->took_ms = now_ms - sub->since_ms;
     if (s->staged.first == NULL && s->held.first == NULL &&
-        (sub->claim & SYNC_CLAIM_KIND) == SYNC_CLAIM_NONE) {
+        sub->claim == SYNC_CLAIM_NONE) {
         in_sync(s, sub);
         return TAKO_OK;
     }
-    if ((sub->claim & SYNC_CLAIM_KIND) == SYNC_CLAIM_NONE)
+    if (sub->claim == SYNC_CLAIM_NONE)
         return TAKO_OK; /* the cut that makes it whole is on its way */
     list_clear(&none);
     return try_all(s, now_ms, &none, e);

@@ -174,6 +174,8 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
         s->heard = lsn;
     s->retry = true;
     s->claims_due = true;
+    s->summary_due = true;
+    s->compare_due = s->compare_due || sync_is_lazy(s);
     if (s->overflow && err == TAKO_OK)
         sync_session_start_over(s);
     sync_settle(s);
@@ -192,7 +194,9 @@ void sync_settle(sync_session *s)
     for (size_t i = 0; i < s->want_count; i++)
         if (s->wants[i].state != WANT_LIVE)
             return;
-    if (idle && s->ack_in == s->cut_lsn)
+    if (sync_is_lazy(s))
+        acked = s->lazy_lsn;
+    else if (idle && s->ack_in == s->cut_lsn)
         acked = s->heard;
     if (acked <= s->acked)
         return;
@@ -417,6 +421,8 @@ void sync_session_recheck(sync_session *s)
 {
     s->claims_due = true;
     s->claims_ms = 1; /* at once */
+    s->modes_due = true;
+    s->summary_due = true;
 }
 
 tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,

@@ -118,6 +118,7 @@ static void sub_free(sync_session *s, sync_sub *sub)
     sync_sub_rest(s, sub);
     sync_vector_fini(s->env, &sub->theirs);
     sync_vector_fini(s->env, &sub->given);
+    sync_vector_fini(s->env, &sub->said);
     if (sub->predicate != NULL)
         s->host->predicate_close(s->host->ctx, sub->predicate);
     tako_env_free(s->env, sub->text, sub->text_len);
@@ -415,7 +416,10 @@ void sync_sub_again(sync_session *s, sync_sub *sub)
     sub->state = SUB_DIGEST;
     sub->claim = SYNC_CLAIM_NONE;
     sub->big = false;
-    sub->theirs.count = sub->given.count = 0;
+    sub->theirs.count = sub->given.count = sub->said.count = 0;
+    sub->said_whole = sub->verify = false;
+    sub->mode = SYNC_EAGER; /* as the server takes a new question */
+    sub->useless = 0;
     s->counts.resyncs++;
 }
 

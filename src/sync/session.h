@@ -76,6 +76,8 @@ typedef struct sync_host {
                              const sync_predicate *small);
     /* How many other sessions are there? */
     size_t (*others)(void *ctx);
+    /* Does one of them cover our subscription (sync_session_covers)? */
+    bool (*covered)(void *ctx, uint32_t number);
 
     /* Something that people or waiting threads want to know. */
     void (*event)(void *ctx, sync_event event, uint32_t number,
@@ -126,6 +128,9 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
                                 const store_change *changes, size_t count,
                                 sync_author author);
 
+/* Our subscription is in sync, and this peer pushes all of it, whole. */
+bool sync_session_covers(const sync_session *s, uint32_t number);
+
 /* SYNC_EVENT_HELD was told to some session: all are to look again. */
 void sync_session_recheck(sync_session *s);
 
@@ -155,6 +160,9 @@ typedef struct sync_counts {
     uint64_t needs_in,
         needs_out; /* documents asked for after a refused delta */
     uint64_t resyncs;
+    uint64_t grafts;    /* catch-ups asked for because of a summary */
+    uint64_t copies_in;    /* documents that came in cuts */
+    uint64_t copies_new;   /* of these: changed something here */
     uint32_t dirty;      /* documents to be sent */
     uint32_t held_bytes; /* of cuts that wait for an answer */
     bool greeted;        /* the peer's hello, and what it knows, are here */

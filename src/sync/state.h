@@ -157,6 +157,10 @@ typedef struct sync_sub {
     uint64_t differs_ms; /* since when the server has more; 0 not */
     uint64_t graft_ms;   /* when we asked because of that */
     sync_vector given;   /* of what it has, what it gave */
+    sync_vector said;    /* what our summaries said that we have */
+    bool said_whole;
+    bool verify;         /* `given` is to be here, or we ask anew */
+    uint32_t useless;    /* cuts in a row that brought nothing */
 } sync_sub;
 
 /* ---- dirty documents (dirty.c) ------------------------------------------------ */
@@ -305,6 +309,16 @@ struct sync_session {
     uint64_t wait_ms; /* since when a cut waits for what it depends on */
     bool retry;       /* something came that it may have waited for */
     bool impatient;   /* it has waited long enough */
+
+    /* lazy links */
+    bool covers_changed; /* by the last cut */
+    bool modes_due;      /* who covers what changed */
+    bool summary_due; /* what we have rose */
+    bool compare_due; /* and what the peer has, or we */
+    uint64_t summary_ms, summary_after_ms;
+    uint64_t lazy_lsn; /* the peer has all up to this, by its summaries */
+
+    uint32_t taken, fresh; /* documents of the last batch; changed by it */
     sync_known *known;
     size_t known_count, known_cap;
     sync_coll *colls;
@@ -395,6 +409,9 @@ void sync_inbox_drop(sync_session *s);
 
 /* ---- lazy.c --------------------------------------------------------------------- */
 
+bool sync_is_lazy(const sync_session *s);
+/* A cut brought documents, and nothing of them was new. */
+void sync_useless(sync_session *s, bool useless);
 tako_err sync_lazy_step(sync_session *s, uint64_t now_ms, tako_errbuf *e);
 uint64_t sync_lazy_deadline(const sync_session *s);
 tako_err sync_on_mode(sync_session *s, tako_reader *in, tako_errbuf *e);

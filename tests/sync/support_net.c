@@ -143,6 +143,23 @@ static size_t host_others(void *ctx)
     return up > 0 ? up - 1 : 0;
 }
 
+static bool host_covered(void *ctx, uint32_t number)
+{
+    const net_node *d = ctx;
+    const net *n = d->net;
+
+    for (size_t i = 0; i < n->link_count; i++)
+        for (int j = 0; j < 2; j++) {
+            const net_end *end = &n->links[i].ends[j];
+
+            if (n->links[i].up && end->node == d &&
+                end->session != d->asking &&
+                sync_session_covers(end->session, number))
+                return true;
+        }
+    return false;
+}
+
 static void host_event(void *ctx, sync_event event, uint32_t number,
                        const char *text)
 {
@@ -189,6 +206,7 @@ static void node_init(net *n, size_t i)
                            predicate_match,
                            predicate_covers,
                            host_others,
+                           host_covered,
                            host_event };
     node_open(n, d);
 }
@@ -413,7 +431,7 @@ bool net_send(net *n, net_link *l, int end)
 
     if (!l->up)
         return false;
-    from->node->writing = from->session;
+    from->node->writing = from->node->asking = from->session;
     err = sync_session_send(from->session, n->now, lanes_free(n, from), &lane,
                             &out, &e);
     from->node->writing = NULL;
@@ -461,7 +479,7 @@ bool net_deliver(net *n, net_link *l, int end, int lane)
     if (q->first == NULL)
         q->last = NULL;
     q->bytes -= m->len;
-    to->node->writing = to->session;
+    to->node->writing = to->node->asking = to->session;
     err = sync_session_recv(to->session, n->now, (sync_lane)lane,
                             tako_slice_of(m->bytes, m->len), &e);
     to->node->writing = NULL;

@@ -45,6 +45,7 @@ typedef struct net_node {
     store_conn *reader;
     net_commit *first, *last; /* not yet told */
     sync_session *writing;
+    sync_session *asking; /* the one that runs, or ran last */
     uint32_t events[16];
     char refused[128];
     const char *subs[8];
