@@ -168,7 +168,7 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         [SYNC_EVENT_LOST] = { "update_lost_to_a_removal", TAKO_LOG_INFO },
         [SYNC_EVENT_RENEWED] = { "actor_renewed", TAKO_LOG_WARN },
         [SYNC_EVENT_MARKED] = { NULL, TAKO_LOG_DEBUG },
-        [SYNC_EVENT_HELD] = { NULL, TAKO_LOG_DEBUG },
+        [SYNC_EVENT_HELD] = { "subscription_is", TAKO_LOG_INFO },
     };
     node_link *l = ctx;
     char name[160], why[300];
@@ -179,7 +179,7 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
     }
     if (event == SYNC_EVENT_HELD || event == SYNC_EVENT_CAUGHT_UP)
         recheck(l->node);
-    if (logged[event].name != NULL)
+    if (logged[event].name != NULL && (event != SYNC_EVENT_HELD || *text != '\0'))
         tako_log(l->node->env, logged[event].level, logged[event].name,
                  "\"peer\":%s,\"subscription\":%lu,\"reason\":%s",
                  link_name(l, name, sizeof name), (unsigned long)number,

@@ -396,6 +396,17 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
     return err;
 }
 
+static void tell_held(sync_session *s, const sync_verdict *verdict)
+{
+    static const char *const states[] = { "whole", "catching up", "loose" };
+
+    for (const sync_holds *h = verdict->holds; h != NULL; h = h->next)
+        for (const sync_hold *o = h->first; o != NULL; o = o->next)
+            if (o->sub != NULL)
+                s->host->event(s->host->ctx, SYNC_EVENT_HELD, o->sub->user,
+                               states[o->why]);
+}
+
 tako_err sync_apply(sync_session *s, const sync_list *lists, size_t count,
                     bool torn, sync_need **refused, bool *wait, tako_errbuf *e)
 {
@@ -422,7 +433,7 @@ tako_err sync_apply(sync_session *s, const sync_list *lists, size_t count,
     *wait = a.verdict.wait;
     if (err == TAKO_OK && a.verdict.changed && !a.verdict.wait &&
         a.refused == NULL)
-        s->host->event(s->host->ctx, SYNC_EVENT_HELD, 0, "");
+        tell_held(s, &a.verdict);
     return err;
 }
 

@@ -217,6 +217,10 @@ static tako_err applied(sync_session *s)
     for (size_t i = 0; i < s->sub_count; i++)
         if (s->subs[i].state == SUB_CLOSING)
             in_sync(s, &s->subs[i]);
+    for (size_t i = 0; i < s->sub_count; i++)
+        if (s->subs[i].state == SUB_IN_SYNC &&
+            s->subs[i].claim == SYNC_CLAIM_ALL && !s->subs[i].verify)
+            s->subs[i].complete_ms = s->env->wall_ms(s->env->ctx);
     if (s->covers_changed)
         s->host->event(s->host->ctx, SYNC_EVENT_HELD, 0, "");
     s->covers_changed = false;

@@ -294,6 +294,8 @@ static tako_err compare_one(sync_session *s, sync_sub *sub, uint64_t now_ms)
     TAKO_TRY(has_more(s, sub, &more));
     if (!more) {
         sub->differs_ms = 0;
+        if (sub->mode == SYNC_PRUNED)
+            sub->complete_ms = s->env->wall_ms(s->env->ctx);
         return TAKO_OK;
     }
     if (sub->differs_ms == 0)

@@ -416,7 +416,7 @@ void sync_sub_again(sync_session *s, sync_sub *sub)
     sub->state = SUB_DIGEST;
     sub->claim = SYNC_CLAIM_NONE;
     sub->big = false;
-    sub->theirs.count = sub->given.count = sub->said.count = 0;
+    sub->given.count = sub->said.count = 0; /* `theirs` bounds what is held */
     sub->said_whole = sub->verify = false;
     sub->mode = SYNC_EAGER; /* as the server takes a new question */
     sub->useless = 0;
@@ -753,6 +753,11 @@ bool sync_session_subscription(const sync_session *s, size_t i, uint64_t now_ms,
         .peer_lsn = sub->peer_lsn,
         .documents = sub->documents,
         .catchup_ms = sub->took_ms,
+        .covers = sub->claim == SYNC_CLAIM_ALL,
+        .mode = (uint8_t)sub->mode,
+        .complete_ms = sub->complete_ms,
+        .waiting = s->held.count + s->staged.count,
+        .waiting_bytes = s->held_bytes + s->staged_bytes,
     };
     if (!out->in_sync && !out->refused && sub->since_ms != 0)
         out->catchup_ms = now_ms - sub->since_ms;

@@ -178,7 +178,20 @@ typedef struct sync_subscription_state {
     uint64_t peer_lsn;   /* in sync with this commit of the peer's */
     uint64_t documents;  /* received for it while catching up */
     uint64_t catchup_ms; /* how long that took, or takes so far */
+    bool covers;         /* the peer says that it holds all of it, whole */
+    uint8_t mode;        /* 0 all is pushed, 1 what is its own, 2 nothing */
+    uint64_t complete_ms; /* wall clock: when we last had all that this
+                           * covering peer had; 0 never */
+    uint64_t waiting, waiting_bytes; /* documents that came and wait */
 } sync_subscription_state;
+
+/* What is stored of a subscription (store_held.why). */
+typedef enum sync_state_why {
+    SYNC_STATE_WHOLE,
+    SYNC_STATE_CATCHING_UP,
+    SYNC_STATE_LOOSE,
+} sync_state_why;
+
 /* The i-th of our own; false beyond the last. */
 bool sync_session_subscription(const sync_session *s, size_t i, uint64_t now_ms,
                                sync_subscription_state *out);

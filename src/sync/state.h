@@ -159,6 +159,7 @@ typedef struct sync_sub {
     sync_vector given;   /* of what it has, what it gave */
     sync_vector said;    /* what our summaries said that we have */
     bool said_whole;
+    uint64_t complete_ms; /* wall clock of the last close that was whole */
     bool verify;         /* `given` is to be here, or we ask anew */
     uint32_t useless;    /* cuts in a row that brought nothing */
 } sync_sub;
