@@ -383,6 +383,8 @@ static bool is_missing(sim_model *m, sim_node *n, size_t token,
         return false;
     if ((m->whole & bit_of(n)) != 0)
         return true;
+    if ((d->wanted & bit_of(n)) == 0)
+        return false;
     if (!row_at(n, store_writer(n->store), d->key, &row))
         return still_wanted(m, n, token, d);
     return row.body.len > 0 && wanted(m, n, &row);
@@ -444,13 +446,31 @@ static void check_fresh(sim_model *m, sim_node *n, bool own)
 
 /* ---- what the world tells ---------------------------------------------------------------- */
 
-static void note_own(sim_model *m, uint32_t key, const store_row *row)
+/* Who wants the document, as it was or as it is? */
+static uint64_t wanted_by(const sim_model *m, const store_change *c,
+                          const store_row *row)
+{
+    store_row before = *row;
+    uint64_t nodes = 0;
+
+    before.body = c->body_before;
+    for (size_t i = 0; i < m->world->count; i++)
+        if (wanted(m, m->world->nodes[i], row) ||
+            wanted(m, m->world->nodes[i], &before))
+            nodes |= UINT64_C(1) << i;
+    return nodes;
+}
+
+static void note_own(sim_model *m, uint32_t key, const store_change *c,
+                     const store_row *row)
 {
     sim_written *d =
         m->running == SIM_NONE ? NULL : written_on(&m->writes[m->running], key);
 
-    if (d != NULL)
-        d->generation = crdt_meta_generation(row->meta);
+    if (d == NULL)
+        return;
+    d->generation = crdt_meta_generation(row->meta);
+    d->wanted = wanted_by(m, c, row);
 }
 
 static void on_committed(void *ctx, sim_node *n, uint64_t lsn, bool own)
@@ -476,7 +496,7 @@ static void on_committed(void *ctx, sim_node *n, uint64_t lsn, bool own)
             continue;
         m->deliveries += !own;
         if (own)
-            note_own(m, key, &row);
+            note_own(m, key, &change, &row);
         look_at(m, n, key, &row, false);
     }
     check_fresh(m, n, own);

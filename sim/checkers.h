@@ -37,6 +37,7 @@ typedef struct sim_written {
     uint64_t generation; /* after it; 0: not known */
     uint64_t stamp;      /* of the last look that found the token */
     uint64_t holders;    /* nodes whose document has the token, as bits */
+    uint64_t wanted;     /* nodes that wanted it, before or after */
 } sim_written;
 
 typedef struct sim_write {
