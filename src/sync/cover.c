@@ -16,8 +16,10 @@
  * A CLAIM comes with the close of a cut, for each want that is caught up: the
  * sender's `upper` (what of it was not told before on this link), and
  *   ALL   it covers: everything up to that is here now;
- *   OWN   it does not: what its own app wrote is, and depends on no more than
- *         that vector;
+ *   PART  it has a subscription that would, but is not whole: the same, but of
+ *         some actors only up to a lesser hlc, which are named;
+ *   OWN   it does not cover: what its own app wrote is, and depends on no more
+ *         than that vector;
  *   NONE  that vector is a bound, and nothing else.
  * A batch with which V of some subscription would no longer cover `upper` is
  * not taken while another link may bring what it depends on (inbox.c). Taken
@@ -167,15 +169,22 @@ tako_err sync_hold_whole(sync_session *s, const sync_holds *h,
 
 /* ---- telling ------------------------------------------------------------------ */
 
+/* ALL, PART (then *has is what), or OWN. */
 static tako_err covers_want(sync_session *s, const sync_holds *h,
-                            const sync_want *w, bool *yes)
+                            const sync_want *w, uint8_t *claim,
+                            crdt_context *has)
 {
     tako_slice text = tako_slice_of(w->text, w->text_len);
+    bool whole = false;
 
-    *yes = false;
-    for (const sync_hold *o = h->first; o != NULL && !*yes; o = o->next)
-        if (covers(s, o, w->predicate, text))
-            TAKO_TRY(sync_hold_whole(s, h, o, yes));
+    *claim = SYNC_CLAIM_OWN;
+    for (const sync_hold *o = h->first; o != NULL && !whole; o = o->next) {
+        if (!covers(s, o, w->predicate, text))
+            continue;
+        TAKO_TRY(sync_hold_has(s, h, o, has));
+        whole = crdt_context_covers(has, &h->upper);
+        *claim = whole ? SYNC_CLAIM_ALL : SYNC_CLAIM_PART;
+    }
     return TAKO_OK;
 }
 
@@ -203,34 +212,51 @@ static bool is_served(const sync_want *w)
 }
 
 static tako_err claim_of(sync_session *s, const sync_holds *h,
-                         const sync_want *w, uint8_t *claim)
+                         const sync_want *w, uint8_t *claim, crdt_context *has)
 {
-    bool yes = false;
-
     *claim = SYNC_CLAIM_NONE;
     if (!is_served(w) || w->mode == SYNC_PRUNED)
         return TAKO_OK;
+    *claim = SYNC_CLAIM_OWN;
     if (w->mode == SYNC_EAGER)
-        TAKO_TRY(covers_want(s, h, w, &yes));
-    *claim = yes ? SYNC_CLAIM_ALL : SYNC_CLAIM_OWN;
+        TAKO_TRY(covers_want(s, h, w, claim, has));
     if (w->restart)
         *claim |= SYNC_CLAIM_FLAG;
     return TAKO_OK;
 }
 
-/* One want's part; `before` is the want that was put last, for one whose news
- * are the same. */
+/* Of whom it has less than it may show; an hlc of 0: nothing for sure. */
+static void put_lacks(sync_writer *w, const sync_holds *h,
+                      const crdt_context *has)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < h->upper.count; i++)
+        n += !crdt_context_has(has, h->upper.dots[i]);
+    tako_put_varint(w->scratch, n);
+    for (size_t i = 0; i < h->upper.count; i++) {
+        crdt_dot dot = h->upper.dots[i];
+
+        if (crdt_context_has(has, dot))
+            continue;
+        dot.hlc = crdt_context_get(has, dot.actor);
+        sync_put_claim(w, w->scratch, dot);
+    }
+}
+
+/* One want's part. */
 static tako_err put_claim(sync_session *s, sync_writer *w, const sync_holds *h,
                           sync_want *want, bool last)
 {
     size_t n = news(s, &want->told, &h->upper);
+    crdt_context has = { NULL, 0, 0 };
     uint8_t claim = want->claim;
 
     if (last)
-        TAKO_TRY(claim_of(s, h, want, &claim));
-    if (n == 0 && claim == want->claim)
+        TAKO_TRY(claim_of(s, h, want, &claim, &has));
+    if (n == 0 && claim == want->claim && claim != SYNC_CLAIM_PART)
         return TAKO_OK;
-    if (claim == SYNC_CLAIM_UNTOLD)
+    if (claim == SYNC_CLAIM_UNTOLD || (!last && claim == SYNC_CLAIM_PART))
         claim = SYNC_CLAIM_NONE;
     tako_put_varint(w->scratch,
                     (uint64_t)want->number << SYNC_CLAIM_BITS | claim);
@@ -243,6 +269,8 @@ static tako_err put_claim(sync_session *s, sync_writer *w, const sync_holds *h,
         sync_put_claim(w, w->scratch, dot);
         TAKO_TRY(sync_vector_raise(s->env, &want->told, dot));
     }
+    if ((claim & SYNC_CLAIM_KIND) == SYNC_CLAIM_PART)
+        put_lacks(w, h, &has);
     want->claim = claim & SYNC_CLAIM_KIND;
     want->restart = want->restart && !last;
     return TAKO_OK;
@@ -295,7 +323,7 @@ tako_err sync_claims_new(sync_session *s, bool *any)
     tako_arena_reset(&s->arena);
     for (size_t i = 0; i < s->want_count && !*any; i++) {
         const sync_want *w = &s->wants[i];
-        crdt_context both = { NULL, 0, 0 };
+        crdt_context both = { NULL, 0, 0 }, has = { NULL, 0, 0 };
         tako_err err = TAKO_OK;
         uint8_t claim;
 
@@ -303,12 +331,12 @@ tako_err sync_claims_new(sync_session *s, bool *any)
             continue;
         if (h == NULL || !tako_slice_eq(h->coll, w->collection))
             TAKO_TRY(sync_holds_read(s, s->reader, w->collection, &h));
-        TAKO_TRY(claim_of(s, h, w, &claim));
+        TAKO_TRY(claim_of(s, h, w, &claim, &has));
         TAKO_TRY(crdt_context_join(&s->arena, &both, &w->told));
         join_told(s, w->collection, &both, &s->arena, &err);
         if (err != TAKO_OK)
             return err;
-        *any = claim != w->claim || news(s, &both, &h->upper) > 0;
+        *any = claim != w->claim || claim == SYNC_CLAIM_PART || news(s, &both, &h->upper) > 0;
     }
     return TAKO_OK;
 }
@@ -316,6 +344,28 @@ tako_err sync_claims_new(sync_session *s, bool *any)
 /* ---- hearing -------------------------------------------------------------------- */
 
 /* After a time of silence: is what the server has now here? lazy.c looks. */
+static tako_err get_dots(sync_session *s, tako_reader *in, sync_vector *into,
+                         bool zero, tako_errbuf *e)
+{
+    uint64_t n = tako_read_varint(in);
+    tako_err err = TAKO_OK;
+
+    if (in->failed || n > TAKO_SYNC_VECTOR_ACTORS_MAX)
+        return tako_fail(e, TAKO_CORRUPT, "malformed claims");
+    for (; n > 0 && err == TAKO_OK; n--) {
+        crdt_dot dot;
+
+        if (!sync_get_claim(&s->names_in[SYNC_LIVE], in, &dot) ||
+            (dot.hlc == 0 && !zero))
+            return tako_fail(e, TAKO_CORRUPT, "malformed claims");
+        if (dot.hlc == 0)
+            dot.hlc = 1; /* less than any event */
+        if (into != NULL)
+            err = sync_vector_raise(s->env, into, dot);
+    }
+    return err == TAKO_OK ? err : tako_fail(e, err, "too many actors");
+}
+
 static tako_err claim_set(sync_session *s, sync_sub *sub, uint8_t claim)
 {
     uint8_t kind = claim & SYNC_CLAIM_KIND;
@@ -334,23 +384,17 @@ tako_err sync_claims_get(sync_session *s, tako_reader *in, bool closed,
 {
     while (tako_reader_left(in) > 0) {
         uint64_t head = tako_read_varint(in);
-        uint64_t n = tako_read_varint(in);
         sync_sub *sub = sync_sub_find(s, head >> SYNC_CLAIM_BITS);
         tako_err err = TAKO_OK;
 
-        if (in->failed || n > TAKO_SYNC_VECTOR_ACTORS_MAX ||
-            (head & SYNC_CLAIM_KIND) > SYNC_CLAIM_ALL)
+        if (in->failed)
             return tako_fail(e, TAKO_CORRUPT, "malformed claims");
-        for (; n > 0 && err == TAKO_OK; n--) {
-            crdt_dot dot;
-
-            if (!sync_get_claim(&s->names_in[SYNC_LIVE], in, &dot))
-                return tako_fail(e, TAKO_CORRUPT, "malformed claims");
-            if (sub != NULL)
-                err = sync_vector_raise(s->env, &sub->theirs, dot);
-        }
-        if (err != TAKO_OK)
-            return tako_fail(e, err, "too many actors");
+        TAKO_TRY(get_dots(s, in, sub == NULL ? NULL : &sub->theirs, false, e));
+        if (sub != NULL)
+            sub->lacks.count = 0;
+        if ((head & SYNC_CLAIM_KIND) == SYNC_CLAIM_PART)
+            TAKO_TRY(
+                get_dots(s, in, sub == NULL ? NULL : &sub->lacks, true, e));
         if (sub != NULL && closed)
             err = claim_set(s, sub, (uint8_t)(head & 7u));
         if (err != TAKO_OK)
@@ -476,6 +520,8 @@ static tako_err gain(sync_session *s, const sync_holds *h, sync_hold *o,
             (kind == SYNC_CLAIM_OWN &&
              crdt_actor_cmp(dot.actor, s->peer_actor) != 0))
             continue;
+        if (kind == SYNC_CLAIM_PART && crdt_context_get(&sub->lacks, dot.actor))
+            dot.hlc = crdt_context_get(&sub->lacks, dot.actor);
         TAKO_TRY(crdt_context_add(a, &o->v, dot));
     }
     return TAKO_OK;
@@ -488,7 +534,8 @@ static tako_err settle(sync_session *s, const sync_holds *h, sync_hold *o,
     bool whole;
 
     TAKO_TRY(sync_hold_whole(s, h, o, &whole));
-    out->changed = out->changed || was != whole;
+    out->changed = out->changed || was != whole ||
+                   (!whole && !crdt_context_eq(&o->v, &o->old_v));
     if (whole) {
         o->moved = o->target.count > 0;
         o->why = SYNC_WHOLE;

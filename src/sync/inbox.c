@@ -200,7 +200,7 @@ static tako_err note_given(sync_session *s)
 
     for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++)
         if (s->subs[i].mode == SYNC_EAGER && !s->subs[i].verify &&
-            s->subs[i].claim == SYNC_CLAIM_OWN)
+            s->subs[i].claim != SYNC_CLAIM_NONE)
             err = sync_vector_join(s->env, &s->subs[i].given,
                                    &s->subs[i].theirs);
     return err;

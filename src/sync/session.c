@@ -119,6 +119,7 @@ static void sub_free(sync_session *s, sync_sub *sub)
     sync_vector_fini(s->env, &sub->theirs);
     sync_vector_fini(s->env, &sub->given);
     sync_vector_fini(s->env, &sub->said);
+    sync_vector_fini(s->env, &sub->lacks);
     if (sub->predicate != NULL)
         s->host->predicate_close(s->host->ctx, sub->predicate);
     tako_env_free(s->env, sub->text, sub->text_len);

@@ -153,6 +153,7 @@ typedef struct sync_sub {
     bool big;           /* the answer is applied as it comes */
     sync_vector theirs; /* what the server said that it has */
     uint8_t claim;      /* sync_claim, of its last cut that was closed */
+    sync_vector lacks;  /* PART: of these actors it has all up to less */
     sync_mode mode;     /* what we asked for */
     uint64_t differs_ms; /* since when the server has more; 0 not */
     uint64_t graft_ms;   /* when we asked because of that */

@@ -512,7 +512,7 @@ bool sync_get_claim(sync_names *n, tako_reader *in, crdt_dot *dot)
         return false;
     far = tako_read_u8(in);
     dot->hlc = far == 0 ? n->ref : get_ref(in, n->ref);
-    return !in->failed && far <= 1u && dot->hlc != 0;
+    return !in->failed && far <= 1u;
 }
 
 static bool in_dot(void *ctx, tako_reader *in, crdt_dot *dot)
