@@ -107,12 +107,16 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
     (void)text;
 }
 
-static const sync_host host = {
-    NULL,           host_begin,      host_end,
-    predicate_open, predicate_close, predicate_match,
-    predicate_covers, others, covered,
-    host_event
-};
+static const sync_host host = { NULL,
+                                host_begin,
+                                host_end,
+                                predicate_open,
+                                predicate_close,
+                                predicate_match,
+                                predicate_covers,
+                                others,
+                                covered,
+                                host_event };
 
 static void must(bool ok)
 {

@@ -680,8 +680,8 @@ size_t sim_model_begin(sim_model *m, sim_node *n, const sim_action *a)
     w->at_us = m->world->now_us;
     w->count = a->step_count;
     w->before = m->last[n->index];
-    for (size_t i = 0;
-         w->before != SIM_NONE && i < m->writes[w->before].count; i++)
+    for (size_t i = 0; w->before != SIM_NONE && i < m->writes[w->before].count;
+         i++)
         if (has(m, &m->writes[w->before].docs[i], n->index))
             w->before_docs |= (uint8_t)(1u << i);
     for (size_t i = 0; i < a->step_count; i++) {

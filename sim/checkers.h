@@ -46,8 +46,8 @@ typedef struct sim_write {
     sim_written docs[SIM_STEPS_MAX];
     size_t count;
     bool acked;
-    bool losable;   /* a power failure may have taken it */
-    size_t before;  /* the write that its node had seen last; SIM_NONE */
+    bool losable;        /* a power failure may have taken it */
+    size_t before;       /* the write that its node had seen last; SIM_NONE */
     uint8_t before_docs; /* in which of its documents, as bits */
 } sim_write;
 
@@ -75,8 +75,8 @@ typedef struct sim_model {
     sim_seen *seen[SIM_NODES_MAX]; /* by key */
     uint64_t whole;                /* nodes that want the whole collection */
     query_predicate *wants[SIM_NODES_MAX][SIM_SUBS_MAX];
-    size_t last[SIM_NODES_MAX];    /* the write seen last */
-    size_t running;                /* the write under way */
+    size_t last[SIM_NODES_MAX]; /* the write seen last */
+    size_t running;             /* the write under way */
     sim_disk_end end[SIM_NODES_MAX];
     bool ended[SIM_NODES_MAX];
     uint64_t stamp;    /* counts looks */

@@ -171,8 +171,8 @@ static void count(run *r, sim_result *out)
     out->torn = m->torn;
     out->documents = sim_model_documents(r->model);
     if (r->fresh[1] > r->fresh[0])
-        out->redundancy = (r->copies[1] - r->copies[0]) * 100 /
-                          (r->fresh[1] - r->fresh[0]);
+        out->redundancy =
+            (r->copies[1] - r->copies[0]) * 100 / (r->fresh[1] - r->fresh[0]);
     out->events = w->events_done;
     out->virtual_us = w->now_us;
     out->converged_us = r->converged_us;

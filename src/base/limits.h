@@ -83,10 +83,10 @@
     (4u << 20) /* of cuts that wait for an answer */
 #define TAKO_SYNC_LIST_ITEMS_MAX                                               \
     (4u << 20) /* of one peer's differing documents */
-#define TAKO_SYNC_RECORDS_MAX      32768u /* of one message */
-#define TAKO_SYNC_BUCKETS_BITS_MAX 12u
-#define TAKO_SYNC_NEEDS_MAX        4096u /* documents asked for in one message */
-#define TAKO_SYNC_REASON_BYTES_MAX 400u  /* texts that peers send */
+#define TAKO_SYNC_RECORDS_MAX       32768u /* of one message */
+#define TAKO_SYNC_BUCKETS_BITS_MAX  12u
+#define TAKO_SYNC_NEEDS_MAX         4096u /* documents asked for in one message */
+#define TAKO_SYNC_REASON_BYTES_MAX  400u  /* texts that peers send */
 #define TAKO_SYNC_VECTOR_ACTORS_MAX 4096u /* of what one node says it has */
 
 /* observers */

@@ -179,7 +179,8 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
     }
     if (event == SYNC_EVENT_HELD || event == SYNC_EVENT_CAUGHT_UP)
         recheck(l->node);
-    if (logged[event].name != NULL && (event != SYNC_EVENT_HELD || *text != '\0'))
+    if (logged[event].name != NULL &&
+        (event != SYNC_EVENT_HELD || *text != '\0'))
         tako_log(l->node->env, logged[event].level, logged[event].name,
                  "\"peer\":%s,\"subscription\":%lu,\"reason\":%s",
                  link_name(l, name, sizeof name), (unsigned long)number,

@@ -126,8 +126,8 @@ typedef struct apply {
     sync_session *s;
     store *st;
     tako_errbuf *e;
-    bool torn;    /* taken though it is not whole */
-    bool cold;    /* of the present list */
+    bool torn; /* taken though it is not whole */
+    bool cold; /* of the present list */
     sync_verdict verdict;
     size_t known; /* entries of `known` before */
     sync_need *refused;
@@ -366,8 +366,8 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
     if (err != TAKO_OK)
         return err;
     a->known = s->known_count;
-    err = sync_judge(s, store_writer(a->st), lists, count, a->torn,
-                     &a->verdict, a->e);
+    err = sync_judge(s, store_writer(a->st), lists, count, a->torn, &a->verdict,
+                     a->e);
     a->verdict.wait = a->verdict.wait && may_wait(s);
     if (err == TAKO_OK && !a->verdict.wait)
         err = apply_records(a, lists, count);

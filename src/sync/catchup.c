@@ -312,8 +312,7 @@ static bool want_due(const sync_session *s, const sync_want *w)
 
 bool sync_want_sends(const sync_session *s, const sync_want *w)
 {
-    return want_due(s, w) &&
-           (w->state == WANT_STREAM || w->state == WANT_DIFF);
+    return want_due(s, w) && (w->state == WANT_STREAM || w->state == WANT_DIFF);
 }
 
 tako_err sync_serve_step(sync_session *s, tako_buf *out, tako_errbuf *e)

@@ -138,10 +138,9 @@ tako_err sync_holds_read(sync_session *s, store_conn *c, tako_slice coll,
 static bool covers(sync_session *s, const sync_hold *big,
                    const sync_predicate *small, tako_slice text)
 {
-    return big->sub != NULL &&
-           (tako_slice_eq(big->text, text) ||
-            s->host->predicate_covers(s->host->ctx, big->sub->predicate,
-                                      small));
+    return big->sub != NULL && (tako_slice_eq(big->text, text) ||
+                                s->host->predicate_covers(
+                                    s->host->ctx, big->sub->predicate, small));
 }
 
 tako_err sync_hold_has(sync_session *s, const sync_holds *h, const sync_hold *o,
@@ -336,7 +335,8 @@ tako_err sync_claims_new(sync_session *s, bool *any)
         join_told(s, w->collection, &both, &s->arena, &err);
         if (err != TAKO_OK)
             return err;
-        *any = claim != w->claim || claim == SYNC_CLAIM_PART || news(s, &both, &h->upper) > 0;
+        *any = claim != w->claim || claim == SYNC_CLAIM_PART ||
+               news(s, &both, &h->upper) > 0;
     }
     return TAKO_OK;
 }
@@ -589,8 +589,7 @@ static bool is_judged(const sync_verdict *v, tako_slice coll)
 }
 
 tako_err sync_judge(sync_session *s, store_conn *c, const sync_list *lists,
-                    size_t count, bool torn, sync_verdict *out,
-                    tako_errbuf *e)
+                    size_t count, bool torn, sync_verdict *out, tako_errbuf *e)
 {
     tako_err err = TAKO_OK;
 
@@ -641,8 +640,8 @@ tako_err sync_verdict_write(sync_session *s, store *st,
     for (const sync_holds *h = verdict->holds; h != NULL; h = h->next)
         for (const sync_hold *o = h->first; o != NULL && err == TAKO_OK;
              o = o->next)
-            if (o->sub != NULL && (o->moved ||
-                                   !crdt_context_eq(&o->v, &o->old_v)))
+            if (o->sub != NULL &&
+                (o->moved || !crdt_context_eq(&o->v, &o->old_v)))
                 err = write_hold(s, st, h, o);
     return err == TAKO_OK
                ? err

@@ -8,10 +8,10 @@
 
 /* What a server says of a want with the close of a cut. */
 typedef enum sync_claim {
-    SYNC_CLAIM_NONE,    /* its vector only bounds what may be here */
-    SYNC_CLAIM_OWN,     /* the server's own transactions are complete */
-    SYNC_CLAIM_ALL,     /* everything up to its vector is */
-    SYNC_CLAIM_PART,    /* likewise, but for some actors less */
+    SYNC_CLAIM_NONE, /* its vector only bounds what may be here */
+    SYNC_CLAIM_OWN,  /* the server's own transactions are complete */
+    SYNC_CLAIM_ALL,  /* everything up to its vector is */
+    SYNC_CLAIM_PART, /* likewise, but for some actors less */
 } sync_claim;
 
 #define SYNC_CLAIM_BITS 3u

@@ -148,9 +148,9 @@ static bool answered(sync_session *s, const sync_list *list)
 
     for (const sync_held *h = list->first; h != NULL && s->needs != NULL;
          h = h->next) {
-        sync_need *need = h->record.delta ? NULL
-                                          : sync_need_find(s->needs, h->name,
-                                                           h->record.id);
+        sync_need *need = h->record.delta
+                              ? NULL
+                              : sync_need_find(s->needs, h->name, h->record.id);
 
         if (need != NULL)
             need->answered = true;
@@ -168,8 +168,8 @@ static bool claims_ready(const sync_session *s)
     for (size_t i = 0; i < s->sub_count; i++) {
         const sync_sub *sub = &s->subs[i];
 
-        if (sub->claim != SYNC_CLAIM_NONE &&
-            sub->state != SUB_IN_SYNC && sub->state != SUB_CLOSING)
+        if (sub->claim != SYNC_CLAIM_NONE && sub->state != SUB_IN_SYNC &&
+            sub->state != SUB_CLOSING)
             return false;
     }
     return true;
@@ -201,8 +201,8 @@ static tako_err note_given(sync_session *s)
     for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++)
         if (s->subs[i].mode == SYNC_EAGER && !s->subs[i].verify &&
             s->subs[i].claim != SYNC_CLAIM_NONE)
-            err = sync_vector_join(s->env, &s->subs[i].given,
-                                   &s->subs[i].theirs);
+            err =
+                sync_vector_join(s->env, &s->subs[i].given, &s->subs[i].theirs);
     return err;
 }
 
@@ -313,8 +313,8 @@ tako_err sync_on_cut(sync_session *s, uint64_t now_ms, tako_reader *in,
 
     if (in->failed || (close > 0 && close - 1u > UINT64_MAX - s->close_in))
         return tako_fail(e, TAKO_CORRUPT, "malformed CUT");
-    TAKO_TRY(sync_read_records(s, &s->names_in[SYNC_LIVE], in, &list, &replaced,
-                               e));
+    TAKO_TRY(
+        sync_read_records(s, &s->names_in[SYNC_LIVE], in, &list, &replaced, e));
     TAKO_TRY(sync_claims_get(s, in, close > 0, e));
     if (replaced && s->held.first != NULL)
         return tako_fail(e, TAKO_LIMIT,

@@ -322,8 +322,8 @@ static tako_err acked_all(sync_session *s, bool *all)
             continue;
         if (h == NULL || !tako_slice_eq(h->coll, w->collection))
             TAKO_TRY(sync_holds_read(s, s->reader, w->collection, &h));
-        *all = w->has_whole && sync_vector_covers_but(&w->has, &h->upper,
-                                                      s->peer_actor);
+        *all = w->has_whole &&
+               sync_vector_covers_but(&w->has, &h->upper, s->peer_actor);
     }
     return TAKO_OK;
 }

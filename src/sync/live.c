@@ -285,7 +285,8 @@ static tako_err put_doc(sync_session *s, sync_writer *w,
         s->overflow = s->overflow || doc->whole;
         return TAKO_OK;
     }
-    if (!doc->matched && !doc->whole && !matches_now(s, doc->coll, &row, doc->local))
+    if (!doc->matched && !doc->whole &&
+        !matches_now(s, doc->coll, &row, doc->local))
         return TAKO_OK;
     name = (sync_doc_name){ doc->coll, store_coll_name(s->reader, doc->coll),
                             doc->row, row.id };

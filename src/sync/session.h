@@ -160,9 +160,9 @@ typedef struct sync_counts {
     uint64_t needs_in,
         needs_out; /* documents asked for after a refused delta */
     uint64_t resyncs;
-    uint64_t grafts;    /* catch-ups asked for because of a summary */
-    uint64_t copies_in;    /* documents that came in cuts */
-    uint64_t copies_new;   /* of these: changed something here */
+    uint64_t grafts;     /* catch-ups asked for because of a summary */
+    uint64_t copies_in;  /* documents that came in cuts */
+    uint64_t copies_new; /* of these: changed something here */
     uint32_t dirty;      /* documents to be sent */
     uint32_t held_bytes; /* of cuts that wait for an answer */
     bool greeted;        /* the peer's hello, and what it knows, are here */
@@ -175,11 +175,11 @@ typedef struct sync_subscription_state {
     uint32_t number;
     bool in_sync;
     bool refused;
-    uint64_t peer_lsn;   /* in sync with this commit of the peer's */
-    uint64_t documents;  /* received for it while catching up */
-    uint64_t catchup_ms; /* how long that took, or takes so far */
-    bool covers;         /* the peer says that it holds all of it, whole */
-    uint8_t mode;        /* 0 all is pushed, 1 what is its own, 2 nothing */
+    uint64_t peer_lsn;    /* in sync with this commit of the peer's */
+    uint64_t documents;   /* received for it while catching up */
+    uint64_t catchup_ms;  /* how long that took, or takes so far */
+    bool covers;          /* the peer says that it holds all of it, whole */
+    uint8_t mode;         /* 0 all is pushed, 1 what is its own, 2 nothing */
     uint64_t complete_ms; /* wall clock: when we last had all that this
                            * covering peer had; 0 never */
     uint64_t waiting, waiting_bytes; /* documents that came and wait */

@@ -15,8 +15,8 @@
 #define SYNC_LIST_BYTES   (64u << 10) /* of one message */
 #define SYNC_STALL_MS     5u /* patience with a commit not yet heard of */
 #define SYNC_SCRATCH_KEEP (64u << 10) /* of a buffer between uses */
-#define SYNC_WAIT_MS      1000u /* patience with what a cut depends on */
-#define SYNC_CLAIMS_MS    300u  /* quiet, until claims go without documents */
+#define SYNC_WAIT_MS      1000u       /* patience with what a cut depends on */
+#define SYNC_CLAIMS_MS    300u /* quiet, until claims go without documents */
 
 /* ---- digests (digest.c) -------------------------------------------------- */
 
@@ -150,19 +150,19 @@ typedef struct sync_sub {
     uint64_t peer_lsn;
     uint64_t documents;
     uint64_t since_ms, took_ms;
-    bool big;           /* the answer is applied as it comes */
-    sync_vector theirs; /* what the server said that it has */
-    uint8_t claim;      /* sync_claim, of its last cut that was closed */
-    sync_vector lacks;  /* PART: of these actors it has all up to less */
-    sync_mode mode;     /* what we asked for */
+    bool big;            /* the answer is applied as it comes */
+    sync_vector theirs;  /* what the server said that it has */
+    uint8_t claim;       /* sync_claim, of its last cut that was closed */
+    sync_vector lacks;   /* PART: of these actors it has all up to less */
+    sync_mode mode;      /* what we asked for */
     uint64_t differs_ms; /* since when the server has more; 0 not */
     uint64_t graft_ms;   /* when we asked because of that */
     sync_vector given;   /* of what it has, what it gave */
     sync_vector said;    /* what our summaries said that we have */
     bool said_whole;
     uint64_t complete_ms; /* wall clock of the last close that was whole */
-    bool verify;         /* `given` is to be here, or we ask anew */
-    uint32_t useless;    /* cuts in a row that brought nothing */
+    bool verify;          /* `given` is to be here, or we ask anew */
+    uint32_t useless;     /* cuts in a row that brought nothing */
 } sync_sub;
 
 /* ---- dirty documents (dirty.c) ------------------------------------------------ */
@@ -315,8 +315,8 @@ struct sync_session {
     /* lazy links */
     bool covers_changed; /* by the last cut */
     bool modes_due;      /* who covers what changed */
-    bool summary_due; /* what we have rose */
-    bool compare_due; /* and what the peer has, or we */
+    bool summary_due;    /* what we have rose */
+    bool compare_due;    /* and what the peer has, or we */
     uint64_t summary_ms, summary_after_ms;
     uint64_t lazy_lsn; /* the peer has all up to this, by its summaries */
 
@@ -453,8 +453,7 @@ typedef struct sync_verdict {
     bool changed; /* something became whole, or is no more */
 } sync_verdict;
 tako_err sync_judge(sync_session *s, store_conn *c, const sync_list *lists,
-                    size_t count, bool torn, sync_verdict *out,
-                    tako_errbuf *e);
+                    size_t count, bool torn, sync_verdict *out, tako_errbuf *e);
 tako_err sync_verdict_write(sync_session *s, store *st,
                             const sync_verdict *verdict, tako_errbuf *e);
 

@@ -45,8 +45,7 @@ tako_err sync_vector_raise(const tako_env *env, sync_vector *v, crdt_dot dot)
     err = grow(env, v);
     if (err != TAKO_OK)
         return err;
-    memmove(v->dots + at + 1, v->dots + at,
-            (v->count - at) * sizeof *v->dots);
+    memmove(v->dots + at + 1, v->dots + at, (v->count - at) * sizeof *v->dots);
     v->dots[at] = dot;
     v->count++;
     return TAKO_OK;

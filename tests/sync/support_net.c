@@ -127,8 +127,8 @@ static bool predicate_covers(void *ctx, const sync_predicate *big,
     (void)ctx;
     if (!tako_slice_eq(big->collection, small->collection))
         return false;
-    return big->status == 0 ||
-           (big->len == small->len && memcmp(big->text, small->text, big->len) == 0);
+    return big->status == 0 || (big->len == small->len &&
+                                memcmp(big->text, small->text, big->len) == 0);
 }
 
 static size_t host_others(void *ctx)
@@ -152,8 +152,7 @@ static bool host_covered(void *ctx, uint32_t number)
         for (int j = 0; j < 2; j++) {
             const net_end *end = &n->links[i].ends[j];
 
-            if (n->links[i].up && end->node == d &&
-                end->session != d->asking &&
+            if (n->links[i].up && end->node == d && end->session != d->asking &&
                 sync_session_covers(end->session, number))
                 return true;
         }
@@ -509,8 +508,8 @@ bool net_tell(net *n, size_t node)
             err = sync_session_on_commit(end->session, c->lsn, c->changes,
                                          c->count,
                                          c->by == end->session ? SYNC_BY_SESSION
-                                         : c->merged ? SYNC_BY_OTHER
-                                                     : SYNC_BY_APP);
+                                         : c->merged           ? SYNC_BY_OTHER
+                                                               : SYNC_BY_APP);
             if (err != TAKO_OK)
                 failed(n, &n->links[i], err, &n->why);
         }

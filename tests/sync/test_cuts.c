@@ -152,8 +152,8 @@ static void test_cuts__a_half_download_is_catching_up(void **state)
     net_disconnect(&n, ab);
     net_connect(&n, 1, 2);
     settle_later(&n);
-    assert_true(sync_session_subscription(n.links[1].ends[1].session, 0, n.now,
-                                          &sub));
+    assert_true(
+        sync_session_subscription(n.links[1].ends[1].session, 0, n.now, &sub));
     assert_false(sub.covers);
     assert_int_not_equal(held_at(&n, 2).why, 0);
     net_reconnect(&n, ab);
