@@ -104,7 +104,7 @@ static sim_written *written_on(sim_write *w, uint32_t key)
 }
 
 /* The node's document has this write, or has ended it since. */
-static bool has(const sim_model *m, const sim_written *d, size_t at)
+bool sim_has(const sim_model *m, const sim_written *d, size_t at)
 {
     uint64_t g = m->seen[at][d->key].generation;
 
@@ -237,7 +237,7 @@ static void check_kept(sim_model *m, const sim_node *n, uint32_t key)
         if (d->stamp == m->stamp || (d->holders & bit_of(n)) == 0)
             continue;
         d->holders &= ~bit_of(n);
-        if (!has(m, d, n->index))
+        if (!sim_has(m, d, n->index))
             sim_fail(m->world, "no write is lost",
                      "%s: k%u had t%u in generation %llu and lost it", n->name,
                      key, l->items[i], (unsigned long long)d->generation);
@@ -265,11 +265,11 @@ static void look_at(sim_model *m, sim_node *n, uint32_t key,
 
 /* The node has it; or has no such document alive, and elsewhere it ended: then
  * nobody needs to tell it that there was one (tombstones are not compared). */
-static bool has_or_ended(const sim_model *m, const sim_written *d, size_t at)
+bool sim_has_or_ended(const sim_model *m, const sim_written *d, size_t at)
 {
     uint64_t end = d->generation + (d->kind != SIM_OP_DELETE);
 
-    if (has(m, d, at))
+    if (sim_has(m, d, at))
         return true;
     for (size_t i = 0; i < m->world->count && !m->seen[at][d->key].alive; i++)
         if (m->seen[i][d->key].generation >= end)
@@ -277,167 +277,19 @@ static bool has_or_ended(const sim_model *m, const sim_written *d, size_t at)
     return false;
 }
 
-/* ---- P7 and causal order -------------------------------------------------------------- */
-
-typedef struct look_held {
-    const query_predicate *p;
-    size_t rows;
-    bool found, whole;
-} look_held;
-
-static tako_err look_at_held(void *ctx, const store_held *row)
-{
-    look_held *k = ctx;
-
-    k->rows += row->text.len > 0;
-    if (!tako_slice_eq(row->text, query_predicate_text(k->p)))
-        return TAKO_OK;
-    k->found = true;
-    k->whole = row->why == 0;
-    return TAKO_OK;
-}
-
-/* What the node itself says of its subscriptions: neither catching up nor
- * loose. */
-static bool says_whole(const sim_model *m, const sim_node *n)
-{
-    for (size_t i = 0; i < n->sub_count; i++) {
-        look_held k = { m->wants[n->index][i], 0, false, false };
-
-        if (store_held_each(store_writer(n->store),
-                            query_predicate_collection(k.p), look_at_held,
-                            &k) != TAKO_OK)
-            return false;
-        if (k.found ? !k.whole : k.rows > 0)
-            return false;
-    }
-    return true;
-}
-
-static bool row_at(const sim_node *n, store_conn *c, uint32_t key,
-                   store_row *row)
-{
-    uint8_t id[16] = { 0 };
-    char text[16];
-    uint32_t coll;
-    int len = snprintf(text, sizeof text, "k%u", key);
-
-    (void)n;
-    id[0] = (uint8_t)(0x60 + len);
-    memcpy(id + 1, text, (size_t)len);
-    return store_coll_find(c, tako_slice_str(SIM_COLLECTION), &coll) ==
-               TAKO_OK &&
-           store_get(c, coll, tako_slice_of(id, (size_t)len + 1), row) ==
-               TAKO_OK;
-}
-
-static bool wanted(const sim_model *m, const sim_node *n, const store_row *row)
-{
-    for (size_t i = 0; i < n->sub_count; i++)
-        if (query_predicate_match(m->wants[n->index][i], row->id, row->body))
-            return true;
-    return false;
-}
-
-/* Does the writer, if nobody wrote to the document since, show it in a state
- * that n wants? */
-static bool still_wanted(sim_model *m, const sim_node *n, size_t token,
-                         const sim_written *d)
-{
-    sim_node *w = m->world->nodes[m->writes[token].node];
-    const sim_list *l = &m->by_key[d->key];
-    store_row row;
-    bool yes;
-
-    if (l->items[l->count - 1] != token || !w->up || w->reader == NULL ||
-        w == n || !has(m, d, w->index))
-        return false;
-    sim_node_watch(w, true);
-    yes = row_at(w, w->reader, d->key, &row) && wanted(m, n, &row);
-    sim_node_watch(w, false);
-    return yes;
-}
-
-/* Did the document end somewhere, with this write or after it? */
-static bool is_ended(const sim_model *m, const sim_written *d)
-{
-    uint64_t end = d->generation + (d->kind != SIM_OP_DELETE);
-
-    for (size_t i = 0; i < m->world->count; i++)
-        if (m->seen[i][d->key].generation >= end)
-            return true;
-    return d->kind == SIM_OP_DELETE;
-}
-
-/* Who wants a part need not have what it does not want. */
-static bool is_missing(sim_model *m, sim_node *n, size_t token,
-                       const sim_written *d)
-{
-    store_row row;
-
-    if (has_or_ended(m, d, n->index))
-        return false;
-    /* Tombstones are not compared: a deletion passes by who has not heard of
-     * the document, and what lies behind it keeps it for a while. */
-    if (m->world->faulted && is_ended(m, d))
-        return false;
-    if ((m->whole & bit_of(n)) != 0)
-        return true;
-    if ((d->wanted & bit_of(n)) == 0)
-        return false;
-    if (!row_at(n, store_writer(n->store), d->key, &row))
-        return still_wanted(m, n, token, d);
-    return row.body.len > 0 && wanted(m, n, &row);
-}
-
-static void check_cut(sim_model *m, sim_node *n, size_t token, bool whole)
-{
-    sim_write *w = &m->writes[token];
-
-    for (size_t i = 0; w->count > 1 && i < w->count; i++) {
-        if (!is_missing(m, n, token, &w->docs[i]))
-            continue;
-        if (!w->acked || !whole) {
-            m->torn++;
-            return;
-        }
-        sim_fail(m->world, "P7 whole transactions",
-                 "%s: sees t%zu in part: not in k%u", n->name, token,
-                 w->docs[i].key);
-    }
-    m->checked_cuts += w->count > 1 && w->acked && whole;
-}
-
-static void check_order(sim_model *m, sim_node *n, size_t token)
-{
-    const sim_write *w = &m->writes[token], *b;
-
-    if (w->before == SIM_NONE)
-        return;
-    b = &m->writes[w->before];
-    if (!w->acked || !b->acked || b->losable)
-        return;
-    m->checked_order++;
-    for (size_t i = 0; i < b->count; i++)
-        if ((w->before_docs >> i & 1) != 0 &&
-            is_missing(m, n, w->before, &b->docs[i]))
-            sim_fail(m->world, "causal order",
-                     "%s: sees t%zu and not t%zu on k%u, which its writer had "
-                     "seen",
-                     n->name, token, w->before, b->docs[i].key);
-}
+/* ---- what a commit brought ------------------------------------------------------------- */
 
 static void check_fresh(sim_model *m, sim_node *n, bool own)
 {
-    bool whole = !own && m->fresh.count > 0 && says_whole(m, n);
+    bool whole = !own && m->fresh.count > 0 && sim_says_whole(m, n);
 
     for (size_t i = 0; i < m->fresh.count; i++) {
         size_t token = m->fresh.items[i];
 
         if (!own)
-            check_cut(m, n, token, whole);
+            sim_check_cut(m, n, token, whole);
         if (whole)
-            check_order(m, n, token);
+            sim_check_order(m, n, token);
         if (!own)
             m->last[n->index] = token;
     }
@@ -455,8 +307,8 @@ static uint64_t wanted_by(const sim_model *m, const store_change *c,
 
     before.body = c->body_before;
     for (size_t i = 0; i < m->world->count; i++)
-        if (wanted(m, m->world->nodes[i], row) ||
-            wanted(m, m->world->nodes[i], &before))
+        if (sim_wanted(m, m->world->nodes[i], row) ||
+            sim_wanted(m, m->world->nodes[i], &before))
             nodes |= UINT64_C(1) << i;
     return nodes;
 }
@@ -526,7 +378,7 @@ static void rescan(sim_model *m, sim_node *n)
 static bool elsewhere(const sim_model *m, const sim_written *d)
 {
     for (size_t i = 0; i < m->world->count; i++)
-        if (m->seen[i][d->key].generation > 0 && has(m, d, i))
+        if (m->seen[i][d->key].generation > 0 && sim_has(m, d, i))
             return true;
     return false;
 }
@@ -536,8 +388,8 @@ static void after_end(sim_model *m, const sim_node *n, size_t token,
 {
     sim_write *w = &m->writes[token];
 
-    if (has(m, d, n->index) && !(d->kind == SIM_OP_DELETE &&
-                                 m->seen[n->index][d->key].generation == 0))
+    if (sim_has(m, d, n->index) && !(d->kind == SIM_OP_DELETE &&
+                                     m->seen[n->index][d->key].generation == 0))
         return;
     if (m->end[n->index] == SIM_DISK_KILL || n->durability == STORE_FULL) {
         sim_fail(
@@ -569,7 +421,8 @@ static void on_started(void *ctx, sim_node *n)
 
             had[t * SIM_STEPS_MAX + i] =
                 d->generation != 0 &&
-                m->seen[n->index][d->key].generation > 0 && has(m, d, n->index);
+                m->seen[n->index][d->key].generation > 0 &&
+                sim_has(m, d, n->index);
             d->holders &= ~bit_of(n);
         }
     }
@@ -682,7 +535,7 @@ size_t sim_model_begin(sim_model *m, sim_node *n, const sim_action *a)
     w->before = m->last[n->index];
     for (size_t i = 0; w->before != SIM_NONE && i < m->writes[w->before].count;
          i++)
-        if (has(m, &m->writes[w->before].docs[i], n->index))
+        if (sim_has(m, &m->writes[w->before].docs[i], n->index))
             w->before_docs |= (uint8_t)(1u << i);
     for (size_t i = 0; i < a->step_count; i++) {
         const sim_op_step *s = &a->steps[i];
@@ -817,7 +670,7 @@ static size_t not_everywhere(const sim_model *m, size_t token, size_t *at)
     for (size_t i = 0; i < w->count; i++)
         for (*at = 0; *at < m->world->count; ++*at)
             if ((m->whole >> *at & 1) != 0 &&
-                !has_or_ended(m, &w->docs[i], *at))
+                !sim_has_or_ended(m, &w->docs[i], *at))
                 return i;
     return SIM_NONE;
 }

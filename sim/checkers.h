@@ -109,4 +109,16 @@ uint64_t sim_model_documents(sim_model *m); /* of a whole interest; or 0 */
 void sim_model_tokens(sim_model *m, const sim_node *n, uint32_t key,
                       tako_buf *out);
 
+/* ---- between checkers.c and cuts.c ------------------------------------------ */
+
+/* Node `at` has this write of a document, or has ended it since. */
+bool sim_has(const sim_model *m, const sim_written *d, size_t at);
+/* Or has no such document, and it ended elsewhere. */
+bool sim_has_or_ended(const sim_model *m, const sim_written *d, size_t at);
+bool sim_wanted(const sim_model *m, const sim_node *n, const store_row *row);
+/* The node says that it is neither catching up nor loose. */
+bool sim_says_whole(const sim_model *m, const sim_node *n);
+void sim_check_cut(sim_model *m, sim_node *n, size_t token, bool whole);
+void sim_check_order(sim_model *m, sim_node *n, size_t token);
+
 #endif /* TAKO_SIM_CHECKERS_H */
