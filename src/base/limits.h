@@ -88,6 +88,10 @@
 #define TAKO_SYNC_NEEDS_MAX        4096u /* documents asked for in one message */
 #define TAKO_SYNC_REASON_BYTES_MAX 400u  /* texts that peers send */
 
+/* keepers */
+#define TAKO_KEEPERS_MAX 4096u /* devices, times their subscriptions */
+#define TAKO_ASK_MAX     256u  /* documents asked about in one message */
+
 /* observers */
 #define TAKO_OBSERVERS_MAX               65536u
 #define TAKO_OBSERVER_COLLECTIONS_MAX    64u   /* that one statement reads */

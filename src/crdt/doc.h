@@ -197,6 +197,9 @@ tako_err crdt_initial(tako_arena *a, tako_slice id, uint64_t seed_version,
  * state: it never travels, and decoding it as one gives TAKO_CORRUPT. */
 bool crdt_meta_is_marker(tako_slice meta);
 tako_err crdt_marker_put(const crdt_doc *d, tako_buf *meta);
+/* The same of one that left by itself, on a day of this store's counting. */
+tako_err crdt_marker_put_left(const crdt_doc *d, uint64_t day, tako_buf *meta);
+bool crdt_meta_is_left(tako_slice meta, uint64_t *day);
 
 /* A document that only tells what was known; it takes no delta that brings
  * anything new, and is not to be written, merged or encoded.

@@ -71,6 +71,7 @@ static void tell(node *n, const node_commit *c)
     }
     if (c->lsn > n->told)
         n->told = c->lsn;
+    node_leave_note(n, c);
 }
 
 static void lost_commits(node *n)
@@ -175,6 +176,8 @@ void node_quiet(node *n, uint64_t now_ms)
         if (l->session != NULL)
             sync_session_unmark(l->session);
     err = store_sync(s);
+    if (err == TAKO_OK)
+        n->synced_lsn = store_lsn(s);
     n->host->write_end(n->host->ctx, 0);
     if (err == TAKO_OK)
         n->marked = false;
@@ -193,16 +196,13 @@ store *node_write_begin(void *ctx)
     return n->writing;
 }
 
-void node_write_end(void *ctx, uint64_t lsn)
+void node_write_done(node *n, store *st, uint64_t lsn, const sync_session *by)
 {
-    node_link *l = ctx;
-    node *n = l->node;
     node_commit *c = NULL;
     tako_err err = TAKO_OK;
 
     if (lsn != 0)
-        err = node_commit_copy(n->env, n->writing, lsn, &c);
-    n->writing = NULL;
+        err = node_commit_copy(n->env, st, lsn, &c);
     n->host->write_end(n->host->ctx, lsn);
     if (err != TAKO_OK) {
         lost_commits(n);
@@ -211,7 +211,16 @@ void node_write_end(void *ctx, uint64_t lsn)
     }
     if (c == NULL)
         return;
-    c->by = l->session;
+    c->by = by;
     enqueue(n, c);
     node_commits_drain(n, node_now(n));
+}
+
+void node_write_end(void *ctx, uint64_t lsn)
+{
+    node_link *l = ctx;
+    store *st = l->node->writing;
+
+    l->node->writing = NULL;
+    node_write_done(l->node, st, lsn, l->session);
 }

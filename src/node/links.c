@@ -147,6 +147,8 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         l->node->marked = true;
         return;
     }
+    if (event == SYNC_EVENT_SERVED || event == SYNC_EVENT_CAUGHT_UP)
+        node_leave_wake(l->node);
     if (logged[event].name != NULL)
         tako_log(l->node->env, logged[event].level, logged[event].name,
                  "\"peer\":%s,\"subscription\":%lu,\"reason\":%s",
@@ -172,7 +174,10 @@ static node_link *link_new(node *n, sec_side side, const char *address)
                            node_predicate_open,
                            node_predicate_close,
                            node_predicate_match,
-                           link_on_event };
+                           link_on_event,
+                           node_kept,
+                           node_note };
+    l->id = ++n->link_last;
     (void)strncpy(l->address, address, sizeof l->address - 1);
     l->next = n->links;
     n->links = l;

@@ -28,6 +28,8 @@ static void on_timer(void *ctx)
     if (!n->stopping) {
         node_commits_drain(n, node_now(n));
         node_quiet(n, node_now(n));
+        node_keepers_tick(n, node_now(n));
+        node_leave_tick(n, node_now(n));
     }
     node_turn(n);
 }
@@ -44,6 +46,8 @@ void node_timer(node *n)
 
         at = peers < commits ? peers : commits;
         at = quiet < at ? quiet : at;
+        at = node_keepers_deadline(n) < at ? node_keepers_deadline(n) : at;
+        at = node_leave_deadline(n) < at ? node_leave_deadline(n) : at;
     }
     for (const node_link *l = n->links; l != NULL; l = l->next) {
         uint64_t d = node_link_deadline(l);
@@ -86,8 +90,10 @@ void node_turn(node *n)
     n->turning = true;
     now = node_now(n);
     turn_links(n, now);
-    if (!n->stopping)
+    if (!n->stopping) {
         node_peers_dial(n, now);
+        node_keepers_look(n, now);
+    }
     if (n->out.cap > NODE_BUFFER_KEEP && n->timer_ms != 0)
         tako_buf_fini(&n->out);
     n->turning = false;
@@ -139,7 +145,12 @@ tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e)
     n->timer_ms = UINT64_MAX;
     n->marked = true; /* by an earlier node or process, for all we know */
     n->busy_ms = node_now(n);
+    n->archive = opts->archive;
+    n->kept_ms = UINT64_MAX;
+    n->leave.at_ms = n->leave.start_ms = n->busy_ms + NODE_LEAVE_GRACE_MS;
     err = context_new(n, e);
+    if (err == TAKO_OK)
+        err = node_keepers_load(n, e);
     if (err != TAKO_OK) {
         node_free(n);
         return err;
@@ -173,6 +184,8 @@ void node_free(node *n)
         node_predicate_drop(n, sub->predicate);
         tako_env_free(n->env, sub, sizeof *sub);
     }
+    node_leave_free(n);
+    node_keepers_free(n);
     node_commits_free(n);
     node_peers_free(n);
     TAKO_ASSERT(n->predicates == NULL);
@@ -209,8 +222,8 @@ static node_sub **sub_at(node *n, uint32_t id)
     return at;
 }
 
-tako_err node_subscribe(node *n, uint32_t id, tako_slice text,
-                        tako_slice params, tako_errbuf *e)
+static tako_err subscribe(node *n, uint32_t id, tako_slice text,
+                          tako_slice params, bool keep, tako_errbuf *e)
 {
     node_sub **at = sub_at(n, id);
     node_sub *sub;
@@ -226,6 +239,7 @@ tako_err node_subscribe(node *n, uint32_t id, tako_slice text,
     if (sub == NULL)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     sub->id = id;
+    sub->keep = keep;
     err = node_predicate_get(n, text, params, &sub->predicate, e);
     if (err != TAKO_OK) {
         tako_env_free(n->env, sub, sizeof *sub);
@@ -243,8 +257,21 @@ tako_err node_subscribe(node *n, uint32_t id, tako_slice text,
         if (err != TAKO_OK)
             node_link_fail(l, err, why.text);
     }
+    node_leave_wake(n);
     node_turn(n);
     return TAKO_OK;
+}
+
+tako_err node_subscribe(node *n, uint32_t id, tako_slice text,
+                        tako_slice params, tako_errbuf *e)
+{
+    return subscribe(n, id, text, params, false, e);
+}
+
+tako_err node_subscribe_keep(node *n, uint32_t id, tako_slice text,
+                             tako_slice params, tako_errbuf *e)
+{
+    return subscribe(n, id, text, params, true, e);
 }
 
 tako_err node_unsubscribe(node *n, uint32_t id)
@@ -259,7 +286,7 @@ tako_err node_unsubscribe(node *n, uint32_t id)
     for (node_link *l = n->links; l != NULL; l = l->next)
         if (l->session != NULL)
             (void)sync_session_unsubscribe(l->session, id);
-    node_predicate_drop(n, sub->predicate);
+    node_leave_sweep(n, sub->predicate, sub->keep);
     tako_env_free(n->env, sub, sizeof *sub);
     node_turn(n);
     return TAKO_OK;

@@ -50,6 +50,7 @@ typedef struct node_opts {
     const sec_identity *identity;
     const sec_mesh *mesh;
     const char *name; /* of this device */
+    bool archive;     /* what is here never leaves by itself, and so is kept */
 } node_opts;
 
 tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e);
@@ -69,6 +70,9 @@ tako_err node_peer_remove(node *n, const char *address);
 tako_err node_subscribe(node *n, uint32_t id, tako_slice text,
                         tako_slice params, tako_errbuf *e);
 tako_err node_unsubscribe(node *n, uint32_t id);
+/* The same with KEEP: what leaves it stays here, as it was last. */
+tako_err node_subscribe_keep(node *n, uint32_t id, tako_slice text,
+                             tako_slice params, tako_errbuf *e);
 
 /* A commit of the app; takes the record over. In commit order. */
 void node_on_commit(node *n, node_commit *take);

@@ -22,7 +22,13 @@ static const char schema_sql[] =
     "CREATE TABLE seen(actor BLOB PRIMARY KEY, hlc INTEGER NOT NULL)"
     "WITHOUT ROWID;"
     "CREATE TABLE idx(coll INTEGER NOT NULL, name TEXT NOT NULL,"
-    "text TEXT NOT NULL, PRIMARY KEY(coll, name)) WITHOUT ROWID;";
+    "text TEXT NOT NULL, PRIMARY KEY(coll, name)) WITHOUT ROWID;"
+    "CREATE TABLE keeper(device BLOB NOT NULL, text TEXT NOT NULL,"
+    "lsn INTEGER NOT NULL, archive INTEGER NOT NULL,"
+    "PRIMARY KEY(device, text)) WITHOUT ROWID;"
+    "CREATE TABLE leaving(coll INTEGER NOT NULL, row INTEGER NOT NULL,"
+    "since INTEGER NOT NULL, why INTEGER NOT NULL,"
+    "PRIMARY KEY(coll, row)) WITHOUT ROWID;";
 
 typedef struct schema_facts {
     int64_t app, version, tables, pages;

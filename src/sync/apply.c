@@ -576,6 +576,7 @@ static tako_err apply_cut(sync_session *s, const sync_list *list,
         return err;
     if (ready && refused == NULL) {
         sync_held_drop(s);
+        s->applied = s->close_in;
         if (s->close_in > s->ack_out)
             s->ack_due = s->close_in;
         return TAKO_OK;

@@ -29,7 +29,8 @@
  * subscriptions that ask for the whole collection, or by _id. Where fields
  * are asked for nobody knows any more whether it matched; then the digests
  * of such a subscription differ, and cost their lists, only as long as the
- * server has that very version and it matches there.
+ * server has that very version and it matches there. What left by itself is in
+ * no digest and no list: where a subscription matches it again it is to come.
  *
  * A first download copies stored bytes (actors by number) and decodes
  * nothing. */
@@ -105,7 +106,7 @@ static bool is_counted(sync_session *s, sync_predicate *p, const store_row *row)
     static const uint8_t nothing[1] = { 0xa0 };
     tako_slice body = row->body;
 
-    if (store_row_is_marker(row))
+    if (store_row_is_marker(row) && !store_row_is_left(row))
         body = tako_slice_of(nothing, sizeof nothing);
     return body.len > 0 &&
            s->host->predicate_match(s->host->ctx, p, row->id, body);
@@ -123,7 +124,7 @@ static bool digest_row(sync_session *s, void *ctx, const store_row *row,
 
     (void)err;
     d->digest->rows++;
-    d->digest->markers += store_row_is_marker(row);
+    d->digest->markers += store_row_is_marker(row) && !store_row_is_left(row);
     if (is_counted(s, d->predicate, row))
         sync_digest_add(d->digest,
                         sync_item_of(s->digest_key, row->id, row->version));
@@ -431,7 +432,8 @@ static bool list_row(sync_session *s, void *ctx, const store_row *row,
     (void)err;
     if (d->out->len >= SYNC_LIST_BYTES)
         return false;
-    if (row->body.len == 0 && !store_row_is_marker(row))
+    if (row->body.len == 0 &&
+        (!store_row_is_marker(row) || store_row_is_left(row)))
         return true;
     item = sync_item_of(s->digest_key, row->id, row->version);
     bucket = sync_bucket(item.key, d->sub->bits);

@@ -119,7 +119,7 @@ void sync_session_start_over(sync_session *s)
     tako_buf *b = &s->scratch;
 
     sync_dirty_clear(&s->dirty);
-    s->overflow = false;
+    s->overflow = s->close_asked = false;
     s->sent_lsn = s->heard;
     s->counts.resyncs++;
     for (size_t i = 0; i < s->want_count; i++) {
@@ -337,7 +337,8 @@ static tako_err cut_in_snapshot(sync_session *s, uint64_t now_ms, uint64_t lsn,
     }
     store_note_sent(s->reader, lsn);
     TAKO_TRY(put_docs(s, out, &documents, e));
-    if (documents > 0) {
+    if (documents > 0 || s->close_asked) {
+        s->close_asked = false;
         close_cut(s, lsn, out);
     } else {
         tako_buf_reset(out);
@@ -356,9 +357,10 @@ tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
     uint64_t lsn;
     tako_err err;
 
-    if (sync_dirty_left(&s->dirty) == 0)
+    if (sync_dirty_left(&s->dirty) == 0 && !s->close_asked)
         return TAKO_OK;
-    TAKO_TRY(sync_mark(s, e));
+    if (sync_dirty_left(&s->dirty) > 0)
+        TAKO_TRY(sync_mark(s, e));
     TAKO_TRY(store_snapshot_begin(s->reader, &lsn, e));
     err = cut_in_snapshot(s, now_ms, lsn, out, e);
     store_snapshot_end(s->reader);

@@ -348,6 +348,8 @@ static tako_err on_drop(sync_session *s, tako_reader *in, tako_errbuf *e)
         return tako_fail(e, TAKO_CORRUPT, "malformed DROP");
     if (sync_want_find(s, number) == NULL)
         count_interest(s, number);
+    else
+        sync_kept_gone(s, sync_want_find(s, number));
     want_remove(s, number);
     sync_settle(s);
     return TAKO_OK;
@@ -472,7 +474,8 @@ static tako_err kind_of(uint8_t byte, sync_msg *kind, bool *skip,
 {
     *skip = false;
     *kind = SYNC_MSG_BYE;
-    if (byte >= SYNC_MSG_HELLO && byte <= SYNC_MSG_RENEWED) {
+    if ((byte >= SYNC_MSG_HELLO && byte <= SYNC_MSG_RENEWED) ||
+        (byte >= SYNC_MSG_KEPT && byte <= SYNC_MSG_RECEIPTS)) {
         *kind = (sync_msg)byte;
         return TAKO_OK;
     }
@@ -520,6 +523,16 @@ static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
         return sync_on_known(s, in, e);
     case SYNC_MSG_RENEWED:
         return sync_on_renewed(s, in, e);
+    case SYNC_MSG_KEPT:
+        return sync_on_kept(s, in, e);
+    case SYNC_MSG_MAY_I:
+    case SYNC_MSG_YOU_MAY:
+    case SYNC_MSG_RECEIPTS:
+        return s->host->note == NULL
+                   ? TAKO_OK
+                   : s->host->note(s->host->ctx, kind,
+                                   tako_read_bytes(in, tako_reader_left(in)),
+                                   e);
     }
     return TAKO_CORRUPT;
 }
@@ -546,6 +559,10 @@ static sync_lane lane_of(sync_msg kind)
     case SYNC_MSG_BYE:
     case SYNC_MSG_KNOWN:
     case SYNC_MSG_RENEWED:
+    case SYNC_MSG_KEPT:
+    case SYNC_MSG_MAY_I:
+    case SYNC_MSG_YOU_MAY:
+    case SYNC_MSG_RECEIPTS:
         break;
     }
     return SYNC_CONTROL;
@@ -669,7 +686,7 @@ uint64_t sync_session_deadline(const sync_session *s)
     if (!s->hello_sent || s->control.len > 0 || s->ack_due > s->ack_out ||
         sync_walks_due(s))
         return 0;
-    if (sync_dirty_left(&s->dirty) == 0 || !s->cleared)
+    if ((sync_dirty_left(&s->dirty) == 0 && !s->close_asked) || !s->cleared)
         return UINT64_MAX;
     return s->stall_ms == 0 ? 0 : s->stall_ms + SYNC_STALL_MS;
 }

@@ -90,6 +90,7 @@ typedef struct sync_want {
     uint8_t *differs;    /* bit per bucket */
     sync_item *items;    /* the peer's, sorted when complete */
     size_t item_count, item_cap;
+    uint64_t kept; /* what the peer keeps, it said: all up to this commit */
 } sync_want;
 
 /* ---- what we want ------------------------------------------------------------ */
@@ -126,6 +127,7 @@ typedef struct sync_sub {
     uint64_t peer_lsn;
     uint64_t documents;
     uint64_t since_ms, took_ms;
+    uint64_t said; /* the last KEPT */
 } sync_sub;
 
 /* ---- dirty documents (dirty.c) ------------------------------------------------ */
@@ -266,6 +268,9 @@ struct sync_session {
     size_t known_count, known_cap;
     sync_coll *colls;
     size_t coll_count, coll_cap;
+    uint64_t applied;  /* last close that is in the store */
+    bool close_asked;  /* say how far it went, though nothing is wanted */
+    bool keeps_listed; /* all promised interests of the peer were seen */
 
     sync_counts counts;
 };
@@ -312,6 +317,12 @@ tako_err sync_on_known(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_renewed(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* The peer has event `hlc` of ours, and we have not. */
 tako_err sync_rolled_back(sync_session *s, uint64_t hlc, tako_errbuf *e);
+
+/* ---- kept.c --------------------------------------------------------------------- */
+
+tako_err sync_on_kept(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* A want of the peer's is gone: it keeps nothing for it any more. */
+void sync_kept_gone(sync_session *s, const sync_want *w);
 
 /* ---- apply.c -------------------------------------------------------------------- */
 

@@ -32,7 +32,15 @@ typedef enum sync_msg {
     SYNC_MSG_BYE,
     SYNC_MSG_KNOWN,
     SYNC_MSG_RENEWED,
+    SYNC_MSG_KEPT = 38, /* 38 to 41: of keepers */
+    SYNC_MSG_MAY_I,
+    SYNC_MSG_YOU_MAY,
+    SYNC_MSG_RECEIPTS,
 } sync_msg;
+
+/* Flags of KEPT. PASSED is reserved for who carries without an interest. */
+#define SYNC_KEPT_ARCHIVE 1u
+#define SYNC_KEPT_PASSED  2u
 
 /* Low bits of a record's head; the rest is a slot, or a document reference. */
 typedef enum sync_tag {
