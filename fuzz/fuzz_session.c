@@ -88,7 +88,7 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
 static const sync_host host = {
     NULL,           host_begin,      host_end,
     predicate_open, predicate_close, predicate_match,
-    host_event
+    host_event,     NULL,            NULL
 };
 
 static void must(bool ok)

@@ -160,7 +160,9 @@ static void node_init(net *n, size_t i)
                            predicate_open,
                            predicate_close,
                            predicate_match,
-                           host_event };
+                           host_event,
+                            NULL,
+                            NULL };
     node_open(n, d);
 }
 
