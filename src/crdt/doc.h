@@ -132,8 +132,8 @@ tako_err crdt_fresh_meta(crdt_dot dot, tako_slice body, tako_buf *meta);
  * a checked body map this is a valid state. */
 bool crdt_meta_is_fresh(tako_slice meta, crdt_dot *dot);
 
-/* Only what the front of meta says, without decoding the rest; the context
- * also of a marker. */
+/* Only what the front of meta says, without decoding the rest; also of a
+ * marker. */
 tako_err crdt_meta_context(tako_arena *a, tako_slice meta, crdt_context *out);
 uint64_t crdt_meta_generation(tako_slice meta); /* 0 when malformed */
 

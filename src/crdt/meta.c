@@ -144,6 +144,8 @@ uint64_t crdt_meta_generation(tako_slice meta)
 {
     crdt_front f;
 
+    if (crdt_meta_is_marker(meta))
+        meta = crdt_marker_meta(meta);
     return crdt_front_read(meta, &f) ? f.generation : 0;
 }
 

@@ -16,6 +16,8 @@
  * two links dialled by the same side that side keeps the older. */
 #include "node/internal.h"
 
+#include "sync/wire.h"
+
 /* ---- up and down ----------------------------------------------------------- */
 
 static const char *link_name(const node_link *l, char *out, size_t cap)
@@ -107,6 +109,13 @@ static void link_on_up(void *user, const mesh_peer *peer)
     l->node->host->progress(l->node->host->ctx);
 }
 
+/* What keepers say of what is on disk does not put off the quiet sync. */
+static bool is_of_keepers(tako_slice message)
+{
+    return message.len > 0 && message.ptr[0] >= SYNC_MSG_KEPT &&
+           message.ptr[0] <= SYNC_MSG_RECEIPTS;
+}
+
 static void link_on_message(void *user, mesh_lane lane, tako_slice message)
 {
     node_link *l = user;
@@ -115,7 +124,8 @@ static void link_on_message(void *user, mesh_lane lane, tako_slice message)
 
     if (l->session == NULL || l->failed != TAKO_OK || lane >= MESH_BLOBS)
         return;
-    l->node->busy_ms = node_now(l->node);
+    if (!is_of_keepers(message))
+        l->node->busy_ms = node_now(l->node);
     err = sync_session_recv(l->session, node_now(l->node), (sync_lane)lane,
                             message, &e);
     if (err != TAKO_OK)
@@ -362,7 +372,8 @@ static bool pump_session(node_link *l, uint64_t now_ms)
             return false;
         }
         if (n->out.len > 0) {
-            n->busy_ms = now_ms;
+            if (!is_of_keepers(tako_buf_slice(&n->out)))
+                n->busy_ms = now_ms;
             continue;
         }
         return lanes == SYNC_LANES_ALL &&
