@@ -724,9 +724,28 @@ static bool nothing_waits(sim_model *m, char *why, size_t cap)
     return true;
 }
 
+/* Every acknowledged write is at those who want all. */
+static bool all_arrived(sim_model *m, char *why, size_t cap)
+{
+    for (size_t t = 0; m->whole != 0 && m->mixed && t < m->write_count;
+         t++) {
+        const sim_write *w = &m->writes[t];
+
+        for (size_t i = 0; w->acked && !w->losable && i < w->count; i++)
+            for (size_t j = 0; j < m->world->count; j++)
+                if ((m->whole >> j & 1) != 0 &&
+                    !has_or_ended(m, &w->docs[i], j)) {
+                    (void)snprintf(why, cap, "t%zu is not at %s", t,
+                                   m->world->nodes[j]->name);
+                    return false;
+                }
+    }
+    return true;
+}
+
 bool sim_model_converged(sim_model *m, char *why, size_t cap)
 {
-    if (!nothing_waits(m, why, cap))
+    if (!nothing_waits(m, why, cap) || !all_arrived(m, why, cap))
         return false;
     for (size_t i = 0; i < m->world->count; i++) {
         const sim_node *n = m->world->nodes[i];
