@@ -279,9 +279,10 @@ uint64_t node_keepers_deadline(const node *n);
 bool node_synced(node *n);
 /* Some device never lets go of this state. */
 bool node_archived(node *n, uint32_t coll, const store_row *row);
-/* How many devices keep this state; up to `max` keys into `devices`. */
-size_t node_keepers_of(node *n, uint32_t coll, const store_row *row,
-                       uint8_t (*devices)[SEC_KEY_BYTES], size_t max);
+
+/* status.c: is it the device that `peer` (name, hex key, NULL any) means? */
+bool node_is_device(const node *n, const uint8_t device[SEC_KEY_BYTES],
+                    const char *peer);
 
 /* ---- leave.c ------------------------------------------------------------------ */
 

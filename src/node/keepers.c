@@ -16,6 +16,8 @@
  * which never lets go, is taken by its word; anybody else is asked (mayi.c). */
 #include "node/internal.h"
 
+#define NODE_KEPT_DEVICES 64u /* that are counted for one commit */
+
 static node_keeper *keeper_find(node *n, const uint8_t device[SEC_KEY_BYTES],
                                 tako_slice text)
 {
@@ -271,21 +273,67 @@ bool node_archived(node *n, uint32_t coll, const store_row *row)
     return false;
 }
 
-size_t node_keepers_of(node *n, uint32_t coll, const store_row *row,
-                       uint8_t (*devices)[SEC_KEY_BYTES], size_t max)
+/* ---- who keeps a commit ------------------------------------------------------------ */
+
+/* Takes out of `devices` those that keep not this document as it is. */
+static void narrow(node *n, const store_touch *t,
+                   uint8_t (*devices)[SEC_KEY_BYTES], size_t *count)
+{
+    store_row row;
+    size_t left = 0;
+
+    if (store_get_row(n->reader, t->coll, t->row, &row) != TAKO_OK)
+        return;
+    if (store_row_is_marker(&row)) {
+        *count = *count > 1 ? 1 : *count;
+        return;
+    }
+    for (size_t i = 0; i < *count; i++) {
+        bool yes = false;
+
+        for (const node_keeper *k = n->keepers; k != NULL && !yes; k = k->next)
+            yes = memcmp(k->device, devices[i], SEC_KEY_BYTES) == 0 &&
+                  (row.body.len > 0 ? keeps(n, k, t->coll, &row)
+                                    : k->lsn >= row.lsn && !k->gone);
+        if (yes)
+            memmove(devices[left++], devices[i], SEC_KEY_BYTES);
+    }
+    *count = left;
+}
+
+static size_t all_devices(node *n, const char *peer,
+                          uint8_t (*devices)[SEC_KEY_BYTES])
 {
     size_t count = 0;
 
-    for (const node_keeper *k = n->keepers; k != NULL && count < max;
-         k = k->next) {
+    for (const node_keeper *k = n->keepers;
+         k != NULL && count < NODE_KEPT_DEVICES; k = k->next) {
         size_t i = 0;
 
-        if (!keeps(n, k, coll, row))
-            continue;
         while (i < count && memcmp(devices[i], k->device, SEC_KEY_BYTES) != 0)
             i++;
-        if (i == count)
+        if (i == count && !k->gone && node_is_device(n, k->device, peer))
             memcpy(devices[count++], k->device, SEC_KEY_BYTES);
     }
     return count;
+}
+
+uint32_t node_kept_by(node *n, const char *peer, uint64_t lsn)
+{
+    uint8_t devices[NODE_KEPT_DEVICES][SEC_KEY_BYTES];
+    tako_arena a = tako_arena_on(n->env);
+    size_t count = all_devices(n, peer, devices), touches = 0;
+    store_touch *touched = NULL;
+    uint64_t found = 0;
+    tako_err err = TAKO_NOTFOUND;
+
+    if (lsn > 0)
+        err = store_feed_next(n->reader, lsn - 1, &a, &found, &touched,
+                              &touches);
+    if (err != TAKO_OK || found != lsn)
+        count = 0; /* not made, or nobody can tell any more */
+    for (size_t i = 0; i < touches && count > 0; i++)
+        narrow(n, &touched[i], devices, &count);
+    tako_arena_fini(&a);
+    return (uint32_t)count;
 }

@@ -85,6 +85,11 @@ void node_on_commit_lost(node *n);
  * wants up to commit lsn. */
 bool node_acknowledged(const node *n, const char *peer, uint64_t lsn);
 
+/* How many devices have said that they keep, on disk, every document of this
+ * commit as it is now; only `peer` (name or hex key; NULL any). Of documents
+ * that left since, one does. */
+uint32_t node_kept_by(node *n, const char *peer, uint64_t lsn);
+
 /* Appends the inside of a JSON object: "links":[...],"subscriptions":[...],... */
 tako_err node_status(node *n, tako_buf *json);
 

@@ -16,13 +16,30 @@ static void put_hex(const uint8_t *bytes, size_t len, char *out)
     out[2 * len] = '\0';
 }
 
-static bool is_peer(const node_link *l, const char *peer)
+static bool is_key(const uint8_t device[SEC_KEY_BYTES], const char *peer)
 {
     char key[2 * SEC_KEY_BYTES + 1];
 
-    put_hex(l->who.device, SEC_KEY_BYTES, key);
+    put_hex(device, SEC_KEY_BYTES, key);
+    return strcmp(peer, key) == 0;
+}
+
+static bool is_peer(const node_link *l, const char *peer)
+{
     return peer == NULL || strcmp(peer, l->who.name) == 0 ||
-           strcmp(peer, key) == 0;
+           is_key(l->who.device, peer);
+}
+
+bool node_is_device(const node *n, const uint8_t device[SEC_KEY_BYTES],
+                    const char *peer)
+{
+    if (peer == NULL || is_key(device, peer))
+        return true;
+    for (const node_link *l = n->links; l != NULL; l = l->next)
+        if (memcmp(l->who.device, device, SEC_KEY_BYTES) == 0 &&
+            strcmp(peer, l->who.name) == 0)
+            return true;
+    return false;
 }
 
 bool node_acknowledged(const node *n, const char *peer, uint64_t lsn)
