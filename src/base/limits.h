@@ -90,6 +90,7 @@
 
 /* keepers */
 #define TAKO_KEEPERS_MAX 4096u /* devices, times their subscriptions */
+#define TAKO_MARKER_DAYS 30u   /* a marker of what left is kept so long */
 #define TAKO_ASK_MAX     256u  /* documents asked about in one message */
 
 /* observers */

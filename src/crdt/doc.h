@@ -136,6 +136,7 @@ bool crdt_meta_is_fresh(tako_slice meta, crdt_dot *dot);
  * marker. */
 tako_err crdt_meta_context(tako_arena *a, tako_slice meta, crdt_context *out);
 uint64_t crdt_meta_generation(tako_slice meta); /* 0 when malformed */
+uint64_t crdt_meta_top(tako_slice meta);        /* its greatest hlc, likewise */
 
 bool crdt_doc_alive(const crdt_doc *d);
 uint64_t crdt_doc_generation(const crdt_doc *d);

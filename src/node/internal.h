@@ -27,6 +27,7 @@
 #define NODE_LEAVE_WAIT_MS   60000u /* between two askings, at most */
 #define NODE_LEAVE_BATCH     256u   /* documents of one step */
 #define NODE_LEAVE_SCAN_ROWS 4096u  /* looked at in one step of a sweep */
+#define NODE_RETAIN_MS       60000u /* between two rounds (retention.c) */
 #define NODE_ASK_HOPS        8u     /* a question is passed on so often */
 #define NODE_ASK_ROUTES      256u   /* questions whose answers go back */
 
@@ -171,6 +172,8 @@ typedef struct node_listener {
     char address[TAKO_ADDRESS_BYTES_MAX];
 } node_listener;
 
+typedef struct node_retain node_retain;
+
 struct node {
     const tako_env *env;
     const tako_net *net;
@@ -203,6 +206,7 @@ struct node {
     size_t keeper_count;
     bool keepers_changed;
     node_leaving leave;
+    node_retain *retain;
     store *writing;
     tako_buf out;
     uint64_t timer_ms;
@@ -279,6 +283,15 @@ uint64_t node_keepers_deadline(const node *n);
 bool node_synced(node *n);
 /* Some device never lets go of this state. */
 bool node_archived(node *n, uint32_t coll, const store_row *row);
+
+bool node_is_kept(node *n, uint32_t coll, const store_row *row);
+
+/* ---- retention.c --------------------------------------------------------------- */
+
+tako_err node_retain_new(node *n);
+void node_retain_free(node *n);
+void node_retain_tick(node *n, uint64_t now_ms);
+uint64_t node_retain_deadline(const node *n);
 
 /* status.c: is it the device that `peer` (name, hex key, NULL any) means? */
 bool node_is_device(const node *n, const uint8_t device[SEC_KEY_BYTES],

@@ -273,6 +273,14 @@ bool node_archived(node *n, uint32_t coll, const store_row *row)
     return false;
 }
 
+bool node_is_kept(node *n, uint32_t coll, const store_row *row)
+{
+    for (const node_keeper *k = n->keepers; k != NULL; k = k->next)
+        if (keeps(n, k, coll, row))
+            return true;
+    return false;
+}
+
 /* ---- who keeps a commit ------------------------------------------------------------ */
 
 /* Takes out of `devices` those that keep not this document as it is. */

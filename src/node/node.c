@@ -30,6 +30,7 @@ static void on_timer(void *ctx)
         node_quiet(n, node_now(n));
         node_keepers_tick(n, node_now(n));
         node_leave_tick(n, node_now(n));
+        node_retain_tick(n, node_now(n));
     }
     node_turn(n);
 }
@@ -48,6 +49,7 @@ void node_timer(node *n)
         at = quiet < at ? quiet : at;
         at = node_keepers_deadline(n) < at ? node_keepers_deadline(n) : at;
         at = node_leave_deadline(n) < at ? node_leave_deadline(n) : at;
+        at = node_retain_deadline(n) < at ? node_retain_deadline(n) : at;
     }
     for (const node_link *l = n->links; l != NULL; l = l->next) {
         uint64_t d = node_link_deadline(l);
@@ -150,6 +152,8 @@ tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e)
     n->leave.at_ms = n->leave.start_ms = n->busy_ms + NODE_LEAVE_GRACE_MS;
     err = context_new(n, e);
     if (err == TAKO_OK)
+        err = node_retain_new(n);
+    if (err == TAKO_OK)
         err = node_keepers_load(n, e);
     if (err != TAKO_OK) {
         node_free(n);
@@ -185,6 +189,7 @@ void node_free(node *n)
         tako_env_free(n->env, sub, sizeof *sub);
     }
     node_leave_free(n);
+    node_retain_free(n);
     node_keepers_free(n);
     node_commits_free(n);
     node_peers_free(n);
