@@ -85,11 +85,15 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
     (void)text;
 }
 
-static const sync_host host = {
-    NULL,           host_begin,      host_end,
-    predicate_open, predicate_close, predicate_match,
-    host_event,     NULL,            NULL
-};
+static const sync_host host = { NULL,
+                                host_begin,
+                                host_end,
+                                predicate_open,
+                                predicate_close,
+                                predicate_match,
+                                host_event,
+                                NULL,
+                                NULL };
 
 static void must(bool ok)
 {

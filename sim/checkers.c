@@ -727,8 +727,7 @@ static bool nothing_waits(sim_model *m, char *why, size_t cap)
 /* Every acknowledged write is at those who want all. */
 static bool all_arrived(sim_model *m, char *why, size_t cap)
 {
-    for (size_t t = 0; m->whole != 0 && m->mixed && t < m->write_count;
-         t++) {
+    for (size_t t = 0; m->whole != 0 && m->mixed && t < m->write_count; t++) {
         const sim_write *w = &m->writes[t];
 
         for (size_t i = 0; w->acked && !w->losable && i < w->count; i++)

@@ -300,7 +300,7 @@ typedef struct api_wait {
     const char *peer;
     uint64_t commit;
     uint32_t keepers; /* 0: acknowledged is enough */
-    bool looked; /* the loop has answered at least once */
+    bool looked;      /* the loop has answered at least once */
     bool done;
     struct api_wait *next;
 } api_wait;

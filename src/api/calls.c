@@ -120,9 +120,9 @@ static void peer_remove(void *arg)
 tako_err api_node_subscribe(node *n, const api_subscription *sub,
                             tako_errbuf *e)
 {
-    return (sub->keep ? node_subscribe_keep : node_subscribe)(
-        n, sub->id, tako_buf_slice(&sub->text), tako_buf_slice(&sub->params),
-        e);
+    return (sub->keep ? node_subscribe_keep
+                      : node_subscribe)(n, sub->id, tako_buf_slice(&sub->text),
+                                        tako_buf_slice(&sub->params), e);
 }
 
 static void subscribe(void *arg)

@@ -198,9 +198,9 @@ struct node {
     uint64_t gap_ms;      /* since when a commit before the first is missing */
     bool marked;          /* the store has the dirty mark, for what we sent */
     uint64_t busy_ms;     /* when something was last said or written */
-    bool archive;        /* never lets go of what it has */
-    uint64_t synced_lsn; /* commits up to it are on disk for sure */
-    uint64_t kept_ms;    /* when it was last told what is kept; due after */
+    bool archive;         /* never lets go of what it has */
+    uint64_t synced_lsn;  /* commits up to it are on disk for sure */
+    uint64_t kept_ms;     /* when it was last told what is kept; due after */
     uint64_t link_last;
     node_keeper *keepers;
     size_t keeper_count;

@@ -336,8 +336,8 @@ uint32_t node_kept_by(node *n, const char *peer, uint64_t lsn)
     tako_err err = TAKO_NOTFOUND;
 
     if (lsn > 0)
-        err = store_feed_next(n->reader, lsn - 1, &a, &found, &touched,
-                              &touches);
+        err =
+            store_feed_next(n->reader, lsn - 1, &a, &found, &touched, &touches);
     if (err != TAKO_OK || found != lsn)
         count = 0; /* not made, or nobody can tell any more */
     for (size_t i = 0; i < touches && count > 0; i++)

@@ -56,12 +56,12 @@ static void going_add(node *n, uint32_t coll, int64_t row, store_why why)
     node_going *grown;
 
     if (v->going_count == v->going_cap) {
-        grown = n->env->realloc(n->env->ctx, v->going,
-                                v->going_cap * sizeof *grown,
-                                cap * sizeof *grown);
+        grown =
+            n->env->realloc(n->env->ctx, v->going, v->going_cap * sizeof *grown,
+                            cap * sizeof *grown);
         if (grown == NULL) { /* it stays, which loses nothing */
-            tako_log(n->env, TAKO_LOG_WARN, "leaving_not_noted",
-                     "\"row\":%lld", (long long)row);
+            tako_log(n->env, TAKO_LOG_WARN, "leaving_not_noted", "\"row\":%lld",
+                     (long long)row);
             return;
         }
         v->going = grown;
@@ -121,8 +121,10 @@ void node_leave_sweep(node *n, sync_predicate *former, bool keep)
         node_predicate_drop(n, former);
         return;
     }
-    *w = (node_sweep){ n->leave.sweeps, former, keep,
-                       node_now(n) + NODE_LEAVE_GRACE_MS, 0, INT64_MIN };
+    *w = (node_sweep){
+        n->leave.sweeps, former, keep, node_now(n) + NODE_LEAVE_GRACE_MS, 0,
+        INT64_MIN
+    };
     n->leave.sweeps = w;
     if (n->leave.at_ms > w->due_ms)
         n->leave.at_ms = w->due_ms;
@@ -158,9 +160,8 @@ static void sweep(node *n, node_sweep *w)
     tako_err err = TAKO_OK;
 
     if (w->coll == 0)
-        err = store_coll_find(n->reader,
-                              query_predicate_collection(w->former->query),
-                              &w->coll);
+        err = store_coll_find(
+            n->reader, query_predicate_collection(w->former->query), &w->coll);
     if (err == TAKO_OK)
         err = store_scan(n->reader, w->coll, w->after, &k);
     for (size_t i = 0; err == TAKO_OK && i < NODE_LEAVE_SCAN_ROWS &&
@@ -297,8 +298,8 @@ static tako_err write_next(step *p, const store_leaving *list, size_t count)
             err = let_go(p, list[i].coll, list[i].row, row.lsn);
             break;
         case ASKS:
-            v->asks[v->ask_count++] = (node_ask){ list[i].coll, list[i].row,
-                                                  row.lsn, false, false };
+            v->asks[v->ask_count++] =
+                (node_ask){ list[i].coll, list[i].row, row.lsn, false, false };
             break;
         case WAITS:
             break;

@@ -145,8 +145,7 @@ static void find_until(node_retain *r)
     uint64_t span = (uint64_t)(r->newest - r->oldest) / RETAIN_SLOTS + 1u;
     size_t i = 0;
 
-    while (i < RETAIN_SLOTS &&
-           (documents < r->documents || bytes < r->bytes)) {
+    while (i < RETAIN_SLOTS && (documents < r->documents || bytes < r->bytes)) {
         documents += r->slot_documents[i];
         bytes += r->slot_bytes[i];
         i++;
@@ -229,9 +228,9 @@ static tako_err evict_one(node *n, store *st, size_t i)
     if (err == TAKO_OK)
         tako_put_bytes(&id, row.id);
     if (err == TAKO_OK)
-        err = id.failed ? TAKO_NOMEM
-                        : store_evict(st, r->coll, tako_buf_slice(&id), true,
-                                      &e);
+        err = id.failed
+                  ? TAKO_NOMEM
+                  : store_evict(st, r->coll, tako_buf_slice(&id), true, &e);
     r->evicted += err == TAKO_OK;
     tako_buf_fini(&id);
     return err;
@@ -316,11 +315,10 @@ static void reap(node *n, node_retain *r)
     day = store_day(st);
     err = store_begin(st, &e);
     if (err == TAKO_OK && store_coll_name(n->reader, r->reap_coll).len > 0)
-        err = store_markers_reap(st, r->reap_coll,
-                                 day > TAKO_MARKER_DAYS ? day - TAKO_MARKER_DAYS
-                                                        : 0,
-                                 NODE_LEAVE_SCAN_ROWS, &r->reap_row, &reaped,
-                                 &e);
+        err = store_markers_reap(
+            st, r->reap_coll,
+            day > TAKO_MARKER_DAYS ? day - TAKO_MARKER_DAYS : 0,
+            NODE_LEAVE_SCAN_ROWS, &r->reap_row, &reaped, &e);
     else
         r->reap_row = INT64_MAX;
     if (err == TAKO_OK)

@@ -8,9 +8,9 @@
 #include "query/query.h"
 
 typedef struct query_retention {
-    query_predicate *where; /* NULL: every document */
-    int64_t after_ms;       /* older ones go; 0: no limit of age */
-    tako_slice of;          /* a field that dates a document; empty: its last
+    query_predicate *where;    /* NULL: every document */
+    int64_t after_ms;          /* older ones go; 0: no limit of age */
+    tako_slice of;             /* a field that dates a document; empty: its last
                              * write */
     uint64_t documents, bytes; /* beyond it the oldest go; 0: no limit */
 } query_retention;

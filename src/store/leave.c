@@ -94,10 +94,11 @@ tako_err store_leaving_list(store_conn *c, uint32_t coll, int64_t row,
     int rc = SQLITE_DONE;
 
     *count = 0;
-    stmt = store_sql(c,
-                     "SELECT coll,row,since,why FROM leaving WHERE"
-                     " (coll,row)>(?1,?2) AND why<>2 ORDER BY coll,row LIMIT ?3",
-                     NULL);
+    stmt =
+        store_sql(c,
+                  "SELECT coll,row,since,why FROM leaving WHERE"
+                  " (coll,row)>(?1,?2) AND why<>2 ORDER BY coll,row LIMIT ?3",
+                  NULL);
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "leaving", NULL);
     (void)sqlite3_bind_int64(stmt, 1, coll);
@@ -138,8 +139,10 @@ tako_err store_leaving_count(store_conn *c, store_leaving_facts *out,
                              tako_errbuf *e)
 {
     sqlite3_stmt *stmt = store_sql(
-        c, "SELECT total(why<>2),total(why=2),min(iif(why<>2,since,NULL))"
-           " FROM leaving", e);
+        c,
+        "SELECT total(why<>2),total(why=2),min(iif(why<>2,since,NULL))"
+        " FROM leaving",
+        e);
     int rc;
 
     *out = (store_leaving_facts){ 0, 0, 0 };
@@ -163,12 +166,12 @@ tako_err store_keeper_put(store *s, const store_keeper *k, tako_errbuf *e)
     sqlite3_stmt *stmt;
 
     TAKO_ARG(s != NULL && k != NULL);
-    TAKO_TRY(begin(s,
-                   k->lsn > 0
-                       ? "INSERT OR REPLACE INTO keeper(device,text,lsn,archive)"
-                         "VALUES(?1,?2,?3,?4)"
-                       : "DELETE FROM keeper WHERE device=?1 AND text=?2",
-                   &stmt, e));
+    TAKO_TRY(begin(
+        s,
+        k->lsn > 0 ? "INSERT OR REPLACE INTO keeper(device,text,lsn,archive)"
+                     "VALUES(?1,?2,?3,?4)"
+                   : "DELETE FROM keeper WHERE device=?1 AND text=?2",
+        &stmt, e));
     (void)conn_bind(stmt, 1, tako_slice_of(k->device, sizeof k->device));
     (void)sqlite3_bind_text(stmt, 2, (const char *)k->text.ptr,
                             (int)k->text.len, SQLITE_STATIC);
@@ -257,8 +260,8 @@ tako_err store_markers_reap(store *s, uint32_t coll, uint64_t day,
         if (err != TAKO_OK)
             break;
         *row = r.row;
-        if (r.body.len == 0 && crdt_meta_is_left(r.meta, &left) &&
-            left < day && (r.row < 0 || !any))
+        if (r.body.len == 0 && crdt_meta_is_left(r.meta, &left) && left < day &&
+            (r.row < 0 || !any))
             gone[count++] = r.row;
         if (count == sizeof gone / sizeof gone[0])
             break;

@@ -79,9 +79,9 @@ static tako_err meet_marker(store *s, doc_edit *d, crdt_doc *remote, bool back,
                             crdt_merge_info *info, tako_errbuf *e)
 {
     uint64_t day;
-    bool same = crdt_meta_is_left(d->meta, &day) &&
-                crdt_context_eq(crdt_doc_context(d->doc),
-                                crdt_doc_context(remote));
+    bool same =
+        crdt_meta_is_left(d->meta, &day) &&
+        crdt_context_eq(crdt_doc_context(d->doc), crdt_doc_context(remote));
 
     if ((!same && crdt_context_covers(crdt_doc_context(d->doc),
                                       crdt_doc_context(remote))) ||

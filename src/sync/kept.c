@@ -63,8 +63,8 @@ tako_err sync_on_kept(sync_session *s, tako_reader *in, tako_errbuf *e)
         return TAKO_OK;
     w->kept = lsn;
     if (s->host->kept != NULL)
-        s->host->kept(s->host->ctx, tako_slice_of(w->text, w->text_len),
-                      lsn, (flags & SYNC_KEPT_ARCHIVE) != 0);
+        s->host->kept(s->host->ctx, tako_slice_of(w->text, w->text_len), lsn,
+                      (flags & SYNC_KEPT_ARCHIVE) != 0);
     return TAKO_OK;
 }
 
@@ -86,8 +86,8 @@ bool sync_session_close_due(const sync_session *s)
     for (size_t i = 0; i < s->want_count; i++) {
         if (s->wants[i].state != WANT_LIVE)
             return false;
-        behind = behind ||
-                 (s->wants[i].kept > 0 && s->wants[i].kept < s->sent_lsn);
+        behind =
+            behind || (s->wants[i].kept > 0 && s->wants[i].kept < s->sent_lsn);
     }
     return behind;
 }

@@ -17,8 +17,8 @@ static uint64_t in_file(world *w, size_t at)
 {
     uint64_t sum = 0;
 
-    assert_int_equal(
-        store_keepers(w->nodes[at].reader, count_one, &sum, NULL), TAKO_OK);
+    assert_int_equal(store_keepers(w->nodes[at].reader, count_one, &sum, NULL),
+                     TAKO_OK);
     return sum;
 }
 
@@ -114,8 +114,8 @@ static void test_keepers__know_their_own_changes(void **state)
     world_run(&w, 5000);
     (void)world_do(&w, 0, "UPDATE orders SET v = 1");
     world_run(&w, 5000);
-    assert_int_equal(
-        node_kept_by(w.nodes[1].n, NULL, store_lsn(w.nodes[1].st)), 1);
+    assert_int_equal(node_kept_by(w.nodes[1].n, NULL, store_lsn(w.nodes[1].st)),
+                     1);
     world_fini(&w);
 }
 

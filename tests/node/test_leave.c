@@ -156,13 +156,13 @@ static void test_leave__both_keepers_ask_at_once(void **state)
         unsubscribe(&w, 1, 1);
         world_run(&w, 60000);
         assert_int_equal(has(&w, 0, 1) + has(&w, 1, 1), 1);
-        assert_true(has(&w,
-                        memcmp(w.nodes[0].identity.public_key,
-                               w.nodes[1].identity.public_key,
-                               SEC_KEY_BYTES) < 0
-                            ? 0
-                            : 1,
-                        1));
+        assert_true(
+            has(&w,
+                memcmp(w.nodes[0].identity.public_key,
+                       w.nodes[1].identity.public_key, SEC_KEY_BYTES) < 0
+                    ? 0
+                    : 1,
+                1));
         world_fini(&w);
     }
 }
@@ -285,7 +285,7 @@ static void test_leave__keep(void **state)
     world_run(&w, 10000);
     (void)world_do(&w, 0, "UPDATE orders SET s = 'done'");
     world_run(&w, 10000);
-    assert_true(has(&w, 1, 1));  /* and so is its keeper */
+    assert_true(has(&w, 1, 1)); /* and so is its keeper */
     assert_false(has(&w, 0, 1));
     assert_non_null(strstr(world_status(&w, 1, &out), "\"stale\":1"));
     assert_int_equal(leaving(&w, 1), 0);

@@ -24,7 +24,8 @@ typedef struct run {
 
 static unsigned pick(run *r, unsigned n)
 {
-    r->random = r->random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+    r->random =
+        r->random * UINT64_C(6364136223846793005) + 1442695040888963407u;
     return (unsigned)(r->random >> 33) % n;
 }
 

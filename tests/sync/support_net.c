@@ -161,8 +161,8 @@ static void node_init(net *n, size_t i)
                            predicate_close,
                            predicate_match,
                            host_event,
-                            NULL,
-                            NULL };
+                           NULL,
+                           NULL };
     node_open(n, d);
 }
 
