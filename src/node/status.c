@@ -191,24 +191,23 @@ static void put_sub(const node *n, tako_buf *out, const node_sub *sub)
     tako_put_fmt(out, "],\"in_sync\":%s}", in_sync ? "true" : "false");
 }
 
-/* What is to leave and waits for a keeper, or stays stale. */
-static tako_err put_leaving(node *n, tako_buf *out)
+/* What is to leave and waits for a keeper, or stays stale; nothing when that
+ * cannot be read now. */
+static void put_leaving(node *n, tako_buf *out)
 {
     store_leaving_facts f;
 
-    TAKO_TRY(store_leaving_count(n->reader, &f, NULL));
-    tako_put_fmt(out,
-                 ",\"leaving\":{\"count\":%llu,\"since\":%llu,"
-                 "\"stale\":%llu},\"archive\":%s",
-                 (unsigned long long)f.count, (unsigned long long)f.since_ms,
-                 (unsigned long long)f.stale, n->archive ? "true" : "false");
-    return TAKO_OK;
+    tako_put_fmt(out, ",\"archive\":%s", n->archive ? "true" : "false");
+    if (store_leaving_count(n->reader, &f, NULL) == TAKO_OK)
+        tako_put_fmt(out,
+                     ",\"leaving\":{\"count\":%llu,\"since\":%llu,"
+                     "\"stale\":%llu}",
+                     (unsigned long long)f.count, (unsigned long long)f.since_ms,
+                     (unsigned long long)f.stale);
 }
 
 tako_err node_status(node *n, tako_buf *json)
 {
-    tako_err err;
-
     tako_put_str(json, "\"links\":[");
     for (const node_link *l = n->links; l != NULL; l = l->next) {
         put_link(n, json, l);
@@ -228,6 +227,6 @@ tako_err node_status(node *n, tako_buf *json)
             tako_put_u8(json, ',');
     }
     tako_put_u8(json, ']');
-    err = put_leaving(n, json);
-    return json->failed ? TAKO_NOMEM : err;
+    put_leaving(n, json);
+    return json->failed ? TAKO_NOMEM : TAKO_OK;
 }
