@@ -373,7 +373,7 @@ static void look(node *n, uint64_t now_ms)
     node_leaving *v = &n->leave;
     store_leaving list[NODE_LEAVE_BATCH];
     bool asking = v->ask_count > 0 && now_ms < v->until_ms;
-    bool granted = any_granted(v);
+    bool granted = any_granted(v), noted = v->going_count > 0;
     step p = { n, NULL, false };
     size_t count = 0;
 
@@ -402,7 +402,7 @@ static void look(node *n, uint64_t now_ms)
             v->at_ms = v->until_ms; /* there are more */
         return;
     }
-    wait_longer(v, now_ms, p.any || asking);
+    wait_longer(v, now_ms, p.any || asking || noted);
     if (asking && v->at_ms < v->until_ms && !p.any)
         v->at_ms = v->until_ms;
 }

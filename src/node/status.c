@@ -202,7 +202,8 @@ static void put_leaving(node *n, tako_buf *out)
         tako_put_fmt(out,
                      ",\"leaving\":{\"count\":%llu,\"since\":%llu,"
                      "\"stale\":%llu}",
-                     (unsigned long long)f.count, (unsigned long long)f.since_ms,
+                     (unsigned long long)f.count,
+                     (unsigned long long)f.since_ms,
                      (unsigned long long)f.stale);
 }
 

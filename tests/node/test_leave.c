@@ -167,6 +167,44 @@ static void test_leave__both_keepers_ask_at_once(void **state)
     }
 }
 
+/* The smaller key is let go of by the other, and cannot act on it at once, as its
+ * program writes. Meanwhile the other ends its subscription as well and asks, and
+ * is let go of in turn. The first answer must not count any more. */
+static void test_leave__a_yes_spoils_own_questions(void **state)
+{
+    size_t small, large;
+    world w;
+
+    (void)state;
+    star(&w, 4, 2);
+    small = memcmp(w.nodes[0].identity.public_key,
+                   w.nodes[1].identity.public_key, SEC_KEY_BYTES) < 0
+                ? 0
+                : 1;
+    large = 1 - small;
+    for (size_t i = 0; i < 2; i++) {
+        world_subscribe(&w, i, 1, DONE);
+        world_subscribe(&w, i, 2, OPEN);
+    }
+    world_insert(&w, 0, 1, "done");
+    world_run(&w, 10000);
+    unsubscribe(&w, small, 1);
+    w.unplugged = true; /* the question waits on the line */
+    world_run(&w, 5500);
+    assert_int_equal(leaving(&w, small), 1);
+    w.nodes[small].tx_open = true;
+    w.unplugged = false;
+    world_run(&w, 100);
+    assert_true(has(&w, small, 1));
+    unsubscribe(&w, large, 1);
+    world_run(&w, 8000);
+    assert_false(has(&w, large, 1));
+    w.nodes[small].tx_open = false;
+    world_run(&w, 200000);
+    assert_true(has(&w, small, 1));
+    world_fini(&w);
+}
+
 /* Who keeps it is no neighbour of who lets go. */
 static void test_leave__asks_further_away(void **state)
 {
@@ -316,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_leave__goes_to_who_wants_it),
         cmocka_unit_test(test_leave__waits_for_the_keeper),
         cmocka_unit_test(test_leave__both_keepers_ask_at_once),
+        cmocka_unit_test(test_leave__a_yes_spoils_own_questions),
         cmocka_unit_test(test_leave__asks_further_away),
         cmocka_unit_test(test_leave__not_while_subscriptions_are_exchanged),
         cmocka_unit_test(test_leave__comes_back_when_it_is_wanted_again),
