@@ -6,6 +6,7 @@
 #   make test     unit, property, end-to-end and sanitizer suites
 #   make quick    the unit tests alone
 #   make soak     the long forms of the tests
+#   make planted  plants bugs, one at a time: does a test notice?
 #   make bench    ours, the peer's and the ratio, printed
 #   make fuzz     every fuzz target, FUZZ_SECONDS each
 #   make check    format, layers, mirror
@@ -14,7 +15,7 @@
 FUZZ_SECONDS ?= 180
 JOBS ?= $(shell nproc)
 
-.PHONY: all setup demo test quick asan tsan soak bench fuzz check format install clean
+.PHONY: all setup demo test quick asan tsan soak planted bench fuzz check format install clean
 
 all: build/release/build.ninja
 	cmake --build build/release -j $(JOBS)
@@ -46,6 +47,9 @@ tsan: build/tsan/build.ninja
 
 soak: all
 	tools/soak build/release
+
+planted: | setup
+	tools/planted
 
 bench: all
 	tools/bench build/release

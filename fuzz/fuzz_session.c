@@ -76,6 +76,13 @@ static bool predicate_match(void *ctx, sync_predicate *p, tako_slice id,
     return body.len % 2 == 1;
 }
 
+static bool predicate_whole(void *ctx, const sync_predicate *p)
+{
+    (void)ctx;
+    (void)p;
+    return true;
+}
+
 static void host_event(void *ctx, sync_event event, uint32_t number,
                        const char *text)
 {
@@ -85,15 +92,15 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
     (void)text;
 }
 
-static const sync_host host = { NULL,
-                                host_begin,
-                                host_end,
-                                predicate_open,
-                                predicate_close,
-                                predicate_match,
-                                host_event,
-                                NULL,
-                                NULL };
+static const sync_host host = {
+    .write_begin = host_begin,
+    .write_end = host_end,
+    .predicate_open = predicate_open,
+    .predicate_close = predicate_close,
+    .predicate_match = predicate_match,
+    .event = host_event,
+    .predicate_whole = predicate_whole,
+};
 
 static void must(bool ok)
 {
@@ -195,7 +202,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (w.st == NULL || ++w.inputs % INPUTS_PER_STORE == 0)
         store_renew();
     {
-        sync_opts o = { &w.env, &host, w.reader, key };
+        sync_opts o = {
+            .env = &w.env, .host = &host, .reader = w.reader, .digest_key = key
+        };
 
         must(sync_session_new(&o, now, &w.session, NULL) == TAKO_OK);
     }

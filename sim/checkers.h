@@ -14,7 +14,8 @@
  *   counters are exact   n is the sum of the amounts of the tokens that show.
  *   equal contexts, equal bytes (P2)   one table of (key, context) -> version
  *       for the whole world.
- *   no resurrection (P8)   the generation of a document at a node never falls.
+ *   no resurrection (P8)   the generation of a document at a node never falls,
+ *       whether its tombstone was reaped or not.
  *   whole transactions (P7)   who sees a transaction's token in one document
  *       sees it in all; and
  *   causal order   sees what the writer had seen last before it: both while

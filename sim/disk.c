@@ -10,7 +10,8 @@
  * did, and the next write is torn; or each entry by itself was written, torn
  * or lost, which is what a disk that reorders does. A torn write keeps some
  * of its sectors. A file whose name was never synced may be gone; one whose
- * deletion was not synced may be back.
+ * deletion was not synced may be back, and one that was replaced is, where
+ * the new one is gone.
  *
  * A SYNC THAT FAILS leaves everything pending; with `sync_loses` some of it
  * is lost for good though reads still see it: Linux marks the pages clean and
@@ -105,6 +106,11 @@ uint64_t sim_disk_changes(const sim_disk *d)
     return d->changes;
 }
 
+uint64_t sim_disk_calls(const sim_disk *d, sim_disk_op op)
+{
+    return d->calls[op];
+}
+
 uint64_t sim_disk_trace(const sim_disk *d)
 {
     return d->trace;
@@ -114,6 +120,13 @@ void sim_disk_fail_at(sim_disk *d, sim_disk_op op, uint64_t n, tako_err err)
 {
     d->nth[op].at = n;
     d->nth[op].err = err;
+    d->nth[op].on = false;
+}
+
+void sim_disk_fail_from(sim_disk *d, sim_disk_op op, uint64_t n, tako_err err)
+{
+    sim_disk_fail_at(d, op, n, err);
+    d->nth[op].on = true;
 }
 
 void sim_disk_stop_at(sim_disk *d, sim_disk_end how, uint64_t n)
@@ -136,8 +149,10 @@ sim_disk_end sim_disk_how(const sim_disk *d)
 
 static tako_err call_outcome(sim_disk *d, sim_disk_op op, uint64_t grows)
 {
-    if (d->nth[op].at > 0 && --d->nth[op].at == 0)
+    if (d->nth[op].at > 0 && --d->nth[op].at == 0) {
+        d->nth[op].at = d->nth[op].on ? 1 : 0;
         return d->nth[op].err;
+    }
     if (sim_random_chance(&d->random, d->faults.fail_ppm[op]))
         return TAKO_IO;
     if (grows == 0)
@@ -159,6 +174,7 @@ tako_err disk_call(sim_disk *d, sim_disk_op op, const sim_file *f, uint64_t at,
         return TAKO_IO;
     if (d->paused)
         return TAKO_OK;
+    d->calls[op]++;
     if (op != SIM_DISK_READ && op != SIM_DISK_OPEN) {
         d->changes++;
         if (d->stop_at > 0 && --d->stop_at == 0) {
@@ -427,10 +443,12 @@ static void power_off(sim_disk *d)
     }
     for (sim_file *f = d->files; f != NULL; f = f->next)
         if (f->deleted && f->entry_safe && disk_find(d, f->name) == NULL &&
-            sim_random_chance(&d->random, SIM_PPM / 2))
+            (f->replaced || sim_random_chance(&d->random, SIM_PPM / 2)))
             f->deleted = false;
-    for (sim_file *f = d->files; f != NULL; f = f->next)
+    for (sim_file *f = d->files; f != NULL; f = f->next) {
         f->entry_safe = !f->deleted;
+        f->replaced = false;
+    }
 }
 
 void sim_disk_pause(sim_disk *d, bool pause)
@@ -453,7 +471,8 @@ void sim_disk_start(sim_disk *d)
 {
     sim_file *next;
 
-    TAKO_ASSERT(d->locks == 0);
+    for (size_t i = 0; i < SIM_LOCKS_MAX; i++)
+        TAKO_ASSERT(d->locks[i][0] == '\0');
     for (sim_file *f = d->files; f != NULL; f = next) {
         next = f->next;
         TAKO_ASSERT(f->handles == 0 && f->shm_users == 0);
@@ -515,9 +534,8 @@ static tako_err files_write(void *ctx, const char *path, tako_slice content)
     f = disk_make(d, path);
     image_write(&f->now, 0, content);
     image_copy(&f->safe, &f->now);
-    f->entry_safe = true;
     if (old != NULL)
-        old->deleted = true;
+        old->deleted = old->replaced = true;
     err = disk_call(d, SIM_DISK_SYNC, NULL, 0, 0); /* the folder */
     if (err == TAKO_OK)
         folder_sync(d);
@@ -528,20 +546,27 @@ static tako_err files_lock(void *ctx, const char *path, uint32_t wait_ms,
                            tako_file_lock **out)
 {
     sim_disk *d = ctx;
+    char *at = NULL;
 
     (void)wait_ms;
     TAKO_TRY(disk_call(d, SIM_DISK_OPEN, NULL, 0, strlen(path)));
-    if (d->locks > 0) /* the only lock of a node is its database's */
-        return TAKO_BUSY;
-    d->locks++;
-    *out = (tako_file_lock *)ctx;
+    for (size_t i = SIM_LOCKS_MAX; i-- > 0;) {
+        if (strcmp(d->locks[i], path) == 0)
+            return TAKO_BUSY;
+        if (d->locks[i][0] == '\0')
+            at = d->locks[i];
+    }
+    TAKO_ASSERT(at != NULL && strlen(path) < SIM_NAME_BYTES_MAX);
+    (void)snprintf(at, SIM_NAME_BYTES_MAX, "%s", path);
+    *out = (tako_file_lock *)(void *)at;
     return TAKO_OK;
 }
 
 static void files_unlock(void *ctx, tako_file_lock *lock)
 {
+    (void)ctx;
     if (lock != NULL)
-        ((sim_disk *)ctx)->locks--;
+        *(char *)lock = '\0';
 }
 
 static tako_err files_remove(void *ctx, const char *path)

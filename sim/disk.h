@@ -20,6 +20,7 @@
 #define SIM_SECTOR_BYTES   512u
 #define SIM_FILES_MAX      64u
 #define SIM_NAME_BYTES_MAX 96u
+#define SIM_LOCKS_MAX      4u
 
 typedef struct sim_disk sim_disk;
 
@@ -57,6 +58,8 @@ sim_disk_faults *sim_disk_faults_of(sim_disk *d);
 
 /* Fails the n-th call of a kind from now on, n >= 1, once. 0: none. */
 void sim_disk_fail_at(sim_disk *d, sim_disk_op op, uint64_t n, tako_err err);
+/* The same, and every later one, until sim_disk_fail_at. */
+void sim_disk_fail_from(sim_disk *d, sim_disk_op op, uint64_t n, tako_err err);
 /* Power fails, or the process is killed, in the middle of the n-th change
  * from now on; 0: never. */
 void sim_disk_stop_at(sim_disk *d, sim_disk_end how, uint64_t n);
@@ -75,6 +78,8 @@ uint64_t sim_disk_bytes(const sim_disk *d);
 /* What its calls have cost since this was asked last, in microseconds. */
 uint64_t sim_disk_cost_us(sim_disk *d);
 uint64_t sim_disk_changes(const sim_disk *d); /* writes, syncs, ... so far */
+/* Of one kind, so far. */
+uint64_t sim_disk_calls(const sim_disk *d, sim_disk_op op);
 /* A folded hash of every call and its outcome so far, contents left out. */
 uint64_t sim_disk_trace(const sim_disk *d);
 

@@ -20,6 +20,7 @@ typedef struct sim_file {
     tako_buf pending; /* the writes between the two, see disk.c */
     bool entry_safe;  /* the name is in the folder, durably */
     bool deleted;
+    bool replaced; /* deleted by a rename over it */
     unsigned handles;
 
     /* SQLite's locks */
@@ -46,12 +47,14 @@ struct sim_disk {
     struct {
         uint64_t at;
         tako_err err;
+        bool on; /* and from then on */
     } nth[SIM_DISK_OPS];
     uint64_t stop_at;
     sim_disk_end stop_how, how;
     bool stopped, paused;
-    unsigned locks; /* taken through tako_files */
+    char locks[SIM_LOCKS_MAX][SIM_NAME_BYTES_MAX]; /* taken; "": free */
     uint64_t changes, cost_us, trace;
+    uint64_t calls[SIM_DISK_OPS];
 };
 
 /* May this call go on? TAKO_OK, or how it fails. Changes count towards

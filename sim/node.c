@@ -328,7 +328,8 @@ sim_node *sim_node_add(sim_world *w, const char *name)
     n->disk = sim_disk_new(w->env, w->seed ^ (n->index + 1) << 32);
     n->limit_bytes = SIM_NODE_BYTES_MAX;
     n->timer_us = UINT64_MAX;
-    n->host = (node_host){ n, host_begin, host_begin, host_end, host_progress };
+    n->host =
+        (node_host){ n, host_begin, host_begin, host_end, host_progress, NULL };
     w->nodes[w->count++] = n;
     return n;
 }

@@ -82,8 +82,9 @@ static int io_sync(sqlite3_file *base, int flags)
 {
     vfs_file *v = file_of(base);
 
-    (void)flags;
-    return code(disk_sync(v->disk, v->file), SQLITE_IOERR_FSYNC);
+    (void)flags; /* the unix VFS has one word for all that can go wrong */
+    return disk_sync(v->disk, v->file) == TAKO_OK ? SQLITE_OK
+                                                  : SQLITE_IOERR_FSYNC;
 }
 
 static int io_size(sqlite3_file *base, sqlite3_int64 *out)

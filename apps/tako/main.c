@@ -32,6 +32,13 @@ static const command commands[] = {
       cmd_import },
     { "export", "DB COLLECTION", "Prints a collection as JSON lines.",
       "  tako export shop.db orders > orders.jsonl\n", cmd_export },
+    { "attach", "put|get|list DB [COLLECTION ID PATH [FILE]]",
+      "Files beside documents: puts them in, gets them out.",
+      "  tako attach put shop.db menu taco photo taco.jpg --type image/jpeg\n"
+      "  tako attach get shop.db menu taco photo -o taco.jpg\n"
+      "  tako attach get shop.db menu taco photo --timeout 120 > taco.jpg\n"
+      "  tako attach list shop.db\n",
+      cmd_attach },
     { "run", "DB", "Keeps a database open and in sync with others.",
       "  (umask 077; tako secret > mesh.secret)\n"
       "  tako run shop.db --secret-file mesh.secret --name till-1 \\\n"
@@ -48,6 +55,12 @@ static const command commands[] = {
       "      --arg t=7\n"
       "  tako watch shop.db 'SELECT count(*) AS n FROM orders' --count 2\n",
       cmd_watch },
+    { "conflicts", "DB", "What merging could not keep, until it is settled.",
+      "  tako conflicts shop.db\n"
+      "  tako conflicts shop.db --json\n"
+      "  tako conflicts shop.db --watch\n"
+      "  tako conflicts shop.db --dismiss lost/17\n",
+      cmd_conflicts },
     { "peer", "add|remove DB ADDRESS",
       "Adds or drops a peer of a running database.",
       "  tako peer add shop.db tcp://192.168.1.20:4711\n"

@@ -29,6 +29,7 @@ int cmd_import(const program *p, const command *self, int argc, char **argv);
 int cmd_export(const program *p, const command *self, int argc, char **argv);
 int cmd_run(const program *p, const command *self, int argc, char **argv);
 int cmd_watch(const program *p, const command *self, int argc, char **argv);
+int cmd_conflicts(const program *p, const command *self, int argc, char **argv);
 int cmd_peer(const program *p, const command *self, int argc, char **argv);
 int cmd_cancel(const program *p, const command *self, int argc, char **argv);
 int cmd_wait(const program *p, const command *self, int argc, char **argv);
@@ -40,6 +41,7 @@ int cmd_compact(const program *p, const command *self, int argc, char **argv);
 int cmd_backup(const program *p, const command *self, int argc, char **argv);
 int cmd_restore(const program *p, const command *self, int argc, char **argv);
 int cmd_probe(const program *p, const command *self, int argc, char **argv);
+int cmd_attach(const program *p, const command *self, int argc, char **argv);
 int cmd_sim(const program *p, const command *self, int argc, char **argv);
 
 #endif /* TAKO_APP_PROGRAM_H */

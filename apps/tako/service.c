@@ -6,6 +6,7 @@
 
 #include "codec/json.h"
 #include "query/query.h"
+#include "service_attach.h"
 #include "sys/sys.h"
 #include "text.h"
 
@@ -665,17 +666,35 @@ static tako_err op_cancel(call *c)
     return c->emit(c->ctx, "done", tako_slice_str("{}"));
 }
 
+static tako_err op_attach_put(call *c)
+{
+    return service_attach_put(c->v, c->request, c->emit, c->ctx, c->e);
+}
+
+static tako_err op_attach_get(call *c)
+{
+    return service_attach_get(c->v, c->request, c->emit, c->ctx, c->e);
+}
+
 static const struct {
     const char *op;
     tako_err (*run)(call *c);
 } ops[] = {
-    { "execute", op_execute },   { "import", op_import },
-    { "status", op_status },     { "collections", op_collections },
-    { "hash", op_hash },         { "check", op_check },
-    { "backup", op_backup },     { "compact", op_compact },
-    { "peer_add", op_peer_add }, { "peer_remove", op_peer_remove },
-    { "wait", op_wait },         { "watch", op_watch },
+    { "execute", op_execute },
+    { "import", op_import },
+    { "status", op_status },
+    { "collections", op_collections },
+    { "hash", op_hash },
+    { "check", op_check },
+    { "backup", op_backup },
+    { "compact", op_compact },
+    { "peer_add", op_peer_add },
+    { "peer_remove", op_peer_remove },
+    { "wait", op_wait },
+    { "watch", op_watch },
     { "cancel", op_cancel },
+    { "attach_put", op_attach_put },
+    { "attach_get", op_attach_get },
 };
 
 tako_err service_call(service *v, tako_slice request, service_emit *emit,

@@ -21,6 +21,10 @@
  *   compact                                                         {}
  *   peer_add, peer_remove   address                                 {}
  *   wait         commit, peer?, timeout_ms                          {}
+ *   attach_put   collection, id, path, file, type?, name?   progress
+ *                                          {"bytes":n,"commit":n,"token":t}
+ *   attach_get   collection, id, path, file, timeout_ms?    progress
+ *                                                     {"bytes":n,"token":t}
  *   watch        statement, params?, diff?, count?   deliveries     {"count":n}
  *
  * A row of watch is what an observer is told (tako.h): the whole result, or

@@ -71,7 +71,11 @@ typedef enum tako_level {
     TAKO_LEVEL_DEBUG = 3,
 } tako_level;
 
-/* One event; `fields` is a JSON object. From any thread. */
+/* One event; `fields` is a JSON object. From any thread. Among them
+ * "actor_renewed" (this file was copied or rolled back, and took another name),
+ * "clock_ahead" (a peer's clock is minutes before ours),
+ * "update_lost_to_a_removal", "two_contents_under_one_dot": of the last two
+ * system:conflicts has what and where. */
 typedef void tako_log_fn(void *ctx, tako_level level, const char *event,
                          const char *fields);
 
@@ -212,7 +216,9 @@ TAKO_API void tako_tx_rollback(tako_tx *tx);
 /* ---- observers ----------------------------------------------------------------------- */
 
 /* The whole result as a JSON array, first at once and then after commits
- * (local or merged) that changed the result. Deliveries to one observer never
+ * (local or merged) that changed the result. Of the system collections only
+ * system:conflicts can be observed: what merging could not keep
+ * (docs/merge.md) comes as an event so. Deliveries to one observer never
  * overlap; commits that come while one runs are answered by one more, of the
  * latest state. rows_json ends in NUL and is gone when fn returns; out may be
  * NULL. TAKO_INVALID (the statement, or no SELECT), TAKO_UNSUPPORTED,
@@ -265,6 +271,90 @@ TAKO_API tako_err tako_observer_next(tako_db *db, tako_observer observer);
 /* After it returns the callback does not run any more (when called from the
  * callback itself: after that returns). TAKO_NOTFOUND */
 TAKO_API tako_err tako_unobserve(tako_db *db, tako_observer observer);
+
+/* ---- attachments ----------------------------------------------------------------------- */
+
+/* Large contents beside the documents (docs/attachments.md): tako_attach()
+ * keeps a content and gives its token, a JSON object. A statement writes the
+ * token into a document, as any value:
+ *
+ *   UPDATE menu SET photo = :t WHERE _id = 'taco'
+ *
+ * Tokens travel with their documents; contents are fetched when they are
+ * opened (or by themselves: ALTER SYSTEM SET attachment_fetch = 1). Equal
+ * contents are kept once. A content that no document here refers to goes after
+ * attachment_grace_s. Nothing is ever held in memory whole. */
+typedef struct tako_attachment tako_attachment;
+
+/* Gives the next bytes: at most cap into buf, and how many; 0 at the end, -1
+ * when it fails. */
+typedef long tako_source_fn(void *ctx, void *buf, size_t cap);
+
+typedef struct tako_attach_opts {
+    size_t size;           /* = sizeof(tako_attach_opts) */
+    const char *name;      /* of the file, for people; NULL: none */
+    const char *type;      /* as "image/png"; NULL: none */
+    const char *meta_json; /* an object of the program's own; NULL: none */
+} tako_attach_opts;
+#define TAKO_ATTACH_OPTS_INIT                                                  \
+    {                                                                          \
+        sizeof(tako_attach_opts), NULL, NULL, NULL                             \
+    }
+
+/* Keeps a content. opts may be NULL. *token_json is to be freed with
+ * tako_free. The source is called on this thread, and other writers go on
+ * meanwhile. TAKO_LIMIT (the content, the name, type or meta are too long),
+ * TAKO_INVALID (opts), TAKO_CANCELED (the source failed), TAKO_BUSY */
+TAKO_API tako_err tako_attach(tako_db *db, tako_source_fn *source, void *ctx,
+                              const tako_attach_opts *opts, char **token_json);
+/* The same of bytes in memory. */
+TAKO_API tako_err tako_attach_bytes(tako_db *db, const void *data, size_t len,
+                                    const tako_attach_opts *opts,
+                                    char **token_json);
+/* The token at a path of a document, as "photo" or "dish.`main photo`"; to be
+ * freed with tako_free. TAKO_NOTFOUND (no such document, or nothing at the
+ * path), TAKO_INVALID (id_json, the path, or what is there is no attachment) */
+TAKO_API tako_err tako_attachment_token(tako_db *db, const char *collection,
+                                        const char *id_json, const char *path,
+                                        char **token_json);
+
+/* Fetches what is not here, from whoever has it, until it is here. */
+#define TAKO_ATTACHMENT_FETCH 1u
+
+/* A content to be read, here or not. One thread at a time. To be closed
+ * before the database is. TAKO_INVALID (no token), TAKO_LIMIT (too many are
+ * being fetched), TAKO_BUSY, TAKO_MISUSE (unknown flags) */
+TAKO_API tako_err tako_attachment_open(tako_db *db, const char *token_json,
+                                       uint32_t flags, tako_attachment **out);
+/* What is being fetched goes on. */
+TAKO_API void tako_attachment_close(tako_attachment *a);
+
+/* Up to cap bytes from an offset; *got is 0 at the end of the content, and may
+ * be less than cap before it. TAKO_UNREACH: that part is not here (yet): the
+ * detail says how much is. TAKO_CORRUPT: the disk gave other bytes back. */
+TAKO_API tako_err tako_attachment_read(tako_attachment *a, uint64_t offset,
+                                       void *buf, size_t cap, size_t *got);
+
+typedef enum tako_attachment_state {
+    TAKO_ATTACHMENT_HERE = 0,        /* whole */
+    TAKO_ATTACHMENT_FETCHING = 1,    /* from neighbours that have it */
+    TAKO_ATTACHMENT_UNAVAILABLE = 2, /* wanted, and nobody linked has it */
+    TAKO_ATTACHMENT_ABSENT = 3,      /* not whole, and not being fetched */
+} tako_attachment_state;
+
+typedef struct tako_attachment_info {
+    uint64_t bytes; /* of the content */
+    uint64_t here;  /* of these; exact at 0 and at the end */
+    tako_attachment_state state;
+    uint32_t sources; /* neighbours that it is fetched from */
+} tako_attachment_info;
+/* TAKO_BUSY (sync waits for a transaction of this program) */
+TAKO_API tako_err tako_attachment_status(tako_attachment *a,
+                                         tako_attachment_info *out);
+/* Waits until it is here whole. 0 ms: only looks. TAKO_TIMEOUT, with how much
+ * is here in the detail; TAKO_UNREACH: it is not being fetched, or the time is
+ * over and nobody linked has it. */
+TAKO_API tako_err tako_attachment_wait(tako_attachment *a, uint32_t timeout_ms);
 
 /* ---- sync ------------------------------------------------------------------------------ */
 
@@ -350,6 +440,7 @@ TAKO_API tako_err tako_wait_for(tako_db *db, const tako_wait_opts *opts);
  *   evicted                    forgotten here, and remembered as such
  *   collections                how many
  *   file_bytes, wal_bytes, free_bytes   free_bytes: what tako_compact() gives
+ *   attachments_stored, attachment_bytes   contents, and how much of the file
  *   commit                     the last commit's number
  *   actor                      this database's identity as a writer, hex
  *   syncing                    whether sync runs; while it does also:
@@ -370,6 +461,9 @@ TAKO_API tako_err tako_wait_for(tako_db *db, const tako_wait_opts *opts);
  *                              for a keeper, since (wall time in ms, of the
  *                              one that waits longest), stale (that stay, see
  *                              TAKO_SUBSCRIBE_KEEP)
+ *   attachments                fetching, passing (on, for others), parts_in,
+ *                              parts_out, bytes_in, bytes_out, parts_again
+ *                              (came twice), parts_bad (were refused)
  *   subscriptions              of each: id, statement; while sync runs also
  *                              in_sync (with one peer at least), and peers
  *                              (peer, in_sync, refused, documents)

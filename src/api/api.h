@@ -273,12 +273,15 @@ typedef struct api_observers {
     query_pool *pool;  /* of its predicates */
     uint64_t marked;   /* the last commit that was looked at */
     size_t change_bytes;
+    unsigned of_conflicts; /* observers of system:conflicts */
 } api_observers;
 
 tako_err api_observers_init(tako_db *db);
 void api_observers_fini(tako_db *db);
 /* The writer is held: commit lsn changed what the store tells. */
 void api_observers_mark(tako_db *db, uint64_t lsn);
+/* Likewise, one without a number: it may have changed what merging lost. */
+void api_observers_mark_lost(tako_db *db);
 /* system:observers, as JSON objects. */
 void api_observers_put(tako_db *db, tako_buf *json);
 
@@ -354,6 +357,16 @@ tako_err api_node_subscribe(node *n, const api_subscription *sub,
 /* node_host.progress */
 void api_progress(void *ctx);
 void api_waits_close(tako_db *db, bool closed);
+
+/* ---- attachments (attach.c, attachment.c) -------------------------------------------- */
+
+/* With the writer held, between transactions: removes a piece of what nobody
+ * refers to any more. all: until nothing is left. */
+void api_attachments_collect(tako_db *db, bool all);
+/* system:blobs, as JSON objects. */
+tako_err api_attachments_put(store_conn *c, tako_buf *json, tako_errbuf *e);
+/* node_host.fetches */
+bool api_attachments_fetched(void *ctx);
 
 /* ---- system collections (system.c, status.c) ---------------------------------------- */
 

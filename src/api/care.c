@@ -131,6 +131,7 @@ tako_err tako_compact(tako_db *db)
     }
     (void)atomic_fetch_add(&db->epoch, 1u);
     api_readers_let_go(db);
+    api_attachments_collect(db, true);
     err = store_compact(db->store, &e);
     (void)atomic_fetch_add(&db->epoch, 1u);
     api_lock_release(&db->writer);

@@ -233,6 +233,55 @@ static void mark_one(marking *m, const store_change *c)
         change_drop(m->db, m->change);
 }
 
+/* ---- system:conflicts ------------------------------------------------------- */
+
+/* Did the commit change a document that is in it, or was? */
+static bool touches_conflicts(tako_db *db, size_t count)
+{
+    store_conn *conn = store_writer(db->store);
+
+    for (size_t i = 0; i < count; i++) {
+        store_change c;
+        store_row now;
+
+        store_change_at(db->store, i, &c);
+        if (query_has_conflicts(&db->env, c.meta_before, c.body_before))
+            return true;
+        if (c.alive && (store_get_row(conn, c.coll, c.row, &now) != TAKO_OK ||
+                        query_has_conflicts(&db->env, now.meta, now.body)))
+            return true;
+    }
+    return false;
+}
+
+/* With the mutex held. A run reads all documents, so only what may have
+ * changed its result is worth one. */
+static void mark_conflicts(tako_db *db, size_t count)
+{
+    api_observers *all = &db->observers;
+
+    if (all->of_conflicts == 0 ||
+        (!store_lost_changed(db->store) && !touches_conflicts(db, count)))
+        return;
+    for (uint32_t i = 0; i < all->slot_used; i++) {
+        api_observer *o = all->slots[i].observer;
+
+        if (o == NULL || !o->conflicts)
+            continue;
+        o->due = true;
+        api_observer_wake(all, o);
+    }
+}
+
+void api_observers_mark_lost(tako_db *db)
+{
+    if (atomic_load(&db->observers.count) == 0)
+        return;
+    sys_mutex_lock(db->observers.mutex);
+    mark_conflicts(db, 0);
+    sys_mutex_unlock(db->observers.mutex);
+}
+
 void api_observers_mark(tako_db *db, uint64_t lsn)
 {
     api_observers *all = &db->observers;
@@ -251,6 +300,7 @@ void api_observers_mark(tako_db *db, uint64_t lsn)
             mark_one(&m, &c);
         }
     }
+    mark_conflicts(db, count);
     all->marked = lsn;
     sys_mutex_unlock(all->mutex);
 }
@@ -297,6 +347,8 @@ tako_err api_observer_watch(tako_db *db, api_observer *o, const query *q,
     if (count > TAKO_OBSERVER_COLLECTIONS_MAX)
         return tako_fail(e, TAKO_LIMIT, "more than %u collections in one query",
                          TAKO_OBSERVER_COLLECTIONS_MAX);
+    o->conflicts = query_reads_system(q);
+    db->observers.of_conflicts += o->conflicts;
     if (count == 0)
         return TAKO_OK; /* a SELECT without FROM never changes */
     TAKO_TRY(registry_ready(db, e));
@@ -315,6 +367,8 @@ tako_err api_observer_watch(tako_db *db, api_observer *o, const query *q,
 
 void api_observer_unwatch(tako_db *db, api_observer *o)
 {
+    db->observers.of_conflicts -= o->conflicts;
+    o->conflicts = false;
     for (size_t i = 0; i < o->watch_count; i++)
         live_remove(db->observers.live, o->watches[i]);
     tako_env_free(&db->env, o->watches, o->watch_cap * sizeof(live_watch *));

@@ -301,10 +301,11 @@ static tako_err observer_start(tako_db *db, api_observer *o, uint32_t *id,
     err = api_query_take(&r->queries, r->conn, text, &q, e);
     if (err == TAKO_OK)
         err = query_bind(q, tako_buf_slice(&o->params), e);
-    if (err == TAKO_OK && query_reads_system(q))
+    if (err == TAKO_OK && !query_is_told(q))
         err = tako_fail(e, TAKO_UNSUPPORTED,
-                        "system collections cannot be observed: nothing tells "
-                        "when they change; read them again instead");
+                        "system collections other than system:conflicts "
+                        "cannot be observed: nothing tells when they change; "
+                        "read them again instead");
     if (err == TAKO_OK) {
         if (o->kind != OBSERVED_WHOLE)
             o->kind = query_is_simple(q) && !query_is_ordered(q)

@@ -55,6 +55,7 @@ struct api_observer {
     bool by_asking;  /* delivers only when asked */
     bool asked;      /* or needs no asking */
     bool reset;      /* the next delivery is the whole result */
+    bool conflicts;  /* it reads system:conflicts */
     bool gathering;  /* that one is being read, as of a commit not yet known */
     uint64_t commit; /* that the last delivery shows */
     uint64_t runs;

@@ -16,6 +16,8 @@ void api_status_facts(const store_facts *f, tako_buf *out)
     obs_put_u64(out, "file_bytes", f->file_bytes);
     obs_put_u64(out, "wal_bytes", f->wal_bytes);
     obs_put_u64(out, "free_bytes", f->free_bytes);
+    obs_put_u64(out, "attachments_stored", f->blobs);
+    obs_put_u64(out, "attachment_bytes", f->blob_bytes);
     obs_put_u64(out, "commit", f->lsn);
     obs_put_hex(out, "actor", tako_slice_of(f->actor.id, sizeof f->actor.id));
 }

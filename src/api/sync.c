@@ -26,8 +26,12 @@ tako_err api_sync_init(tako_db *db)
 
     s->addresses = tako_buf_on(&db->env);
     s->wait_closed = true;
-    s->host = (node_host){ db, api_node_write_begin, api_node_write_try,
-                           api_node_write_end, api_progress };
+    s->host = (node_host){ db,
+                           api_node_write_begin,
+                           api_node_write_try,
+                           api_node_write_end,
+                           api_progress,
+                           api_attachments_fetched };
     TAKO_TRY(sys_mutex_new(&db->env, &s->mutex));
     TAKO_TRY(sys_mutex_new(&db->env, &s->gate));
     TAKO_TRY(sys_mutex_new(&db->env, &s->wait_mutex));

@@ -92,6 +92,9 @@ static tako_err put_metrics(const asked *a)
                "of its write-ahead log");
     put_metric(a, "free_bytes", "gauge", facts.free_bytes,
                "that tako_compact() would give back");
+    put_metric(a, "attachments", "gauge", facts.blobs, "contents kept");
+    put_metric(a, "attachment_bytes", "gauge", facts.blob_bytes,
+               "of the file that they take");
     put_readers(a);
     put_metric(a, "observers", "gauge", atomic_load(&a->db->observers.count),
                "live queries");
@@ -272,7 +275,9 @@ static tako_err put_any(const asked *a, tako_slice name)
         tako_slice_eq(name, tako_slice_str("subscriptions")) ||
         tako_slice_eq(name, tako_slice_str("sync")))
         return put_sync(a, name);
-    return TAKO_OK; /* quarantine, blobs: nothing fills them yet */
+    if (tako_slice_eq(name, tako_slice_str("blobs")))
+        return api_attachments_put(a->conn, a->json, a->e);
+    return TAKO_OK; /* the others read documents or tables (query/system.c) */
 }
 
 tako_err api_system(void *ctx, store_conn *c, tako_slice name, tako_buf *docs,

@@ -9,6 +9,8 @@
  * sessions. */
 #include "api/api.h"
 
+#include "store/blob.h"
+
 /* Snapshots that idle readers keep end before the commit writes: otherwise a
  * log that is wholly checkpointed could not begin anew. */
 static void committing(tako_db *db)
@@ -23,6 +25,8 @@ static void committed(tako_db *db, uint64_t lsn)
     (void)atomic_fetch_add(&db->epoch, 1u);
     if (lsn != 0)
         api_observers_mark(db, lsn);
+    else
+        api_observers_mark_lost(db);
 }
 
 /* What the transaction set holds from now on. */
@@ -61,6 +65,19 @@ static void checkpoint(tako_db *db)
                  tako_log_str(e.text, text, sizeof text));
 }
 
+/* What is to be done after a commit, out of the way of whoever waits for it. */
+static void tidy(tako_db *db)
+{
+    checkpoint(db);
+    if (!store_blob_due(db->store, db->env.wall_ms(db->env.ctx),
+                        (uint64_t)api_setting(db, SETTING_ATTACHMENT_GRACE_S) *
+                            1000u))
+        return;
+    committing(db);
+    api_attachments_collect(db, false);
+    committed(db, 0);
+}
+
 tako_err api_write_begin(tako_db *db, tako_errbuf *e)
 {
     tako_err err = api_lock_take(&db->writer, db->busy_wait_ms, false);
@@ -85,7 +102,7 @@ tako_err api_write_commit(tako_db *db, uint64_t *lsn, tako_errbuf *e)
     if (err == TAKO_OK && made != 0)
         api_sync_commit(db, made);
     if (err == TAKO_OK)
-        checkpoint(db);
+        tidy(db);
     release(db);
     if (err == TAKO_OK)
         *lsn = made;
@@ -125,6 +142,6 @@ void api_node_write_end(void *ctx, uint64_t lsn)
 
     committed(db, lsn);
     if (lsn != 0)
-        checkpoint(db);
+        tidy(db);
     release(db);
 }

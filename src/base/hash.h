@@ -11,6 +11,8 @@ void tako_hash32(tako_slice data, uint8_t out[32]);
 
 /* BLAKE2b-128 over the concatenation of two slices. */
 void tako_hash16_two(tako_slice a, tako_slice b, uint8_t out[16]);
+/* BLAKE2b-256 likewise. */
+void tako_hash32_two(tako_slice a, tako_slice b, uint8_t out[32]);
 
 /* SipHash-2-4 under a 16-byte key. */
 uint64_t tako_hash64(const uint8_t key[16], tako_slice data);

@@ -20,6 +20,8 @@
 #define TAKO_CONTEXT_ACTORS_MAX 4096u /* writers of one document */
 #define TAKO_GENERATION_MAX                                                    \
     (UINT64_C(1) << 56) /* lives of a document, map, counter */
+#define TAKO_EPOCH_MAX                                                         \
+    (UINT64_C(1) << 40) /* a collection's; a greater one is not believed */
 #define TAKO_CLOCK_AHEAD_MS_MAX                                                \
     (5u * 60u * 1000u) /* a peer's clock beyond ours */
 
@@ -27,8 +29,33 @@
 #define TAKO_COLLECTIONS_MAX 1024u
 #define TAKO_INDEXES_MAX     64u /* of one collection */
 #define TAKO_FEED_BYTES_MAX                                                    \
-    (4u << 20)                     /* of the list of commits, kept for peers */
-#define TAKO_SEEN_ACTORS_MAX 4096u /* whose last event is remembered */
+    (4u << 20) /* of the list of commits, kept for peers */
+#define TAKO_SEEN_ACTORS_MAX   4096u /* whose last event is remembered */
+#define TAKO_LOST_OF_MERGE_MAX 64u   /* writes that one merge loses, as told */
+#define TAKO_LOST_ROWS_MAX     1000u /* of these that are kept */
+#define TAKO_LOST_BYTES_MAX    (4u << 20)
+#define TAKO_LOST_VALUE_MAX    (64u << 10) /* a longer value is not kept */
+#define TAKO_GRAVEYARD_BYTES_MAX                                               \
+    (1u << 20) /* births of the dead, of one collection */
+#define TAKO_GRAVE_BLOCK_BYTES_MAX 2048u  /* of these, written as one */
+#define TAKO_FORMER_ACTORS_MAX     64u    /* of this file, remembered */
+#define TAKO_QUARANTINE_DOCS_MAX   10000u /* dead with changes of our own */
+#define TAKO_QUARANTINE_BYTES_MAX  (64u << 20)
+
+/* attachments */
+#define TAKO_BLOB_BYTES_MAX       (UINT64_C(3) << 30) /* one attachment */
+#define TAKO_BLOB_TOKEN_BYTES_MAX (8u << 10) /* what a document holds of it */
+#define TAKO_BLOB_NAME_BYTES_MAX  255u       /* its file's name */
+#define TAKO_BLOB_TYPE_BYTES_MAX  127u       /* its media type */
+#define TAKO_BLOB_META_BYTES_MAX  (4u << 10) /* what else the app says of it */
+#define TAKO_BLOB_FETCHES_MAX     1024u /* of one node, running and waiting */
+#define TAKO_BLOB_ACTIVE_MAX      8u    /* that run at once */
+#define TAKO_BLOB_ASKS_MAX        64u   /* open questions of one peer */
+#define TAKO_BLOB_RELAYS_MAX      16u   /* passed on for others at once */
+#define TAKO_BLOB_HOPS_MAX        8u    /* nodes that a question passes */
+#define TAKO_BLOB_RANGES_MAX      64u   /* of parts, in one message */
+#define TAKO_BLOB_WINDOW_MAX      16u   /* parts under way from one peer */
+#define TAKO_BLOB_UNASKED_MAX     256u  /* parts that nobody asked a peer for */
 
 /* query */
 #define TAKO_STATEMENT_BYTES_MAX   (1u << 20) /* query text */
@@ -82,15 +109,24 @@
 #define TAKO_SYNC_HELD_BYTES_MAX                                               \
     (4u << 20) /* of cuts that wait for an answer */
 #define TAKO_SYNC_LIST_ITEMS_MAX                                               \
-    (4u << 20) /* of one peer's differing documents */
-#define TAKO_SYNC_RECORDS_MAX      32768u /* of one message */
-#define TAKO_SYNC_BUCKETS_BITS_MAX 12u
+    (4u << 20)                          /* of one peer's differing documents */
+#define TAKO_SYNC_RECORDS_MAX    32768u /* of one message */
+#define TAKO_SYNC_SYMBOLS_MAX    4096u  /* that a set keeps, and are decoded */
+#define TAKO_SYNC_SEEN_MAX       8192u  /* differing documents of a question */
+#define TAKO_SYNC_SEEN_BYTES_MAX (4u << 20) /* what a peer has seen of them */
+#define TAKO_SYNC_TABLES_MAX     1024u      /* sets kept for reconciliation */
+#define TAKO_SYNC_PENDING_MAX    4096u /* rows ahead of what was told, of one */
+#define TAKO_CHECKPOINTS_MAX     4096u /* how far we are in whose feed */
+#define TAKO_SYNC_PACKED_BYTES_MAX                                             \
+    (1u << 20)                           /* of a packed message, unpacked */
+#define TAKO_SYNC_GRAVES_BITS_MAX  12u   /* 2^n parts of a graveyard */
 #define TAKO_SYNC_NEEDS_MAX        4096u /* documents asked for in one message */
 #define TAKO_SYNC_REASON_BYTES_MAX 400u  /* texts that peers send */
+#define TAKO_SYNC_BIRTHS_MAX       4096u      /* told of one dead document */
+#define TAKO_SYNC_GRAVES_BYTES_MAX (4u << 20) /* of graveyards, waiting */
 
 /* keepers */
 #define TAKO_KEEPERS_MAX 4096u /* devices, times their subscriptions */
-#define TAKO_MARKER_DAYS 30u   /* a marker of what left is kept so long */
 #define TAKO_ASK_MAX     256u  /* documents asked about in one message */
 
 /* observers */

@@ -5,8 +5,6 @@
 #include "base/hash.h"
 #include "crdt/tree.h"
 
-#define SEED_VERSION_LIMIT (UINT64_C(1) << 40)
-
 tako_err crdt_doc_new(tako_arena *a, crdt_doc **out)
 {
     crdt_doc *d = TAKO_NEW(a, crdt_doc);
@@ -40,6 +38,28 @@ size_t crdt_doc_births(const crdt_doc *d, crdt_dot *out, size_t cap)
     return d->births.count;
 }
 
+crdt_dot crdt_doc_birth(const crdt_doc *d, size_t i, bool *ended)
+{
+    TAKO_ASSERT(i < d->births.count);
+    *ended = d->births.at[i].generation < d->root.generation;
+    return d->births.at[i].dot;
+}
+
+bool crdt_context_seeded(const crdt_context *c)
+{
+    /* No event is so near to 1970: see crdt_initial. */
+    for (size_t i = 0; i < c->count; i++)
+        if (c->dots[i].hlc <= CRDT_SEED_HLC_MAX)
+            return true;
+    return false;
+}
+
+void crdt_doc_after(crdt_doc *d, uint64_t generation)
+{
+    TAKO_ASSERT(d->context.count == 0 && (generation & 1) == 0);
+    d->root.generation = generation;
+}
+
 /* ---- INSERT ... INITIAL ------------------------------------------------ */
 
 tako_err crdt_initial(tako_arena *a, tako_slice id, uint64_t seed_version,
@@ -50,7 +70,7 @@ tako_err crdt_initial(tako_arena *a, tako_slice id, uint64_t seed_version,
     crdt_doc *d;
     tako_err err;
 
-    TAKO_ARG(seed_version < SEED_VERSION_LIMIT);
+    TAKO_ARG(seed_version < CRDT_SEED_HLC_MAX);
     tako_put_block(&content, id);
     tako_put_u64(&content, seed_version);
     tako_put_bytes(&content, fields);

@@ -126,8 +126,12 @@ void crdt_version(tako_slice meta, tako_slice body, uint8_t out[16]);
  * made, without building a tree: crdt_doc_encode would give the same bytes
  * and the same body. `body` is a checked CBOR map. */
 tako_err crdt_fresh_meta(crdt_dot dot, tako_slice body, tako_buf *meta);
+/* The same at an odd generation of the caller's: where the collection has an
+ * epoch (SYNC.md 4). */
+tako_err crdt_fresh_meta_at(crdt_dot dot, uint64_t generation, tako_slice body,
+                            tako_buf *meta);
 
-/* True when meta is exactly of that shape (generation 1, one actor): the
+/* True when meta is exactly of that shape (one life, one actor, alive): the
  * common case that receivers store without decoding. Sets *dot. Together with
  * a checked body map this is a valid state. */
 bool crdt_meta_is_fresh(tako_slice meta, crdt_dot *dot);
@@ -144,6 +148,16 @@ const crdt_context *crdt_doc_context(const crdt_doc *d);
 
 /* The dots of all births; writes at most cap, returns how many there are. */
 size_t crdt_doc_births(const crdt_doc *d, crdt_dot *out, size_t cap);
+/* The i-th of them. *ended: it began a life that is over, by what d knows. */
+crdt_dot crdt_doc_birth(const crdt_doc *d, size_t i, bool *ended);
+
+/* Has an INSERT ... INITIAL a part in what the context knows? Nobody may
+ * forget such a document's deletion: any device may seed it again. */
+bool crdt_context_seeded(const crdt_context *c);
+
+/* A document of which nothing is known but that lives up to this even
+ * generation ended somewhere: its first INSERT is the next one. */
+void crdt_doc_after(crdt_doc *d, uint64_t generation);
 
 /* ---- local writes ------------------------------------------------------ */
 
@@ -201,6 +215,8 @@ tako_err crdt_marker_put(const crdt_doc *d, tako_buf *meta);
 /* The same of one that left by itself, on a day of this store's counting. */
 tako_err crdt_marker_put_left(const crdt_doc *d, uint64_t day, tako_buf *meta);
 bool crdt_meta_is_left(tako_slice meta, uint64_t *day);
+/* A marker, and not of one that left. */
+bool crdt_meta_is_evicted(tako_slice meta);
 
 /* A document that only tells what was known; it takes no delta that brings
  * anything new, and is not to be written, merged or encoded.
@@ -214,6 +230,17 @@ tako_err crdt_marker_read(tako_arena *a, tako_slice meta, crdt_doc **out,
  * deleted it. In the same arena. */
 tako_err crdt_marker_follow(const crdt_doc *marker, crdt_actor self,
                             crdt_doc **out);
+
+/* ---- notices ----------------------------------------------------------- */
+
+/* What is kept, where meta stands, of a document that was found to be dead by
+ * its births (SYNC.md 4): those births, to be told to who may still have it.
+ * Not a state: it never travels as one. */
+bool crdt_meta_is_notice(tako_slice meta);
+void crdt_notice_put(const crdt_dot *births, size_t count, tako_buf *meta);
+/* In the arena. TAKO_CORRUPT, TAKO_NOMEM */
+tako_err crdt_notice_read(tako_arena *a, tako_slice meta, crdt_dot **out,
+                          size_t *count);
 
 /* ---- under another name ------------------------------------------------ */
 
@@ -234,12 +261,39 @@ tako_err crdt_doc_redot(crdt_doc *d, const crdt_redot *r, bool *done);
 
 /* ---- merge ------------------------------------------------------------- */
 
+/* What a merge took away though nobody meant to. */
+typedef enum crdt_loss_kind {
+    CRDT_LOST_UPDATE = 1, /* a value, to a removal that had not seen it */
+    CRDT_LOST_INCREMENT,  /* likewise; the value is all that its actor added */
+    CRDT_LOST_INSERT,     /* a document, to a removal or a later life */
+    CRDT_LOST_FORGED,     /* one of two contents under one dot */
+} crdt_loss_kind;
+
+typedef struct crdt_loss {
+    struct crdt_loss *next;
+    crdt_loss_kind kind;
+    crdt_dot dot;     /* of the write that is lost */
+    crdt_path path;   /* empty: the document */
+    tako_slice value; /* CBOR; of a forged sum {dec, inc} */
+    tako_slice kept;  /* FORGED: the other content, which stays */
+} crdt_loss;
+
 typedef struct crdt_merge_info {
     bool changed; /* `into` is another state than before */
     bool lost;    /* a concurrent update was lost to a removal */
     bool forged;  /* one dot with two contents was met */
     bool evicted; /* store_merge: something new of what was evicted here */
     crdt_dot forged_dot;
+    /* What was lost and forged, in into's arena, as long as both documents
+     * are there; the first TAKO_LOST_OF_MERGE_MAX. */
+    const crdt_loss *losses;
+
+    /* store_merge: by these births of its present life, which are borrowed
+     * until the next call, the state was not taken: it is dead, or, where
+     * `doubtful`, nobody knows any more whether it is. */
+    bool dead, doubtful;
+    const crdt_dot *births;
+    size_t birth_count;
 } crdt_merge_info;
 
 /* Merges `from` into `into`. `from` may come from another arena; the strings

@@ -10,19 +10,24 @@
  *
  * The meta that the document would have with nothing inside, behind two bytes
  * that no state begins with: 0 actors, and then not the generation 0 that
- * alone may follow: 1, evicted, or 2, left; after that the day of leaving as a
+ * alone may follow: 1, evicted, or 3, left; after that the day of leaving as a
  * varint. About 30 bytes. */
 #include "base/check.h"
 #include "crdt/tree.h"
 
 #define MARKER_HEAD    2u
 #define MARKER_EVICTED 1u
-#define MARKER_LEFT    2u
+#define MARKER_LEFT    3u /* 2 is a notice's (notice.c) */
 
 bool crdt_meta_is_marker(tako_slice meta)
 {
     return meta.len > MARKER_HEAD && meta.ptr[0] == 0 &&
            (meta.ptr[1] == MARKER_EVICTED || meta.ptr[1] == MARKER_LEFT);
+}
+
+bool crdt_meta_is_evicted(tako_slice meta)
+{
+    return crdt_meta_is_marker(meta) && meta.ptr[1] == MARKER_EVICTED;
 }
 
 bool crdt_meta_is_left(tako_slice meta, uint64_t *day)

@@ -22,6 +22,7 @@ typedef struct merger {
     const crdt_context *base;   /* NULL: from is whole */
     bool beyond;                /* into may hold dots of theirs beyond base */
     crdt_merge_info info;
+    crdt_losing *losing; /* NULL: nobody asks what is lost */
 } merger;
 
 static const crdt_map NO_MAP = { .generation = CRDT_GENERATION_FIRST };
@@ -44,16 +45,18 @@ static bool is_gone(const merger *m, const crdt_entry *e, bool all)
 }
 
 /* One dot, two contents: the greater, type first. */
-static void take_greater(merger *m, crdt_entry *ours, const crdt_entry *theirs)
+static tako_err take_greater(merger *m, crdt_entry *ours,
+                             const crdt_entry *theirs)
 {
+    crdt_entry was = *ours;
     bool less;
 
     if (ours->value.ptr == theirs->value.ptr && ours->type == theirs->type)
-        return;
+        return TAKO_OK;
     if (theirs->value.len == 0) /* only the dot was sent */
-        return;
+        return TAKO_OK;
     if (ours->type == theirs->type && tako_slice_eq(ours->value, theirs->value))
-        return;
+        return TAKO_OK;
     forged(m, ours->dot);
     less = ours->type != theirs->type
                ? ours->type < theirs->type
@@ -62,11 +65,15 @@ static void take_greater(merger *m, crdt_entry *ours, const crdt_entry *theirs)
         *ours = *theirs;
         m->info.changed = true;
     }
+    if (m->losing == NULL)
+        return TAKO_OK;
+    return crdt_lose_forged(m->losing, was.dot,
+                            less ? was.value : theirs->value, ours->value);
 }
 
 /* Drops what is gone from ours. Both lists ascend. */
-static void drop_entries(merger *m, crdt_entries *ours,
-                         const crdt_entries *theirs, bool all)
+static tako_err drop_entries(merger *m, crdt_entries *ours,
+                             const crdt_entries *theirs, bool all)
 {
     uint32_t kept = 0;
     uint32_t j = 0;
@@ -77,7 +84,7 @@ static void drop_entries(merger *m, crdt_entries *ours,
         while (j < theirs->count && crdt_dot_cmp(theirs->at[j].dot, e->dot) < 0)
             j++;
         if (j < theirs->count && crdt_dot_eq(&theirs->at[j].dot, &e->dot))
-            take_greater(m, e, &theirs->at[j]);
+            TAKO_TRY(take_greater(m, e, &theirs->at[j]));
         else if (is_gone(m, e, all))
             continue;
         if (kept != i)
@@ -87,6 +94,7 @@ static void drop_entries(merger *m, crdt_entries *ours,
     if (kept != ours->count)
         m->info.changed = true;
     ours->count = kept;
+    return TAKO_OK;
 }
 
 /* Adds what we have not seen; from the back, in one pass. */
@@ -120,7 +128,7 @@ static tako_err merge_entries(merger *m, crdt_entries *ours,
                               const crdt_entries *theirs, bool all)
 {
     if (ours->count > 0 && (all || m->beyond || theirs->count > 0))
-        drop_entries(m, ours, theirs, all);
+        TAKO_TRY(drop_entries(m, ours, theirs, all));
     if (theirs->count > 0)
         return add_entries(m, ours, theirs);
     return TAKO_OK;
@@ -128,39 +136,32 @@ static tako_err merge_entries(merger *m, crdt_entries *ours,
 
 /* ---- what is lost when a generation ends --------------------------------- */
 
-static bool entries_beyond(const crdt_entries *l, const crdt_context *seen)
+static tako_err lose_map(const merger *m, const crdt_map *map,
+                         const crdt_context *seen)
 {
-    for (uint32_t i = 0; i < l->count; i++) {
-        if (!crdt_context_has(seen, l->at[i].dot))
-            return true;
-    }
-    return false;
+    /* Of the root who asks is told in one: lose_root(). */
+    if (m->losing == NULL || m->losing->depth == 0)
+        return TAKO_OK;
+    return crdt_lose_map(m->losing, map, seen);
 }
 
-static bool counter_beyond(const crdt_counter *c, const crdt_context *seen)
+static tako_err lose_counter(const merger *m, const crdt_counter *c,
+                             const crdt_context *seen)
 {
-    if (entries_beyond(&c->starts, seen))
-        return true;
-    for (uint32_t i = 0; i < c->sums.count; i++) {
-        if (!crdt_context_has(seen, c->sums.at[i].dot))
-            return true;
-    }
-    return false;
+    return m->losing == NULL ? TAKO_OK : crdt_lose_counter(m->losing, c, seen);
 }
 
-static bool map_beyond(const crdt_map *map, const crdt_context *seen)
+/* A life of the document that ends here. */
+static tako_err lose_root(const merger *m, const crdt_doc *into,
+                          const crdt_doc *from)
 {
-    if (entries_beyond(&map->marks, seen))
-        return true;
-    for (uint32_t i = 0; i < map->count; i++) {
-        const crdt_slot *s = &map->children[i];
-
-        if (entries_beyond(&s->values, seen) ||
-            (s->counter != NULL && counter_beyond(s->counter, seen)) ||
-            (s->map != NULL && map_beyond(s->map, seen)))
-            return true;
-    }
-    return false;
+    if (m->losing == NULL)
+        return TAKO_OK;
+    if (into->root.generation > from->root.generation)
+        return crdt_lose_doc(m->losing, from, m->ours);
+    if (into->root.generation < from->root.generation)
+        return crdt_lose_doc(m->losing, into, m->theirs);
+    return TAKO_OK;
 }
 
 /* ---- counters ---------------------------------------------------------- */
@@ -188,8 +189,11 @@ static tako_err merge_sums(merger *m, crdt_sums *ours, const crdt_sums *theirs)
             *o = *t;
             m->info.changed = true;
         } else if (o->dot.hlc == t->dot.hlc) {
-            if (t->dot.hlc > 0 && (o->inc != t->inc || o->dec != t->dec))
+            if (t->dot.hlc > 0 && (o->inc != t->inc || o->dec != t->dec)) {
                 forged(m, t->dot);
+                if (m->losing != NULL)
+                    TAKO_TRY(crdt_lose_forged_sum(m->losing, o, t));
+            }
             raise_sum(m, o, t); /* baselines, whose hlc is 0, come here */
         }
     }
@@ -200,13 +204,11 @@ static tako_err merge_counter(merger *m, crdt_counter *ours,
                               const crdt_counter *theirs)
 {
     if (ours->generation > theirs->generation) {
-        if (counter_beyond(theirs, m->ours))
-            m->info.lost = true;
+        TAKO_TRY(lose_counter(m, theirs, m->ours));
         return merge_entries(m, &ours->starts, &NO_MAP.marks, true);
     }
     if (ours->generation < theirs->generation) {
-        if (counter_beyond(ours, m->theirs))
-            m->info.lost = true;
+        TAKO_TRY(lose_counter(m, ours, m->theirs));
         *ours = (crdt_counter){ .generation = theirs->generation,
                                 .maker = theirs->maker };
         m->info.changed = true;
@@ -228,14 +230,12 @@ static tako_err merge_map(merger *m, crdt_map *ours, const crdt_map *theirs,
                           bool listed, bool all)
 {
     if (ours->generation > theirs->generation) {
-        if (map_beyond(theirs, m->ours))
-            m->info.lost = true;
+        TAKO_TRY(lose_map(m, theirs, m->ours));
         TAKO_TRY(merge_entries(m, &ours->marks, &NO_MAP.marks, listed));
         return merge_inside(m, ours, &NO_MAP, all);
     }
     if (ours->generation < theirs->generation) {
-        if (map_beyond(ours, m->theirs))
-            m->info.lost = true;
+        TAKO_TRY(lose_map(m, ours, m->theirs));
         ours->generation = theirs->generation;
         ours->maker = theirs->maker;
         ours->marks.count = 0;
@@ -249,10 +249,8 @@ static tako_err merge_map(merger *m, crdt_map *ours, const crdt_map *theirs,
     return merge_inside(m, ours, theirs, all);
 }
 
-/* `theirs` may be NULL: a slot that the other side does not speak of. `all`:
- * the other side names all it has in the map around. */
-static tako_err merge_slot(merger *m, crdt_slot *ours, const crdt_slot *theirs,
-                           bool all)
+static tako_err merge_parts(merger *m, crdt_slot *ours, const crdt_slot *theirs,
+                            bool all)
 {
     static const crdt_slot nothing = { .listed = false };
     const crdt_slot *t = theirs != NULL ? theirs : &nothing;
@@ -272,6 +270,19 @@ static tako_err merge_slot(merger *m, crdt_slot *ours, const crdt_slot *theirs,
     }
     if (ours->counter != NULL) /* not spoken of */
         return merge_entries(m, &ours->counter->starts, &NO_MAP.marks, false);
+    return TAKO_OK;
+}
+
+/* `theirs` may be NULL: a slot that the other side does not speak of. `all`:
+ * the other side names all it has in the map around. */
+static tako_err merge_slot(merger *m, crdt_slot *ours, const crdt_slot *theirs,
+                           bool all)
+{
+    if (m->losing != NULL)
+        crdt_losing_enter(m->losing, ours->key);
+    TAKO_TRY(merge_parts(m, ours, theirs, all));
+    if (m->losing != NULL)
+        crdt_losing_leave(m->losing);
     return TAKO_OK;
 }
 
@@ -426,28 +437,45 @@ static tako_err merge_births(merger *m, crdt_births *ours,
     return TAKO_OK;
 }
 
+static tako_err merge_docs(merger *m, crdt_doc *into, const crdt_doc *from,
+                           bool all)
+{
+    bool whole = m->base == NULL;
+
+    m->info.changed = !crdt_context_covers(&into->context, &from->context);
+    m->beyond = whole || holds_beyond(into, &from->context, m->base);
+    TAKO_TRY(lose_root(m, into, from));
+    TAKO_TRY(merge_births(m, &into->births, &from->births));
+    TAKO_TRY(merge_map(m, &into->root, &from->root, whole, whole || all));
+    if (!m->info.changed)
+        return TAKO_OK;
+    return crdt_context_join(into->arena, &into->context, &from->context);
+}
+
 tako_err crdt_merge_beyond(crdt_doc *into, const crdt_doc *from,
                            const crdt_context *base, bool all,
                            crdt_merge_info *info)
 {
-    bool whole = base == NULL;
     merger m = { .a = into->arena,
                  .ours = &into->context,
                  .theirs = &from->context,
                  .base = base };
+    crdt_losing losing;
 
     if (info != NULL)
         *info = (crdt_merge_info){ 0 };
     TAKO_TRY(check_actors(into, from));
-    m.info.changed = !crdt_context_covers(&into->context, &from->context);
-    m.beyond = whole || holds_beyond(into, &from->context, base);
-    TAKO_TRY(merge_births(&m, &into->births, &from->births));
-    TAKO_TRY(merge_map(&m, &into->root, &from->root, whole, whole || all));
-    if (m.info.changed)
-        TAKO_TRY(
-            crdt_context_join(into->arena, &into->context, &from->context));
-    if (info != NULL)
-        *info = m.info;
+    if (info == NULL)
+        return merge_docs(&m, into, from, all);
+    losing.a = into->arena; /* the keys need no zeros */
+    losing.first = losing.last = NULL;
+    losing.count = losing.depth = 0;
+    losing.any = false;
+    m.losing = &losing;
+    TAKO_TRY(merge_docs(&m, into, from, all));
+    m.info.lost = losing.any;
+    m.info.losses = losing.first;
+    *info = m.info;
     return TAKO_OK;
 }
 

@@ -94,14 +94,22 @@ void crdt_front_put(tako_buf *meta, const crdt_context *context,
     crdt_hlc_put(meta, 0, origin.hlc);
 }
 
-tako_err crdt_fresh_meta(crdt_dot dot, tako_slice body, tako_buf *meta)
+tako_err crdt_fresh_meta_at(crdt_dot dot, uint64_t generation, tako_slice body,
+                            tako_buf *meta)
 {
     crdt_context context = { .dots = &dot, .count = 1, .cap = 1 };
 
     /* All values are as the body has them, under the one dot. */
-    TAKO_ARG(body.len > 0 && dot.hlc > 0);
-    crdt_front_put(meta, &context, CRDT_GENERATION_FIRST, dot);
+    TAKO_ARG(body.len > 0 && dot.hlc > 0 && (generation & 1) != 0);
+    if (generation > TAKO_GENERATION_MAX)
+        return TAKO_LIMIT;
+    crdt_front_put(meta, &context, generation, dot);
     return meta->failed ? TAKO_NOMEM : TAKO_OK;
+}
+
+tako_err crdt_fresh_meta(crdt_dot dot, tako_slice body, tako_buf *meta)
+{
+    return crdt_fresh_meta_at(dot, CRDT_GENERATION_FIRST, body, meta);
 }
 
 bool crdt_meta_is_fresh(tako_slice meta, crdt_dot *dot)
@@ -109,7 +117,7 @@ bool crdt_meta_is_fresh(tako_slice meta, crdt_dot *dot)
     crdt_front f;
 
     if (meta.len == 0 || meta.ptr[0] != 1 || !crdt_front_read(meta, &f) ||
-        f.generation != CRDT_GENERATION_FIRST || !tako_reader_done(&f.rest))
+        (f.generation & 1) == 0 || !tako_reader_done(&f.rest))
         return false;
     *dot = f.origin;
     return true;

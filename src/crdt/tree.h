@@ -15,6 +15,7 @@
 #include "crdt/doc.h"
 
 #define CRDT_GENERATION_FIRST 1u
+#define CRDT_SEED_HLC_MAX     (UINT64_C(1) << 40) /* of INSERT ... INITIAL */
 
 typedef struct crdt_entry {
     crdt_dot dot;
@@ -189,6 +190,31 @@ tako_err crdt_merge_beyond(crdt_doc *into, const crdt_doc *from,
 
 /* A copy of the nodes in d's own arena; strings are shared. */
 tako_err crdt_doc_copy(const crdt_doc *d, crdt_doc **out);
+
+/* loss.c: what a merge loses, and where it is: the keys from the root. Each
+ * lists what `seen`, which knows nothing of it, takes away; `any` is set where
+ * there is something, listed or not. TAKO_NOMEM */
+typedef struct crdt_losing {
+    tako_arena *a;
+    crdt_loss *first, *last;
+    uint32_t count;
+    bool any;
+    uint32_t depth;
+    tako_slice keys[TAKO_VALUE_DEPTH_MAX + 1u];
+} crdt_losing;
+
+void crdt_losing_enter(crdt_losing *l, tako_slice key);
+void crdt_losing_leave(crdt_losing *l);
+tako_err crdt_lose_doc(crdt_losing *l, const crdt_doc *d,
+                       const crdt_context *seen);
+tako_err crdt_lose_map(crdt_losing *l, const crdt_map *m,
+                       const crdt_context *seen);
+tako_err crdt_lose_counter(crdt_losing *l, const crdt_counter *c,
+                           const crdt_context *seen);
+tako_err crdt_lose_forged(crdt_losing *l, crdt_dot dot, tako_slice lost,
+                          tako_slice kept);
+tako_err crdt_lose_forged_sum(crdt_losing *l, const crdt_sum *ours,
+                              const crdt_sum *theirs);
 
 /* The meta inside a marker. */
 tako_slice crdt_marker_meta(tako_slice meta);

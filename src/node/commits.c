@@ -59,6 +59,10 @@ void node_commit_free(node_commit *c)
 
 static void tell(node *n, const node_commit *c)
 {
+    if (n->tables != NULL &&
+        sync_tables_on_commit(n->tables, c->lsn, c->changes, c->count) !=
+            TAKO_OK)
+        sync_tables_start_over(n->tables);
     for (node_link *l = n->links; l != NULL; l = l->next) {
         tako_err err;
 
@@ -69,6 +73,7 @@ static void tell(node *n, const node_commit *c)
         if (err != TAKO_OK)
             node_link_fail(l, err, "taking over a commit failed");
     }
+    sync_blobs_on_commit(n->blobs);
     if (c->lsn > n->told)
         n->told = c->lsn;
     node_leave_note(n, c);
@@ -78,6 +83,8 @@ static void lost_commits(node *n)
 {
     tako_log(n->env, TAKO_LOG_WARN, "commits_missed", "\"after\":%llu",
              (unsigned long long)n->told);
+    if (n->tables != NULL)
+        sync_tables_start_over(n->tables);
     for (node_link *l = n->links; l != NULL; l = l->next)
         if (l->session != NULL)
             sync_session_start_over(l->session);
@@ -156,6 +163,16 @@ void node_commits_free(node *n)
 
 /* ---- quiet --------------------------------------------------------------------- */
 
+void node_session_rest(node *n, sync_session *s)
+{
+    store *st = n->host->write_try(n->host->ctx);
+
+    if (st == NULL)
+        return;
+    (void)sync_session_rest(s, st, false, NULL);
+    n->host->write_end(n->host->ctx, 0);
+}
+
 uint64_t node_quiet_deadline(const node *n)
 {
     return n->marked ? n->busy_ms + NODE_QUIET_MS : UINT64_MAX;
@@ -173,8 +190,12 @@ void node_quiet(node *n, uint64_t now_ms)
     if (s == NULL)
         return;
     for (node_link *l = n->links; l != NULL; l = l->next)
-        if (l->session != NULL)
+        if (l->session != NULL) {
             sync_session_unmark(l->session);
+            (void)sync_session_rest(l->session, s, true, NULL);
+        }
+    if (n->tables != NULL)
+        sync_tables_tick(n->tables, now_ms);
     err = store_sync(s);
     if (err == TAKO_OK)
         n->synced_lsn = store_lsn(s);
@@ -196,7 +217,7 @@ store *node_write_begin(void *ctx)
     return n->writing;
 }
 
-void node_write_done(node *n, store *st, uint64_t lsn, const sync_session *by)
+void node_wrote(node *n, store *st, uint64_t lsn, const sync_session *by)
 {
     node_commit *c = NULL;
     tako_err err = TAKO_OK;
@@ -222,5 +243,5 @@ void node_write_end(void *ctx, uint64_t lsn)
     store *st = l->node->writing;
 
     l->node->writing = NULL;
-    node_write_done(l->node, st, lsn, l->session);
+    node_wrote(l->node, st, lsn, l->session);
 }

@@ -7,14 +7,20 @@
 #include "node/node.h"
 #include "query/query.h"
 #include "sync/session.h"
+#include "sync/tables.h"
 
 #define NODE_LANE_BYTES    (256u << 10) /* queued of a lane: no more then */
 #define NODE_STREAM_BYTES  (256u << 10) /* queued below the link, likewise */
-#define NODE_OUTPUT_BYTES  (64u << 10)  /* taken from a link at a time */
-#define NODE_PUMP_TURNS    16u          /* of work, before others have theirs */
-#define NODE_GAP_MS        20u          /* patience with a commit on its way */
-#define NODE_STABLE_MS     10000u       /* up so long: back-off starts over */
+#define NODE_BLOB_BYTES    (4u << 10) /* likewise, before an attachment's part */
+#define NODE_OUTPUT_BYTES  (64u << 10) /* taken from a link at a time */
+#define NODE_PUMP_TURNS    16u         /* of work, before others have theirs */
+#define NODE_GAP_MS        20u         /* patience with a commit on its way */
+#define NODE_STABLE_MS     10000u      /* up so long: back-off starts over */
 #define NODE_QUIET_MS      5000u /* nothing said so long: the store is synced */
+#define NODE_RECEIPT_BYTES 12u   /* shorter ones bring no document */
+#define NODE_CARE_MS       3600000u /* between two looks for what to reap */
+#define NODE_CARE_FIRST_MS 20000u   /* after the start */
+#define NODE_CARE_STEP_MS  200u     /* between two pieces of it */
 #define NODE_PEERS_MAX     256u
 #define NODE_LISTENERS_MAX 16u
 #define NODE_BUFFER_KEEP   (64u << 10)
@@ -33,7 +39,8 @@
 
 _Static_assert((int)SYNC_CONTROL == (int)MESH_CONTROL &&
                    (int)SYNC_LIVE == (int)MESH_LIVE &&
-                   (int)SYNC_CATCHUP == (int)MESH_CATCHUP,
+                   (int)SYNC_CATCHUP == (int)MESH_CATCHUP &&
+                   (int)SYNC_BLOBS == (int)MESH_BLOBS,
                "a session's lanes are the link's");
 
 /* A compiled text, shared by all sessions that name it. */
@@ -71,7 +78,7 @@ typedef struct node_keeper {
 typedef struct node_going {
     uint32_t coll;
     int64_t row;
-    store_why why;
+    store_leave_why why;
 } node_going;
 
 /* A subscription that was ended: what matched it may leave. */
@@ -192,6 +199,10 @@ struct node {
     node_sub *subs;
     size_t sub_count;
     sync_predicate *predicates;
+    sync_host tables_host; /* of `tables`; ctx is the node */
+    sync_tables *tables;   /* what peers ask for; NULL: nobody did yet */
+    sync_blobs *blobs;
+    sync_blobs_host blobs_host;
     query_pool *pool;     /* of all predicates; NULL: none was made yet */
     node_commit *commits; /* not yet told, in order */
     uint64_t told;        /* the last commit that sessions heard of */
@@ -207,6 +218,7 @@ struct node {
     bool keepers_changed;
     node_leaving leave;
     node_retain *retain;
+    uint64_t care_ms; /* when to look for what to reap */
     store *writing;
     tako_buf out;
     uint64_t timer_ms;
@@ -241,6 +253,13 @@ void node_link_close(node_link *l, uint64_t now_ms);
 uint64_t node_link_deadline(const node_link *l);
 void node_link_tick(node_link *l, uint64_t now_ms);
 
+/* ---- blobs.c ----------------------------------------------------------------- */
+
+tako_err node_blobs_begin(node *n);
+/* May a part of an attachment go out now? */
+bool node_blobs_lane_free(const node_link *l);
+void node_blobs_status(const node *n, tako_buf *json);
+
 /* ---- peers.c ----------------------------------------------------------------- */
 
 void node_peers_dial(node *n, uint64_t now_ms);
@@ -258,15 +277,17 @@ void node_commits_drain(node *n, uint64_t now_ms);
 uint64_t node_commits_deadline(const node *n);
 void node_commits_forget(node *n, const sync_session *by);
 void node_commits_free(node *n);
+/* Writes how far a session is in its peer's feed, if the store is free. */
+void node_session_rest(node *n, sync_session *s);
 /* Syncs the store once it is quiet, which clears the dirty mark. */
 void node_quiet(node *n, uint64_t now_ms);
 uint64_t node_quiet_deadline(const node *n);
+/* Lets go of the writer and takes the commit (0 none) over, made for the
+ * session `by` (NULL: for none). */
+void node_wrote(node *n, store *st, uint64_t lsn, const sync_session *by);
 /* node_host's part of sync_host. */
 store *node_write_begin(void *ctx);
 void node_write_end(void *ctx, uint64_t lsn);
-
-/* Ends a write of the node's own; lsn as store_commit gave it. */
-void node_write_done(node *n, store *st, uint64_t lsn, const sync_session *by);
 
 /* ---- keepers.c ---------------------------------------------------------------- */
 
@@ -318,17 +339,24 @@ bool node_wants(node *n, uint32_t coll, tako_slice id, tako_slice body,
 void node_may_i(node *n, unsigned hops);
 /* sync_host's note; ctx is the link. */
 tako_err node_note(void *ctx, unsigned kind, tako_slice body, tako_errbuf *e);
+/* ---- care.c ------------------------------------------------------------------- */
+
+/* Reaps and sweeps some, when it is time to (store/deaths.h). */
+void node_care(node *n, uint64_t now_ms);
 
 /* ---- predicates.c ------------------------------------------------------------- */
 
 tako_err node_predicate_get(node *n, tako_slice text, tako_slice params,
                             sync_predicate **out, tako_errbuf *e);
 void node_predicate_drop(node *n, sync_predicate *p);
+/* The node's tables, made at first use. */
+tako_err node_tables(node *n, sync_tables **out, tako_errbuf *e);
 /* sync_host's; ctx is the link. */
 tako_err node_predicate_open(void *ctx, tako_slice text, sync_predicate **out,
                              tako_slice *collection, tako_errbuf *e);
 void node_predicate_close(void *ctx, sync_predicate *p);
 bool node_predicate_match(void *ctx, sync_predicate *p, tako_slice id,
                           tako_slice body);
+bool node_predicate_whole(void *ctx, const sync_predicate *p);
 
 #endif /* TAKO_NODE_INTERNAL_H */

@@ -49,7 +49,7 @@ void node_leave_wake(node *n)
 
 /* ---- noting ------------------------------------------------------------------- */
 
-static void going_add(node *n, uint32_t coll, int64_t row, store_why why)
+static void going_add(node *n, uint32_t coll, int64_t row, store_leave_why why)
 {
     node_leaving *v = &n->leave;
     size_t cap = v->going_cap == 0 ? 16 : v->going_cap * 2;
@@ -326,7 +326,7 @@ static tako_err write_all(step *p, const store_leaving *list, size_t count)
         err = store_commit(p->st, &lsn, &e);
     if (err != TAKO_OK && store_in_transaction(p->st))
         store_rollback(p->st);
-    node_write_done(p->n, p->st, err == TAKO_OK ? lsn : 0, NULL);
+    node_wrote(p->n, p->st, err == TAKO_OK ? lsn : 0, NULL);
     if (err == TAKO_OK)
         p->n->leave.going_count = 0;
     else

@@ -7,7 +7,7 @@
  * closed: handlers run inside a link or a session and only mark it failed.
  *
  * BACK-PRESSURE. A session is asked for a message of a lane while less than
- * NODE_LANE_BYTES of that lane wait in the link; the link is asked for bytes
+ * NODE_LANE_BYTES of that lane wait in the link (attachments: blobs.c); the link is asked for bytes
  * while less than NODE_STREAM_BYTES wait below it; on_drain starts again. What
  * one turn puts out leaves in one piece, so small messages share a record.
  *
@@ -53,8 +53,15 @@ static node_link *worse(node_link *newer, node_link *older)
 static tako_err session_start(node_link *l, tako_errbuf *e)
 {
     node *n = l->node;
-    sync_opts o = { n->env, &l->host, n->reader, n->mesh->id };
+    sync_opts o = { .env = n->env,
+                    .host = &l->host,
+                    .reader = n->reader,
+                    .digest_key = n->mesh->id,
+                    .blobs = n->blobs,
+                    .peer =
+                        tako_slice_of(l->who.device, sizeof l->who.device) };
 
+    TAKO_TRY(node_tables(n, &o.tables, e));
     TAKO_TRY(sync_session_new(&o, node_now(n), &l->session, e));
     for (const node_sub *sub = n->subs; sub != NULL; sub = sub->next)
         TAKO_TRY(sync_session_subscribe(
@@ -122,9 +129,9 @@ static void link_on_message(void *user, mesh_lane lane, tako_slice message)
     tako_errbuf e = { "" };
     tako_err err;
 
-    if (l->session == NULL || l->failed != TAKO_OK || lane >= MESH_BLOBS)
+    if (l->session == NULL || l->failed != TAKO_OK)
         return;
-    if (!is_of_keepers(message))
+    if (!is_of_keepers(message) && message.len > NODE_RECEIPT_BYTES)
         l->node->busy_ms = node_now(l->node);
     err = sync_session_recv(l->session, node_now(l->node), (sync_lane)lane,
                             message, &e);
@@ -149,6 +156,9 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         [SYNC_EVENT_LOST] = { "update_lost_to_a_removal", TAKO_LOG_INFO },
         [SYNC_EVENT_RENEWED] = { "actor_renewed", TAKO_LOG_WARN },
         [SYNC_EVENT_MARKED] = { NULL, TAKO_LOG_DEBUG },
+        [SYNC_EVENT_DEAD] = { "documents_dead", TAKO_LOG_WARN },
+        [SYNC_EVENT_SWEEP] = { NULL, TAKO_LOG_DEBUG },
+        [SYNC_EVENT_DOUBTFUL] = { "documents_doubtful", TAKO_LOG_WARN },
     };
     node_link *l = ctx;
     char name[160], why[300];
@@ -159,6 +169,8 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
     }
     if (event == SYNC_EVENT_SERVED || event == SYNC_EVENT_CAUGHT_UP)
         node_leave_wake(l->node);
+    if (event == SYNC_EVENT_SWEEP)
+        l->node->care_ms = node_now(l->node);
     if (logged[event].name != NULL)
         tako_log(l->node->env, logged[event].level, logged[event].name,
                  "\"peer\":%s,\"subscription\":%lu,\"reason\":%s",
@@ -178,15 +190,16 @@ static node_link *link_new(node *n, sec_side side, const char *address)
     l->node = n;
     l->side = side;
     l->since_ms = node_now(n);
-    l->host = (sync_host){ l,
-                           node_write_begin,
-                           node_write_end,
-                           node_predicate_open,
-                           node_predicate_close,
-                           node_predicate_match,
-                           link_on_event,
-                           node_kept,
-                           node_note };
+    l->host = (sync_host){ .ctx = l,
+                           .write_begin = node_write_begin,
+                           .write_end = node_write_end,
+                           .predicate_open = node_predicate_open,
+                           .predicate_close = node_predicate_close,
+                           .predicate_match = node_predicate_match,
+                           .predicate_whole = node_predicate_whole,
+                           .event = link_on_event,
+                           .kept = node_kept,
+                           .note = node_note };
     l->id = ++n->link_last;
     (void)strncpy(l->address, address, sizeof l->address - 1);
     l->next = n->links;
@@ -202,6 +215,7 @@ static void session_end(node_link *l)
     l->session = NULL;
     if (s == NULL)
         return;
+    node_session_rest(l->node, s);
     node_commits_forget(l->node, s);
     sync_session_free(s);
 }
@@ -342,9 +356,11 @@ static unsigned lanes_free(const node_link *l)
 {
     unsigned lanes = 0;
 
-    for (unsigned i = 0; i < SYNC_LANES; i++)
+    for (unsigned i = 0; i < SYNC_BLOBS; i++)
         if (mesh_link_queued(l->mesh, (mesh_lane)i) < NODE_LANE_BYTES)
             lanes |= SYNC_LANE_BIT(i);
+    if (node_blobs_lane_free(l))
+        lanes |= SYNC_LANE_BIT(SYNC_BLOBS);
     return lanes;
 }
 
@@ -372,7 +388,8 @@ static bool pump_session(node_link *l, uint64_t now_ms)
             return false;
         }
         if (n->out.len > 0) {
-            if (!is_of_keepers(tako_buf_slice(&n->out)))
+            if (!is_of_keepers(tako_buf_slice(&n->out)) &&
+                n->out.len > NODE_RECEIPT_BYTES)
                 n->busy_ms = now_ms;
             continue;
         }

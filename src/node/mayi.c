@@ -28,6 +28,7 @@
  * cannot answer, once, and the answer back to where the question came from. */
 #include "node/internal.h"
 
+#include "store/deaths.h"
 #include "sync/wire.h"
 
 #define PATIENCE_MS 60000u
@@ -156,7 +157,7 @@ static bool holds(node *n, tako_arena *a, const question *q, uint32_t *coll,
 
     return store_coll_find(n->reader, q->name, coll) == TAKO_OK &&
            store_get(n->reader, *coll, q->id, row) == TAKO_OK &&
-           !store_row_is_marker(row) &&
+           !store_row_is_marker(row) && !store_row_is_notice(row) &&
            crdt_meta_context(a, row->meta, &ours) == TAKO_OK &&
            crdt_context_covers(&ours, &q->context);
 }

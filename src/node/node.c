@@ -31,6 +31,7 @@ static void on_timer(void *ctx)
         node_keepers_tick(n, node_now(n));
         node_leave_tick(n, node_now(n));
         node_retain_tick(n, node_now(n));
+        node_care(n, node_now(n));
     }
     node_turn(n);
 }
@@ -40,6 +41,7 @@ void node_timer(node *n)
     uint64_t at = UINT64_MAX;
 
     if (!n->stopping) {
+        uint64_t blobs = sync_blobs_deadline(n->blobs);
         uint64_t peers = node_peers_deadline(n);
         uint64_t commits = node_commits_deadline(n);
 
@@ -50,6 +52,8 @@ void node_timer(node *n)
         at = node_keepers_deadline(n) < at ? node_keepers_deadline(n) : at;
         at = node_leave_deadline(n) < at ? node_leave_deadline(n) : at;
         at = node_retain_deadline(n) < at ? node_retain_deadline(n) : at;
+        at = blobs < at ? blobs : at;
+        at = n->care_ms < at ? n->care_ms : at;
     }
     for (const node_link *l = n->links; l != NULL; l = l->next) {
         uint64_t d = node_link_deadline(l);
@@ -91,6 +95,8 @@ void node_turn(node *n)
         return;
     n->turning = true;
     now = node_now(n);
+    if (!n->stopping && sync_blobs_deadline(n->blobs) <= now)
+        sync_blobs_tick(n->blobs, now);
     turn_links(n, now);
     if (!n->stopping) {
         node_peers_dial(n, now);
@@ -150,7 +156,10 @@ tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e)
     n->archive = opts->archive;
     n->kept_ms = UINT64_MAX;
     n->leave.at_ms = n->leave.start_ms = n->busy_ms + NODE_LEAVE_GRACE_MS;
+    n->care_ms = n->busy_ms + NODE_CARE_FIRST_MS;
     err = context_new(n, e);
+    if (err == TAKO_OK && node_blobs_begin(n) != TAKO_OK)
+        err = tako_fail(e, TAKO_NOMEM, "out of memory");
     if (err == TAKO_OK)
         err = node_retain_new(n);
     if (err == TAKO_OK)
@@ -193,8 +202,10 @@ void node_free(node *n)
     node_keepers_free(n);
     node_commits_free(n);
     node_peers_free(n);
+    sync_tables_free(n->tables);
     TAKO_ASSERT(n->predicates == NULL);
     query_pool_free(n->pool);
+    sync_blobs_free(n->blobs);
     mesh_context_free(n->context);
     tako_buf_fini(&n->out);
     tako_env_free(n->env, n, sizeof *n);

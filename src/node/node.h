@@ -14,6 +14,7 @@
 #include "base/net.h"
 #include "mesh/link.h"
 #include "store/store.h"
+#include "sync/blobs.h"
 
 typedef struct node node;
 
@@ -40,6 +41,8 @@ typedef struct node_host {
     /* A peer acknowledged, a link came or went, a subscription caught up:
      * something that a waiting app thread may be waiting for. */
     void (*progress)(void *ctx);
+    /* Are attachments of documents here fetched by themselves? NULL: no. */
+    bool (*fetches)(void *ctx);
 } node_host;
 
 typedef struct node_opts {
@@ -89,6 +92,15 @@ bool node_acknowledged(const node *n, const char *peer, uint64_t lsn);
  * commit as it is now; only `peer` (name or hex key; NULL any). Of documents
  * that left since, one does. */
 uint32_t node_kept_by(node *n, const char *peer, uint64_t lsn);
+
+/* Attachments: fetches a content from neighbours until it is here whole.
+ * TAKO_EXISTS (it is, or is being fetched), TAKO_LIMIT; the others:
+ * TAKO_NOTFOUND, it is not being fetched */
+tako_err node_blob_fetch(node *n, const uint8_t id[BLOB_ID_BYTES], uint64_t len,
+                         tako_errbuf *e);
+tako_err node_blob_cancel(node *n, const uint8_t id[BLOB_ID_BYTES]);
+tako_err node_blob_state(const node *n, const uint8_t id[BLOB_ID_BYTES],
+                         sync_blob_state *out);
 
 /* Appends the inside of a JSON object: "links":[...],"subscriptions":[...],... */
 tako_err node_status(node *n, tako_buf *json);

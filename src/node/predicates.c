@@ -61,11 +61,9 @@ void node_predicate_drop(node *n, sync_predicate *p)
     tako_env_free(n->env, p, sizeof *p);
 }
 
-tako_err node_predicate_open(void *ctx, tako_slice text, sync_predicate **out,
-                             tako_slice *collection, tako_errbuf *e)
+static tako_err open_text(node *n, tako_slice text, sync_predicate **out,
+                          tako_slice *collection, tako_errbuf *e)
 {
-    node *n = ((node_link *)ctx)->node;
-
     for (sync_predicate *p = n->predicates; p != NULL; p = p->next)
         if (tako_slice_eq(query_predicate_text(p->query), text)) {
             p->users++;
@@ -76,6 +74,12 @@ tako_err node_predicate_open(void *ctx, tako_slice text, sync_predicate **out,
     TAKO_TRY(node_predicate_get(n, text, TAKO_SLICE_NONE, out, e));
     *collection = query_predicate_collection((*out)->query);
     return TAKO_OK;
+}
+
+tako_err node_predicate_open(void *ctx, tako_slice text, sync_predicate **out,
+                             tako_slice *collection, tako_errbuf *e)
+{
+    return open_text(((node_link *)ctx)->node, text, out, collection, e);
 }
 
 void node_predicate_close(void *ctx, sync_predicate *p)
@@ -90,4 +94,37 @@ bool node_predicate_match(void *ctx, sync_predicate *p, tako_slice id,
     if (p->all)
         return body.len > 0;
     return query_predicate_match(p->query, id, body);
+}
+
+bool node_predicate_whole(void *ctx, const sync_predicate *p)
+{
+    (void)ctx;
+    return p->all;
+}
+
+/* ---- tables ------------------------------------------------------------------ */
+
+static tako_err tables_open(void *ctx, tako_slice text, sync_predicate **out,
+                            tako_slice *collection, tako_errbuf *e)
+{
+    return open_text(ctx, text, out, collection, e);
+}
+
+static void tables_close(void *ctx, sync_predicate *p)
+{
+    node_predicate_drop(ctx, p);
+}
+
+tako_err node_tables(node *n, sync_tables **out, tako_errbuf *e)
+{
+    sync_tables_opts o = { n->env, &n->tables_host, n->reader, n->mesh->id };
+
+    n->tables_host = (sync_host){ .ctx = n,
+                                  .predicate_open = tables_open,
+                                  .predicate_close = tables_close,
+                                  .predicate_match = node_predicate_match };
+    if (n->tables == NULL)
+        TAKO_TRY(sync_tables_new(&o, &n->tables, e));
+    *out = n->tables;
+    return TAKO_OK;
 }

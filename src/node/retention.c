@@ -9,11 +9,13 @@
  * changes that nobody is known to keep stays. In the last round that matters a
  * crash loses nothing: the next one begins anew.
  *
- * With it, once a day, markers of documents that left TAKO_MARKER_DAYS ago are
+ * With it, once a day, markers of documents that left `tombstone_ttl` days ago are
  * forgotten (store/leave.c). */
 #include "node/internal.h"
 
 #include "query/retention.h"
+#include "query/settings.h"
+#include "store/deaths.h"
 
 #define RETAIN_SLOTS 256u
 #define DAY_MS       86400000u
@@ -258,7 +260,7 @@ static bool evict_found(node *n)
     if (err != TAKO_OK && store_in_transaction(st))
         store_rollback(st);
     r->gone_count = 0;
-    node_write_done(n, st, err == TAKO_OK ? lsn : 0, NULL);
+    node_wrote(n, st, err == TAKO_OK ? lsn : 0, NULL);
     if (err != TAKO_OK)
         tako_log(n->env, TAKO_LOG_WARN, "retention_failed", "\"code\":\"%s\"",
                  tako_err_name(err));
@@ -306,19 +308,24 @@ static void next_collection(node *n, node_retain *r, uint64_t now_ms)
 static void reap(node *n, node_retain *r)
 {
     store *st = n->host->write_try(n->host->ctx);
-    uint64_t reaped = 0, day;
+    uint64_t reaped = 0, day = 0, ttl = 0;
+    query_settings settings;
     tako_errbuf e = { "" };
     tako_err err;
 
     if (st == NULL)
         return;
-    day = store_day(st);
-    err = store_begin(st, &e);
+    err = query_settings_read(n->env, n->reader, &settings);
+    if (err == TAKO_OK) {
+        ttl = (uint64_t)settings.value[SETTING_TOMBSTONE_TTL];
+        err = store_day(st, &day, &e);
+    }
+    if (err == TAKO_OK)
+        err = store_begin(st, &e);
     if (err == TAKO_OK && store_coll_name(n->reader, r->reap_coll).len > 0)
-        err = store_markers_reap(
-            st, r->reap_coll,
-            day > TAKO_MARKER_DAYS ? day - TAKO_MARKER_DAYS : 0,
-            NODE_LEAVE_SCAN_ROWS, &r->reap_row, &reaped, &e);
+        err =
+            store_markers_reap(st, r->reap_coll, day > ttl ? day - ttl : 0,
+                               NODE_LEAVE_SCAN_ROWS, &r->reap_row, &reaped, &e);
     else
         r->reap_row = INT64_MAX;
     if (err == TAKO_OK)

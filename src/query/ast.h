@@ -315,6 +315,10 @@ const char *query_token_name(int code);
 /* Edits (insert, delete, replace, swap) between two words, any case, at most
  * 9. */
 unsigned query_word_distance(tako_slice a, tako_slice b);
+/* Takes a candidate for "did you mean" as *best when it is less than *least
+ * edits from the word, of which something is left. */
+void query_word_nearer(tako_slice word, tako_slice candidate, unsigned *least,
+                       tako_slice *best);
 
 /* ---- making nodes (used by parse.y) ----------------------------------------- */
 

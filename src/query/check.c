@@ -27,16 +27,17 @@ static void check_kids(query_parse *p, const node *n, unsigned may)
 static void check_call(query_parse *p, const node *n, unsigned may)
 {
     const fn_entry *f = fn_find(n->text);
-    const char *near;
+    tako_slice near;
     unsigned args = n->count;
 
     if (f == NULL) {
         near = fn_nearest(n->text);
         (void)query_fail_at(
-            p, n->pos, TAKO_INVALID, "there is no function %.*s%s%s%s",
+            p, n->pos, TAKO_INVALID, "there is no function %.*s%s%.*s%s",
             n->text.len > 64 ? 64 : (int)n->text.len, (const char *)n->text.ptr,
-            near != NULL ? "; did you mean " : "", near != NULL ? near : "",
-            near != NULL ? "?" : "");
+            near.len > 0 ? "; did you mean " : "", (int)near.len,
+            near.len > 0 ? (const char *)near.ptr : "",
+            near.len > 0 ? "?" : "");
         return;
     }
     if (n->star && strcmp(f->name, "count") != 0) {
@@ -217,14 +218,6 @@ static void check_count(query_parse *p, const node *n, const char *what)
                             "%s wants a whole number from 0", what);
 }
 
-static int name_cmp(const void *a, const void *b)
-{
-    const tako_slice *x = a;
-    const tako_slice *y = b;
-
-    return cbor_key_cmp(*x, *y);
-}
-
 static void check_out_names(query_parse *p, const node *outs)
 {
     tako_slice *names = tako_arena_array(&p->arena, outs->count, sizeof *names);
@@ -238,7 +231,7 @@ static void check_out_names(query_parse *p, const node *outs)
         if (o->op != OUT_STAR)
             names[n++] = query_out_name(p, o);
     }
-    qsort(names, n, sizeof *names, name_cmp);
+    qsort(names, n, sizeof *names, query_out_name_cmp);
     for (size_t i = 1; i < n; i++) {
         if (tako_slice_eq(names[i - 1], names[i]))
             (void)query_fail_at(p, outs->pos, TAKO_INVALID,
@@ -277,25 +270,19 @@ bool query_is_system(tako_slice name)
 
 static void check_system(query_parse *p, const query_source *f)
 {
-    const char *near = NULL;
+    tako_slice near = TAKO_SLICE_NONE;
     unsigned least = 4;
 
     if (query_is_system(f->name))
         return;
-    for (size_t i = 0; i < sizeof system_names / sizeof *system_names; i++) {
-        unsigned d =
-            query_word_distance(f->name, tako_slice_str(system_names[i]));
-
-        if (d < least) {
-            least = d;
-            near = system_names[i];
-        }
-    }
+    for (size_t i = 0; i < sizeof system_names / sizeof *system_names; i++)
+        query_word_nearer(f->name, tako_slice_str(system_names[i]), &least,
+                          &near);
     (void)query_fail_at(
-        p, f->pos, TAKO_INVALID, "there is no collection system:%.*s%s%s%s",
+        p, f->pos, TAKO_INVALID, "there is no collection system:%.*s%s%.*s%s",
         f->name.len > 64 ? 64 : (int)f->name.len, (const char *)f->name.ptr,
-        near != NULL ? "; did you mean system:" : "", near != NULL ? near : "",
-        near != NULL ? "?" : "");
+        near.len > 0 ? "; did you mean system:" : "", (int)near.len,
+        near.len > 0 ? (const char *)near.ptr : "", near.len > 0 ? "?" : "");
 }
 
 static void check_source(query_parse *p, const query_source *f)
@@ -518,10 +505,37 @@ bool query_has_select(query_select *s)
     return seen;
 }
 
+bool query_dismisses(const query_stmt *st)
+{
+    return st->kind == QUERY_DELETE && st->target != NULL &&
+           st->target->kind == SOURCE_SYSTEM;
+}
+
+/* What is written to: a collection of the app's; and DELETE takes what was
+ * lost off the list of system:conflicts. */
+static tako_err check_target(query_parse *p)
+{
+    const query_stmt *st = &p->stmt;
+    const query_source *t = st->target;
+
+    if (t == NULL || t->kind != SOURCE_SYSTEM)
+        return TAKO_OK;
+    if (st->kind != QUERY_DELETE ||
+        !tako_slice_eq(t->name, tako_slice_str("conflicts")))
+        return query_fail_at(p, t->pos, TAKO_INVALID,
+                             "system collections can only be read");
+    if (st->returning != NULL || t->ids != NULL)
+        return query_fail_at(p, t->pos, TAKO_UNSUPPORTED,
+                             "DELETE FROM system:conflicts takes neither USE "
+                             "IDS nor RETURNING");
+    return TAKO_OK;
+}
+
 tako_err query_check(query_parse *p)
 {
     const query_stmt *st = &p->stmt;
 
+    TAKO_TRY(check_target(p));
     if (query_resolve(p) != TAKO_OK)
         return p->err;
     if (st->target != NULL)

@@ -190,19 +190,14 @@ static bool reads_something(const node *n)
 }
 
 /* Whether n names a source of the core, not counting SELECTs inside. */
-static bool names_source_of(const node *n, const query_core *c)
+static bool names_source_of(const emit *e, const node *n)
 {
-    if (n->kind == AST_NAME) {
-        const query_source *f = c->from;
-
-        while (f != NULL && f != n->source)
-            f = f->next;
-        return f != NULL;
-    }
+    if (n->kind == AST_NAME)
+        return emit_is_inner(e, n->source);
     if (n->select != NULL)
         return false;
     for (const node *k = n->first; k != NULL; k = k->next) {
-        if (names_source_of(k, c))
+        if (names_source_of(e, k))
             return true;
     }
     return false;
@@ -214,7 +209,7 @@ static void put_aggregated(emit *e, const node *arg)
 {
     const query_source *f = e->core == NULL ? NULL : e->core->from;
 
-    if (f == NULL || !reads_something(arg) || names_source_of(arg, e->core)) {
+    if (f == NULL || !reads_something(arg) || names_source_of(e, arg)) {
         emit_value(e, arg);
         return;
     }

@@ -62,7 +62,8 @@ static void emit_in_const(emit *e, const node *x, tako_slice list)
     tako_put_str(&e->sql, "))");
 }
 
-static void emit_in_param(emit *e, const node *x, const node *list)
+/* What stands before IN: x, or, as an index has it, its rank and x. */
+static bool put_left(emit *e, const node *x)
 {
     bool indexed = emit_is_indexed(e, x);
 
@@ -73,6 +74,13 @@ static void emit_in_param(emit *e, const node *x, const node *list)
         emit_value(e, x);
         tako_put_u8(&e->sql, ')');
     }
+    return indexed;
+}
+
+static void emit_in_param(emit *e, const node *x, const node *list)
+{
+    bool indexed = put_left(e, x);
+
     tako_put_fmt(&e->sql,
                  " IN (SELECT %svalue FROM tql_each(?%u) WHERE "
                  "tql_rank(value)<%d))",
@@ -83,17 +91,10 @@ static void emit_in_param(emit *e, const node *x, const node *list)
 /* x IN (SELECT ...): null and MISSING, on both sides, match nothing. */
 static void emit_in_select(emit *e, const node *x, const query_select *s)
 {
-    bool indexed = emit_is_indexed(e, x);
+    bool indexed = put_left(e, x);
 
-    tako_put_str(&e->sql, indexed ? "((tql_rank(" : "(");
-    emit_value(e, x);
-    if (indexed) {
-        tako_put_str(&e->sql, "),");
-        emit_value(e, x);
-        tako_put_str(&e->sql, ") IN (SELECT tql_rank(k),k FROM (");
-    } else {
-        tako_put_str(&e->sql, " IN (");
-    }
+    tako_put_str(&e->sql,
+                 indexed ? " IN (SELECT tql_rank(k),k FROM (" : " IN (");
     emit_select(e, s, FORM_KNOWN);
     tako_put_str(&e->sql, indexed ? ")))" : "))");
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "codec/cbor.h"
+#include "query/check.h"
 #include "query/resolve.h"
 
 /* ---- the columns of a SELECT --------------------------------------------------- */
@@ -272,7 +273,10 @@ void emit_collect(emit *e)
     unsigned t = st->target->number;
 
     e->core = st->select->first;
-    tako_put_fmt(&e->sql, "SELECT t%u.row,t%u.id", t, t);
+    if (query_dismisses(st))
+        tako_put_fmt(&e->sql, "SELECT t%u.value", t);
+    else
+        tako_put_fmt(&e->sql, "SELECT t%u.row,t%u.id", t, t);
     for (const node *s = st->sets == NULL ? NULL : st->sets->first; s != NULL;
          s = s->next) {
         tako_put_u8(&e->sql, ',');

@@ -12,6 +12,7 @@
 #include "query/internal.h"
 
 #include "base/check.h"
+#include "query/check.h"
 #include "query/emit.h"
 
 tako_err query_run_dot(query_run_state *r)
@@ -267,8 +268,10 @@ static tako_err run_kind(query_run_state *r)
     case QUERY_INSERT:
         return query_run_insert(r);
     case QUERY_UPDATE:
-    case QUERY_DELETE:
         return query_run_change(r);
+    case QUERY_DELETE:
+        return query_dismisses(&r->q->parse.stmt) ? query_run_dismiss(r)
+                                                  : query_run_change(r);
     case QUERY_EVICT:
         return query_run_evict(r);
     case QUERY_CREATE_INDEX:

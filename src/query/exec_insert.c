@@ -6,6 +6,7 @@
 
 #include "codec/json.h"
 #include "codec/ulid.h"
+#include "store/blob_token.h"
 
 static const uint8_t id_key[4] = { 0x63, '_', 'i', 'd' };
 
@@ -98,6 +99,7 @@ static tako_err set_differing(query_run_state *r, crdt_doc *d, tako_slice *keys,
             continue;
         if (old.len > 0 && value_rank_cbor(old) == RANK_OBJECT &&
             value_rank_cbor(it.value) == RANK_OBJECT && type != CRDT_REGISTER &&
+            type != CRDT_ATTACHMENT && !blob_token_is(it.value) &&
             depth + 1 < TAKO_VALUE_DEPTH_MAX) {
             TAKO_TRY(
                 set_differing(r, d, keys, depth + 1, old, it.value, touched));
@@ -191,11 +193,39 @@ static tako_err conflict(query_run_state *r, tako_slice id, tako_slice fields)
 
 /* ---- ways to insert one ---------------------------------------------------------- */
 
-/* With declared types: the fields, then each typed one again as its type. */
+/* Tokens of attachments at the top, or in objects. Depth: that of a stored
+ * value. */
+static tako_err set_tokens(query_run_state *r, crdt_doc *d, tako_slice *keys,
+                           size_t depth, tako_slice object)
+{
+    value_iter it;
+    uint64_t n;
+
+    if (!value_iter_init(&it, object, &n))
+        return TAKO_OK;
+    while (value_iter_next(&it)) {
+        crdt_path path = { keys, depth + 1 };
+
+        keys[depth] = value_content(it.key);
+        if (!blob_token_near(it.value) ||
+            value_rank_cbor(it.value) != RANK_OBJECT ||
+            query_declared(r->q, path) != CRDT_AUTO)
+            continue;
+        if (blob_token_is(it.value))
+            TAKO_TRY(query_set_field(r, d, path, CRDT_AUTO, it.value));
+        else if (depth + 1 < TAKO_VALUE_DEPTH_MAX)
+            TAKO_TRY(set_tokens(r, d, keys, depth + 1, it.value));
+    }
+    return TAKO_OK;
+}
+
+/* With declared types, or tokens: the fields, then each such one again as its
+ * type. */
 static tako_err insert_typed(query_run_state *r, tako_slice id,
                              tako_slice fields)
 {
     query *q = r->q;
+    tako_slice keys[TAKO_VALUE_DEPTH_MAX];
     crdt_doc *d;
 
     TAKO_TRY(query_run_dot(r));
@@ -212,6 +242,8 @@ static tako_err insert_typed(query_run_state *r, tako_slice id,
         if (v.len > 0)
             TAKO_TRY(query_set_field(r, d, op->path, op->type, v));
     }
+    if (blob_token_near(fields))
+        TAKO_TRY(set_tokens(r, d, keys, 0, fields));
     TAKO_TRY(store_edit_save(r->s, r->e));
     return touched_one(r, id);
 }
@@ -265,9 +297,13 @@ static tako_err insert_one(query_run_state *r, tako_slice doc, bool flat)
     TAKO_TRY(split_id(r, doc, &id, &fields));
     if (!query_run_room(r, id))
         return TAKO_NOMEM;
+    if (r->q->parse.stmt.initial && blob_token_near(fields))
+        return tako_fail(r->e, TAKO_INVALID,
+                         "an INITIAL document holds no attachment: put it in "
+                         "with an UPDATE");
     if (r->q->parse.stmt.initial)
         return insert_initial(r, id, fields);
-    if (r->q->types.count > 0)
+    if (r->q->types.count > 0 || blob_token_near(fields))
         return insert_typed(r, id, fields);
     err = store_insert(r->s, r->q->coll, id, fields, r->e);
     if (err == TAKO_EXISTS)

@@ -11,13 +11,14 @@
 static tako_err unknown(query *q)
 {
     tako_slice name = q->parse.stmt.setting;
-    const char *near = query_setting_nearest(name);
+    tako_slice near = query_setting_nearest(name);
 
     return query_fail_at(
         &q->parse, q->parse.stmt.setting_pos, TAKO_INVALID,
-        "there is no setting %.*s%s%s%s", name.len > 64 ? 64 : (int)name.len,
-        (const char *)name.ptr, near != NULL ? "; did you mean " : "",
-        near != NULL ? near : "", near != NULL ? "?" : "");
+        "there is no setting %.*s%s%.*s%s", name.len > 64 ? 64 : (int)name.len,
+        (const char *)name.ptr, near.len > 0 ? "; did you mean " : "",
+        (int)near.len, near.len > 0 ? (const char *)near.ptr : "",
+        near.len > 0 ? "?" : "");
 }
 
 /* SELECT value ... of the settings that are wanted. */

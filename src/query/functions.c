@@ -52,20 +52,14 @@ bool fn_is_volatile(const fn_entry *f)
     return false;
 }
 
-const char *fn_nearest(tako_slice name)
+tako_slice fn_nearest(tako_slice name)
 {
-    const char *best = NULL;
+    tako_slice best = TAKO_SLICE_NONE;
     unsigned least = 3;
 
     for (size_t t = 0; t < COUNT(public_tables); t++) {
-        for (const fn_entry *f = public_tables[t]; f->name != NULL; f++) {
-            unsigned d = query_word_distance(name, tako_slice_str(f->name));
-
-            if (d < least) {
-                least = d;
-                best = f->name;
-            }
-        }
+        for (const fn_entry *f = public_tables[t]; f->name != NULL; f++)
+            query_word_nearer(name, tako_slice_str(f->name), &least, &best);
     }
     return best;
 }

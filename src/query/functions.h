@@ -63,8 +63,8 @@ extern const fn_entry fn_aggregate[];
 
 /* A function that users may call, by its name in lower case, or NULL. */
 const fn_entry *fn_find(tako_slice name);
-/* The nearest name for a message, or NULL. */
-const char *fn_nearest(tako_slice name);
+/* The nearest name for a message, or an empty slice. */
+tako_slice fn_nearest(tako_slice name);
 
 /* The i-th name that users may call, NULL beyond the last. */
 const char *fn_name(size_t i);

@@ -158,6 +158,7 @@ tako_err query_returning_blocks(query_run_state *r, tako_slice found);
 tako_err query_run_insert(query_run_state *r);
 tako_err query_run_change(query_run_state *r); /* UPDATE and DELETE */
 tako_err query_run_evict(query_run_state *r);
+tako_err query_run_dismiss(query_run_state *r);
 /* What q->stmt finds: blocks of _ids, each followed by what UPDATE needs. */
 tako_err query_collect(query_run_state *r, tako_buf *out);
 tako_err query_run_dot(query_run_state *r);

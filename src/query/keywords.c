@@ -231,3 +231,14 @@ unsigned query_word_distance(tako_slice a, tako_slice b)
     }
     return d[a.len % 3][b.len] < 9 ? d[a.len % 3][b.len] : 9;
 }
+
+void query_word_nearer(tako_slice word, tako_slice candidate, unsigned *least,
+                       tako_slice *best)
+{
+    unsigned d = query_word_distance(word, candidate);
+
+    if (d < *least && d < word.len) {
+        *least = d;
+        *best = candidate;
+    }
+}

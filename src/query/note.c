@@ -7,17 +7,6 @@
 
 #define NOTE_BYTES 400u
 
-static void nearer(tako_slice name, tako_slice candidate, unsigned *least,
-                   tako_slice *best)
-{
-    unsigned d = query_word_distance(name, candidate);
-
-    if (d < *least && d < name.len) {
-        *least = d;
-        *best = candidate;
-    }
-}
-
 tako_slice query_near_collection(query *q, tako_slice name)
 {
     uint32_t max = store_coll_max(q->conn);
@@ -25,7 +14,7 @@ tako_slice query_near_collection(query *q, tako_slice name)
     unsigned least = 3;
 
     for (uint32_t i = 1; i <= max; i++)
-        nearer(name, store_coll_name(q->conn, i), &least, &best);
+        query_word_nearer(name, store_coll_name(q->conn, i), &least, &best);
     return best;
 }
 
@@ -42,7 +31,7 @@ tako_slice query_near_index(query *q, tako_slice collection, tako_slice name)
         return best;
     for (size_t i = 0; i < count; i++) {
         if (list[i].coll == coll)
-            nearer(name, list[i].name, &least, &best);
+            query_word_nearer(name, list[i].name, &least, &best);
     }
     return best;
 }

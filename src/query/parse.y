@@ -307,11 +307,7 @@ use_id(A) ::= USE IDS LIST param(V).   { A = V; }
 /* What a statement writes to. */
 %type target { query_source * }
 target(A) ::= collection(B).        { A = B; }
-target(A) ::= SYSTEM(T) COLON name. {
-    A = NULL;
-    (void)query_fail_at(p, T.pos, TAKO_INVALID,
-                        "system collections can only be read");
-}
+target(A) ::= system(B).            { A = B; }
 use_ids(A) ::= .                    { A = NULL; }
 use_ids(A) ::= use_id(B).           { A = B; }
 where(A) ::= .                      { A = NULL; }

@@ -315,7 +315,8 @@ static tako_err prepare_kind(query *q, tako_errbuf *e)
         query_plan_by_id(q);
         return prepare_reading(q, e);
     case QUERY_DELETE:
-        query_plan_by_id(q);
+        if (!query_dismisses(&q->parse.stmt))
+            query_plan_by_id(q);
         return prepare_reading(q, e);
     case QUERY_EVICT:
         return prepare_reading(q, e);
@@ -539,6 +540,16 @@ bool query_reads_system(const query *q)
             return true;
     }
     return false;
+}
+
+bool query_is_told(const query *q)
+{
+    for (const query_source *f = q->parse.sources; f != NULL; f = f->next_all) {
+        if (f->kind == SOURCE_SYSTEM &&
+            !tako_slice_eq(f->name, tako_slice_str("conflicts")))
+            return false;
+    }
+    return true;
 }
 
 bool query_is_simple(const query *q)

@@ -90,6 +90,11 @@ size_t query_collection_count(const query *q);
 tako_slice query_collection_at(const query *q, size_t i);
 /* Whether it reads a collection "system:...". */
 bool query_reads_system(const query *q);
+/* Whether commits tell when such a collection changes: system:conflicts. */
+bool query_is_told(const query *q);
+/* Whether a document has a place where concurrent writes met, so that it is in
+ * system:conflicts. True when out of memory. */
+bool query_has_conflicts(const tako_env *env, tako_slice meta, tako_slice body);
 /* A SELECT whose rows are documents of one collection, each for itself: no
  * join, aggregate, DISTINCT, LIMIT, or SELECT inside. It may have ORDER BY. */
 bool query_is_simple(const query *q);

@@ -53,12 +53,8 @@ static tako_slice nearest_alias(const scope *s, tako_slice name)
 
     for (; s != NULL; s = s->outer) {
         for (const query_source *f = s->from; f != s->stop; f = f->next) {
-            unsigned d = query_word_distance(f->alias, name);
-
-            if (d < least && f->alias.len > 0 && d < name.len) {
-                least = d;
-                best = f->alias;
-            }
+            if (f->alias.len > 0)
+                query_word_nearer(name, f->alias, &least, &best);
         }
     }
     return best;
@@ -395,7 +391,7 @@ static bool has_star(const query_core *c)
     return false;
 }
 
-static int name_cmp(const void *a, const void *b)
+int query_out_name_cmp(const void *a, const void *b)
 {
     const tako_slice *x = a;
     const tako_slice *y = b;
@@ -422,7 +418,7 @@ static void collect_names(query_parse *p, query_select *s)
                 names[n++] = query_out_name(p, o);
         }
     }
-    qsort(names, n, sizeof *names, name_cmp);
+    qsort(names, n, sizeof *names, query_out_name_cmp);
     for (size_t i = 0; i < n; i++) {
         if (kept == 0 || !tako_slice_eq(names[kept - 1], names[i]))
             names[kept++] = names[i];

@@ -16,6 +16,8 @@ tako_err query_resolve(query_parse *p);
 
 /* The name of a result field. */
 tako_slice query_out_name(const query_parse *p, const node *out);
+/* For qsort: slices in the order of keys. */
+int query_out_name_cmp(const void *a, const void *b);
 
 /* What a source's SELECT looks like from outside. */
 static inline bool source_is(const query_source *s, shape want)

@@ -14,6 +14,16 @@ static const struct {
     const char *about;
     const char *effect;
 } table[SETTINGS] = {
+    [SETTING_ATTACHMENT_FETCH] = { "attachment_fetch", 0, 0, 1,
+                                   "1: attachments of documents that are here "
+                                   "are fetched by themselves; 0: when they "
+                                   "are opened",
+                                   "within some seconds" },
+    [SETTING_ATTACHMENT_GRACE_S] = { "attachment_grace_s", 86400, 60,
+                                     366 * 86400,
+                                     "an attachment that no document here "
+                                     "refers to is kept so many seconds",
+                                     "at once" },
     [SETTING_REQUESTS_RECENT_MAX] = { "requests_recent_max", 100, 0,
                                       TAKO_REQUESTS_RECENT_MAX,
                                       "how many ended requests system:requests "
@@ -33,6 +43,11 @@ static const struct {
                                        "a statement that runs longer is "
                                        "stopped and undone; 0: none",
                                        "for statements that begin later" },
+    [SETTING_TOMBSTONE_TTL] = { "tombstone_ttl", 30, 1, 36500,
+                                "days for which a deleted document leaves a "
+                                "tombstone; after that only its births are "
+                                "remembered",
+                                "within an hour, while syncing" },
 };
 
 setting query_setting_find(tako_slice name)
@@ -44,19 +59,13 @@ setting query_setting_find(tako_slice name)
     return (setting)i;
 }
 
-const char *query_setting_nearest(tako_slice name)
+tako_slice query_setting_nearest(tako_slice name)
 {
-    const char *best = NULL;
+    tako_slice best = TAKO_SLICE_NONE;
     unsigned least = 6;
 
-    for (unsigned i = 0; i < SETTINGS; i++) {
-        unsigned d = query_word_distance(name, tako_slice_str(table[i].name));
-
-        if (d < least && d < name.len) {
-            least = d;
-            best = table[i].name;
-        }
-    }
+    for (unsigned i = 0; i < SETTINGS; i++)
+        query_word_nearer(name, tako_slice_str(table[i].name), &least, &best);
     return best;
 }
 

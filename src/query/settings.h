@@ -9,10 +9,13 @@
 #include "store/store.h"
 
 typedef enum setting {
+    SETTING_ATTACHMENT_FETCH,
+    SETTING_ATTACHMENT_GRACE_S,
     SETTING_REQUESTS_RECENT_MAX,
     SETTING_RESULT_BYTES_MAX,
     SETTING_SLOW_REQUEST_MS,
     SETTING_STATEMENT_TIMEOUT_MS,
+    SETTING_TOMBSTONE_TTL,
     SETTINGS, /* how many */
 } setting;
 
@@ -29,8 +32,8 @@ tako_err query_settings_read(const tako_env *env, store_conn *c,
 
 /* SETTINGS when there is none of this name. */
 setting query_setting_find(tako_slice name);
-/* The nearest name for a message, or NULL. */
-const char *query_setting_nearest(tako_slice name);
+/* The nearest name for a message, or an empty slice. */
+tako_slice query_setting_nearest(tako_slice name);
 /* Keeps a value; inside the store's transaction. TAKO_INVALID (e: the range) */
 tako_err query_setting_put(store *s, setting which, tako_slice value,
                            tako_errbuf *e);

@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /* system:conflicts: a document for each place in a document where concurrent
- * writes met: what shows, and what lost. Documents with one writer, which are
- * most, are passed over by the first bytes of their meta. */
+ * writes met: what shows, and what lost ("sibling"). Documents with one writer,
+ * which are most, are passed over by the first bytes of their meta.
+ *
+ * Before them stands what merging took away and the store has kept
+ * (store/lost.c): the others of the kinds below, oldest first. */
 #include "query/system.h"
 
 #include "codec/json.h"
+
+#define LOST_PREFIX "lost/" /* of such an _id, before its number */
+
+static const char *const lost_kinds[] = {
+    [CRDT_LOST_UPDATE] = "update",
+    [CRDT_LOST_INCREMENT] = "increment",
+    [CRDT_LOST_INSERT] = "insert",
+    [CRDT_LOST_FORGED] = "forged",
+};
 
 typedef struct losers {
     tako_buf *docs;
@@ -63,10 +75,12 @@ static void put_slot(losers *l)
 {
     if (l->count == 0)
         return;
-    cbor_put_map(l->docs, 7);
+    cbor_put_map(l->docs, 8);
     put_key(l->docs, "id");
     tako_put_bytes(l->docs, l->id);
     put_slot_id(l);
+    put_key(l->docs, "kind");
+    put_key(l->docs, "sibling");
     put_key(l->docs, "path");
     tako_put_bytes(l->docs, tako_buf_slice(&l->path));
     put_key(l->docs, "shown");
@@ -135,6 +149,111 @@ static tako_err put_document(system_scan *k, const store_row *row,
     return err;
 }
 
+static void see_conflict(void *ctx, crdt_path path, crdt_dot shown_dot,
+                         tako_slice shown, crdt_dot loser_dot, tako_slice loser)
+{
+    (void)path;
+    (void)shown_dot;
+    (void)shown;
+    (void)loser_dot;
+    (void)loser;
+    *(bool *)ctx = true;
+}
+
+bool query_has_conflicts(const tako_env *env, tako_slice meta, tako_slice body)
+{
+    tako_arena arena = tako_arena_on(env);
+    bool any = false;
+    crdt_doc *d;
+    crdt_dot dot;
+    tako_err err;
+
+    if (body.len == 0 || crdt_meta_is_fresh(meta, &dot))
+        return false;
+    err = crdt_doc_decode_trusted(&arena, meta, body, &d, NULL);
+    if (err == TAKO_OK)
+        err = crdt_conflicts(d, see_conflict, &any);
+    tako_arena_fini(&arena);
+    return any || err == TAKO_NOMEM;
+}
+
+/* ---- what was lost ----------------------------------------------------------- */
+
+bool system_lost_number(tako_slice id, uint64_t *number)
+{
+    static const char prefix[] = LOST_PREFIX;
+    tako_reader r = tako_reader_of(id);
+    cbor_item text;
+
+    *number = 0;
+    if (!cbor_read(&r, &text) || text.kind != CBOR_TEXT ||
+        text.str.len < sizeof prefix ||
+        memcmp(text.str.ptr, prefix, sizeof prefix - 1) != 0)
+        return false;
+    for (size_t i = sizeof prefix - 1; i < text.str.len; i++) {
+        uint8_t c = text.str.ptr[i];
+
+        if (c < '0' || c > '9' || *number > UINT64_MAX / 16)
+            return false;
+        *number = *number * 10 + (c - '0');
+    }
+    return true;
+}
+
+static void put_lost(system_scan *k, const store_lost *l, tako_slice collection,
+                     tako_buf *docs)
+{
+    bool forged = l->kind == CRDT_LOST_FORGED;
+    tako_buf id = tako_buf_on(k->state->env);
+
+    tako_put_fmt(&id, LOST_PREFIX "%llu", (unsigned long long)l->number);
+    cbor_put_map(docs, forged ? 8 : 7);
+    put_key(docs, "id");
+    tako_put_bytes(docs, l->id);
+    put_key(docs, "_id");
+    cbor_put_text(docs, tako_buf_slice(&id));
+    put_key(docs, "kind");
+    put_key(docs, lost_kinds[l->kind]);
+    put_key(docs, "path");
+    tako_put_bytes(docs, l->path);
+    if (forged) {
+        put_key(docs, "shown");
+        if (l->kept.len > 0)
+            tako_put_bytes(docs, l->kept);
+        else
+            cbor_put_null(docs);
+    }
+    put_key(docs, "losers");
+    cbor_put_array(docs, 1);
+    put_write(docs, l->dot, l->value);
+    put_key(docs, "time_ms");
+    cbor_put_int(docs, (int64_t)l->ms);
+    put_key(docs, "collection");
+    cbor_put_text(docs, collection);
+    docs->failed = docs->failed || id.failed;
+    tako_buf_fini(&id);
+}
+
+/* TAKO_NOTFOUND: no more. */
+static tako_err next_lost(system_scan *k, tako_buf *docs, tako_errbuf *e)
+{
+    store_lost l;
+    tako_err err = store_lost_next(k->state->conn, k->lost, &l);
+
+    if (err == TAKO_NOTFOUND)
+        return err;
+    if (err == TAKO_OK &&
+        (l.kind < CRDT_LOST_UPDATE || l.kind > CRDT_LOST_FORGED))
+        err = TAKO_CORRUPT;
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "reading what was lost");
+    k->lost = l.number;
+    put_lost(k, &l, store_coll_name(k->state->conn, l.coll), docs);
+    return docs->failed ? TAKO_NOMEM : TAKO_OK;
+}
+
+/* ---- all of it ---------------------------------------------------------------- */
+
 void system_scan_begin(system_scan *k, fn_state *s)
 {
     *k = (system_scan){ .state = s, .arena = tako_arena_on(s->env) };
@@ -172,6 +291,13 @@ tako_err system_scan_next(system_scan *k, tako_buf *docs, tako_errbuf *e)
     size_t before = docs->len;
     store_row row;
 
+    if (!k->lost_done) {
+        tako_err err = next_lost(k, docs, e);
+
+        if (err != TAKO_NOTFOUND)
+            return err;
+        k->lost_done = true;
+    }
     while (docs->len == before) {
         tako_err err = next_row(k, &row);
 

@@ -8,6 +8,7 @@
 #include "codec/json.h"
 #include "query/retention.h"
 #include "query/settings.h"
+#include "store/deaths.h"
 
 static void put_text(tako_buf *json, const char *key, tako_slice text)
 {
@@ -118,11 +119,59 @@ static tako_err put_settings(fn_state *s, tako_buf *json)
     return TAKO_OK;
 }
 
+/* ---- quarantine ------------------------------------------------------------------ */
+
+typedef struct quarantined {
+    store_conn *conn;
+    tako_buf *docs;
+} quarantined;
+
+static void put_key(tako_buf *docs, const char *key)
+{
+    cbor_put_text(docs, tako_slice_str(key));
+}
+
+/* Written as CBOR, which has all that a document may hold. Keys stand in the
+ * order of their encodings. */
+static bool put_quarantined(void *ctx, const store_quarantined *q)
+{
+    quarantined *k = ctx;
+    tako_buf *docs = k->docs;
+
+    cbor_put_map(docs, q->body.len > 0 ? 6 : 5);
+    put_key(docs, "id");
+    tako_put_bytes(docs, q->id);
+    put_key(docs, "_id");
+    cbor_put_int(docs, (int64_t)q->number);
+    put_key(docs, "why");
+    cbor_put_text(docs, tako_slice_str(q->why == STORE_WHY_DEAD
+                                           ? "deleted elsewhere"
+                                           : "doubtful: a peer cannot know "
+                                             "whether it was deleted"));
+    put_key(docs, "at_ms");
+    cbor_put_int(docs, (int64_t)q->at_ms);
+    if (q->body.len > 0) {
+        put_key(docs, "content");
+        tako_put_bytes(docs, q->body);
+    }
+    put_key(docs, "collection");
+    cbor_put_text(docs, store_coll_name(k->conn, q->coll));
+    return !docs->failed;
+}
+
+static tako_err put_quarantine(fn_state *s, tako_buf *docs, tako_errbuf *e)
+{
+    quarantined k = { s->conn, docs };
+
+    TAKO_TRY(store_quarantine_each(s->conn, put_quarantined, &k, e));
+    return docs->failed ? TAKO_NOMEM : TAKO_OK;
+}
+
 /* ---- all of them ----------------------------------------------------------------- */
 
 /* *known: the collection is ours. */
 static tako_err put_own(fn_state *s, tako_slice name, tako_buf *json,
-                        bool *known, tako_errbuf *e)
+                        tako_buf *docs, bool *known, tako_errbuf *e)
 {
     *known = true;
     if (tako_slice_eq(name, tako_slice_str("dual")))
@@ -133,6 +182,8 @@ static tako_err put_own(fn_state *s, tako_slice name, tako_buf *json,
         return put_indexes(s, json);
     else if (tako_slice_eq(name, tako_slice_str("settings")))
         return put_settings(s, json);
+    else if (tako_slice_eq(name, tako_slice_str("quarantine")))
+        return put_quarantine(s, docs, e);
     else
         *known = false;
     return TAKO_OK;
@@ -143,7 +194,7 @@ tako_err system_docs_read(fn_state *s, tako_slice name, tako_buf *docs,
 {
     tako_buf json = tako_buf_on(s->env);
     bool known;
-    tako_err err = put_own(s, name, &json, &known, e);
+    tako_err err = put_own(s, name, &json, docs, &known, e);
     size_t at = 0, used = 0;
 
     if (err == TAKO_OK && !known && s->host != NULL)

@@ -8,10 +8,13 @@
  * of every type.
  *
  * An object whose insides have declared types is written key by key, so that
- * each is written as what it is. */
+ * each is written as what it is. A token of an attachment is an ATTACHMENT
+ * without being declared, unless another type is. */
 #include "query/internal.h"
 
 #include <stdio.h>
+
+#include "store/blob_token.h"
 
 static const char *type_name(crdt_type type)
 {
@@ -208,9 +211,12 @@ tako_err query_set_field(query_run_state *r, crdt_doc *d, crdt_path path,
 {
     tako_slice keys[TAKO_VALUE_DEPTH_MAX];
 
+    if (type == CRDT_AUTO && blob_token_is(value))
+        return set_one(r, d, path, CRDT_ATTACHMENT, value);
     if ((type != CRDT_AUTO && type != CRDT_MAP) ||
         value_rank_cbor(value) != RANK_OBJECT || value.ptr[0] == 0xa0 ||
-        path.count >= TAKO_VALUE_DEPTH_MAX || !declared_below(r->q, path))
+        path.count >= TAKO_VALUE_DEPTH_MAX ||
+        (!declared_below(r->q, path) && !blob_token_near(value)))
         return set_one(r, d, path, type, value);
     memcpy(keys, path.keys, path.count * sizeof keys[0]);
     return set_keys(r, d, keys, path.count, value);

@@ -19,8 +19,9 @@
  * write or send.
  *
  * The seal changes in three steps, each durable before the next: PATH.seal
- * with the old and the new seal; the file with the new one; PATH.seal with the
- * new one alone. A crash between any two leaves a pair that agrees, and after
+ * with the old and the new seal (of a copy, whose seal is the original's: the
+ * new one alone); the file with the new one; PATH.seal with the new one alone.
+ * A crash between any two leaves a pair that agrees, and after
  * the third no older copy of the file agrees.
  *
  * WHAT WE SAID. What neither the mark nor the seal tells (a machine rolled back
@@ -142,6 +143,7 @@ tako_err actor_save(store *s, const actor_state *next, tako_errbuf *e)
 
     if (s->txn.open || s->writer.snapshots > 0)
         return tako_fail(e, TAKO_MISUSE, "inside a transaction");
+    TAKO_TRY(log_settle(s, e));
     /* A synced commit syncs the whole log before it, too. */
     if (s->durability == STORE_NORMAL)
         TAKO_TRY(conn_run(&s->writer, "PRAGMA synchronous=FULL", e));
@@ -278,15 +280,19 @@ static tako_err seal_agrees(store *s, const actor_state *state,
     return TAKO_OK;
 }
 
-/* Renews the seal and saves the rest of `next` in the same commit. */
-static tako_err seal_renew(store *s, actor_state *next, tako_errbuf *e)
+/* Renews the seal and saves the rest of `next` in the same commit. copy: the
+ * seal in the file is another's, and nothing may vouch for it: who dies in
+ * between is a copy still. */
+static tako_err seal_renew(store *s, actor_state *next, bool copy,
+                           tako_errbuf *e)
 {
     uint8_t old[16];
     tako_err err;
 
     memcpy(old, s->state.seal, 16);
     s->env->random(s->env->ctx, next->seal, sizeof next->seal);
-    err = seal_write(s, old, next->seal);
+    err =
+        copy ? seal_write(s, next->seal, NULL) : seal_write(s, old, next->seal);
     if (err != TAKO_OK)
         return tako_fail(e, err, "%s: writing it failed",
                          (const char *)s->seal_path.ptr);
@@ -350,13 +356,76 @@ static tako_err is_retired(store *s, const actor_state *now, bool *out)
     return err == TAKO_NOTFOUND ? TAKO_OK : err;
 }
 
+/* ---- actors that were this file's ------------------------------------------ */
+
+#define ACTOR_FORMER_KEY "actor.former" /* their ids, the latest last */
+
+static tako_err former_read(store *s, tako_buf *out)
+{
+    tako_err err = store_kv_get(&s->writer, ACTOR_FORMER_KEY, out);
+
+    return err == TAKO_NOTFOUND ? TAKO_OK : err;
+}
+
+/* The present actor is about to be another. */
+static tako_err former_add(store *s, crdt_actor actor, tako_errbuf *e)
+{
+    tako_buf list = tako_buf_on(s->env);
+    tako_err err = former_read(s, &list);
+    tako_slice all;
+
+    tako_put_bytes(&list, tako_slice_of(actor.id, sizeof actor.id));
+    all = tako_buf_slice(&list);
+    if (all.len > TAKO_FORMER_ACTORS_MAX * sizeof actor.id)
+        all =
+            tako_slice_of(all.ptr + sizeof actor.id, all.len - sizeof actor.id);
+    if (err == TAKO_OK)
+        err = list.failed ? TAKO_NOMEM : store_kv_put(s, ACTOR_FORMER_KEY, all);
+    tako_buf_fini(&list);
+    return err == TAKO_OK
+               ? err
+               : tako_fail(e, err, "remembering its former actor failed");
+}
+
+/* Of one actor of ours: has the context more than `births` say is known? */
+static bool own_beyond(const crdt_context *context, crdt_actor actor,
+                       const crdt_dot *births, size_t count)
+{
+    uint64_t told = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (crdt_actor_cmp(births[i].actor, actor) == 0 && births[i].hlc > told)
+            told = births[i].hlc;
+    return crdt_context_get(context, actor) > told;
+}
+
+tako_err actor_own_beyond(store *s, const crdt_context *context,
+                          const crdt_dot *births, size_t count, bool *beyond,
+                          tako_errbuf *e)
+{
+    tako_buf list = tako_buf_on(s->env);
+    crdt_actor actor;
+    tako_err err;
+
+    *beyond = own_beyond(context, s->state.actor, births, count);
+    err = *beyond ? TAKO_OK : former_read(s, &list);
+    for (size_t i = 0; err == TAKO_OK && i + 16 <= list.len; i += 16) {
+        memcpy(actor.id, list.ptr + i, sizeof actor.id);
+        *beyond = *beyond || own_beyond(context, actor, births, count);
+    }
+    tako_buf_fini(&list);
+    return err == TAKO_OK
+               ? err
+               : tako_fail(e, err, "reading its former actors failed");
+}
+
 tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
 {
     tako_machine machine;
     actor_state next;
     const char *why = NULL;
     crdt_dot last;
-    bool retired;
+    bool copy, retired;
     tako_err err;
 
     TAKO_TRY(state_read(s, &s->state, e));
@@ -369,6 +438,7 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
             return tako_fail(e, err, "%s: reading it failed",
                              (const char *)s->seal_path.ptr);
     }
+    copy = why != NULL;
     s->files->machine(s->files->ctx, &machine);
     err = is_retired(s, &next, &retired);
     if (err != TAKO_OK)
@@ -379,11 +449,12 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
         why = "sent commits may be lost";
     if (why != NULL) {
         TAKO_TRY(seen_put(s, last, e));
+        TAKO_TRY(former_add(s, last.actor, e));
         mint(s, &next, next.lsn, why);
         next.dirty = false;
         last.hlc = 0;
     }
-    err = seal_renew(s, &next, e);
+    err = seal_renew(s, &next, copy, e);
     if (err == TAKO_FULL && why == NULL && !fresh) {
         /* A full disk must not keep people from their data. */
         tako_log(s->env, TAKO_LOG_WARN, "seal_not_renewed", "%s", "");
@@ -406,7 +477,7 @@ void actor_close(store *s)
     next.hlc = s->clock.last;
     next.lsn = s->next_lsn - 1;
     next.dirty = false;
-    if (seal_renew(s, &next, &e) != TAKO_OK)
+    if (seal_renew(s, &next, false, &e) != TAKO_OK)
         tako_log(s->env, TAKO_LOG_WARN, "close_unclean", "%s", "");
 }
 
@@ -436,6 +507,7 @@ tako_err actor_renew(store *s, uint64_t taken, tako_errbuf *e)
     actor_state next = s->state;
 
     TAKO_TRY(seen_put(s, last, e));
+    TAKO_TRY(former_add(s, last.actor, e));
     /* What is sent under the new name is as unsynced as before: the dirty
      * mark stays. */
     mint(s, &next, s->next_lsn - 1,
@@ -485,6 +557,9 @@ tako_err store_sync(store *s)
         return TAKO_OK;
     next = s->state;
     next.dirty = false;
+    /* SQLite writes nothing where an UPDATE changes nothing, and then syncs
+     * nothing: so a little more is reserved. */
+    next.hlc = add_sat(next.hlc, 1);
     return actor_save(s, &next, NULL);
 }
 

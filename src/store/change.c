@@ -161,11 +161,11 @@ void change_new(change_list *l, uint32_t coll, int64_t row, bool alive)
     l->view->current = false;
 }
 
-tako_err change_old(change_list *l, uint64_t lsn, tako_slice meta,
-                    tako_slice body)
+tako_err change_old(change_list *l, uint64_t lsn, const uint8_t version[16],
+                    tako_slice meta, tako_slice body)
 {
     void *p = l->priors;
-    change_prior prior = { lsn, TAKO_SLICE_NONE, TAKO_SLICE_NONE };
+    change_prior prior = { .lsn = lsn };
     uint8_t *copy;
     tako_err err;
 
@@ -176,6 +176,7 @@ tako_err change_old(change_list *l, uint64_t lsn, tako_slice meta,
     copy = blocks_take(l, meta.len + body.len);
     if (copy == NULL)
         return TAKO_NOMEM;
+    memcpy(prior.version, version, sizeof prior.version);
     if (meta.len > 0)
         memcpy(copy, meta.ptr, meta.len);
     prior.meta = tako_slice_of(copy, meta.len);
@@ -308,6 +309,7 @@ void store_change_at(const store *s, size_t i, store_change *out)
         out->lsn_before = prior->lsn;
         out->meta_before = prior->meta;
         out->body_before = prior->body;
+        memcpy(out->version_before, prior->version, sizeof prior->version);
         out->alive_before = prior->body.len > 0;
     }
 }

@@ -7,6 +7,7 @@
  * its length as a varint before it, version); these are added as 256-bit
  * numbers (Bellare and Micciancio 1997, AdHash), and the sum is hashed with the
  * number of documents. */
+#include "store/blob.h"
 #include "store/internal.h"
 
 #include <stdio.h>
@@ -90,6 +91,19 @@ static tako_err check_marker(checker *k, uint32_t coll, const store_row *row)
     return err == TAKO_CORRUPT ? TAKO_OK : err;
 }
 
+static tako_err check_notice(checker *k, uint32_t coll, const store_row *row)
+{
+    crdt_dot *births;
+    size_t count;
+    tako_err err;
+
+    tako_arena_reset(&k->arena);
+    err = crdt_notice_read(&k->arena, row->meta, &births, &count);
+    if (err == TAKO_CORRUPT)
+        found_doc(k, coll, row, "the notice of its death is malformed");
+    return err == TAKO_CORRUPT ? TAKO_OK : err;
+}
+
 static tako_err check_row(checker *k, uint32_t coll, const store_row *row)
 {
     uint8_t version[16];
@@ -102,6 +116,8 @@ static tako_err check_row(checker *k, uint32_t coll, const store_row *row)
         found_doc(k, coll, row, "the _id is malformed");
     if (store_row_is_marker(row))
         return check_marker(k, coll, row);
+    if (store_row_is_notice(row))
+        return check_notice(k, coll, row);
     crdt_version(row->meta, row->body, version);
     if (memcmp(version, row->version, sizeof version) != 0) {
         found_doc(k, coll, row, "the version does not match the content");
@@ -169,6 +185,11 @@ static tako_err check_feed(checker *k)
     return err == TAKO_NOTFOUND ? TAKO_OK : err;
 }
 
+static void found_blob(void *ctx, const char *text)
+{
+    found(ctx, text);
+}
+
 static tako_err check_all(checker *k, tako_errbuf *e)
 {
     uint32_t max;
@@ -182,6 +203,8 @@ static tako_err check_all(checker *k, tako_errbuf *e)
             return tako_fail(e, err, "checking collection %u failed", coll);
     }
     err = check_feed(k);
+    if (err == TAKO_OK)
+        err = store_blob_check(k->conn, found_blob, k, e);
     return err == TAKO_OK ? err : tako_fail(e, err, "checking the feed failed");
 }
 

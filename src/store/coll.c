@@ -163,6 +163,7 @@ tako_err coll_next_row(store *s, uint32_t coll, int64_t *row, tako_errbuf *e)
     store_conn *c = &s->writer;
     char sql[64];
     int64_t min = 0;
+    yard *y;
 
     if (store_coll_name(c, coll).len == 0)
         return tako_fail(e, TAKO_NOTFOUND, "there is no collection number %u",
@@ -170,6 +171,9 @@ tako_err coll_next_row(store *s, uint32_t coll, int64_t *row, tako_errbuf *e)
     if (c->colls[coll - 1].next_row == 0) {
         (void)snprintf(sql, sizeof sql, "SELECT min(row) FROM c%u", coll);
         TAKO_TRY(conn_int(c, sql, &min, e));
+        /* A number names one document for ever: sessions rely on it. */
+        TAKO_TRY(yard_of(s, coll, &y, e));
+        min = y->below < min ? y->below : min;
         if (min == INT64_MIN)
             return tako_fail(e, TAKO_LIMIT, "no row numbers are left");
         c->colls[coll - 1].next_row = (min < 0 ? min : 0) - 1;

@@ -82,6 +82,9 @@ tako_err conn_fail(const store_conn *c, int rc, const char *what,
     const char *text =
         c->db != NULL ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc);
 
+    if (c == &c->store->writer && c->db != NULL &&
+        sqlite3_extended_errcode(c->db) == SQLITE_IOERR_FSYNC)
+        c->store->unsettled = true;
     return tako_fail(e, code_of(rc), "%s: %s: %s", c->store->path, what, text);
 }
 

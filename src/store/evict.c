@@ -42,6 +42,8 @@ tako_err store_evict(store *s, uint32_t coll, tako_slice id, bool force,
     err = crdt_marker_put(d.doc, &s->meta);
     if (err != TAKO_OK)
         return tako_fail(e, err, "out of memory");
+    /* What a peer's feed brought, and went here, its later part does not name. */
+    TAKO_TRY(store_checkpoint_drop(s, store_coll_name(&s->writer, coll), e));
     return edit_replace(s, &d, d.version, tako_buf_slice(&s->meta),
                         TAKO_SLICE_NONE, e);
 }
@@ -49,12 +51,17 @@ tako_err store_evict(store *s, uint32_t coll, tako_slice id, bool force,
 tako_err store_leave(store *s, uint32_t coll, tako_slice id, tako_errbuf *e)
 {
     doc_edit d;
+    uint64_t day;
     tako_err err;
 
     TAKO_TRY(load_living(s, coll, id, &d, e));
-    err = crdt_marker_put_left(d.doc, store_day(s), &s->meta);
+    TAKO_TRY(day_read(s, &day, e));
+    err = crdt_marker_put_left(d.doc, day, &s->meta);
     if (err != TAKO_OK)
         return tako_fail(e, err, "out of memory");
+    /* Checkpoints stay: no subscription here matches it, and where one does
+     * again, the comparison after the feed finds that it is missing. Dropping
+     * them would make every session compare after each document that left. */
     return edit_replace(s, &d, d.version, tako_buf_slice(&s->meta),
                         TAKO_SLICE_NONE, e);
 }

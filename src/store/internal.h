@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 
 #include "base/check.h"
+#include "base/hash.h"
+#include "store/graveyard.h"
 #include "store/store.h"
 
 #define STORE_APP_ID         0x74616b6f   /* "tako" in the file's header */
@@ -149,10 +151,19 @@ void seen_reset(store *s);
 /* One actor, outside transactions; nothing for hlc 0. */
 tako_err seen_put(store *s, crdt_dot dot, tako_errbuf *e);
 
+/* ---- what merging lost (lost.c) ------------------------------------------ */
+
+/* Notes what a merge into the document lost, with its transaction. */
+tako_err lost_note(store *s, uint32_t coll, tako_slice id,
+                   const crdt_merge_info *info, tako_errbuf *e);
+/* Before the commit: the oldest go. */
+tako_err lost_bound(store *s, tako_errbuf *e);
+
 /* ---- changes (change.c) -------------------------------------------------- */
 
 typedef struct change_prior {
     uint64_t lsn;
+    uint8_t version[16];
     tako_slice meta, body;
 } change_prior;
 
@@ -199,8 +210,8 @@ tako_err change_reserve(change_list *l);
 void change_new(change_list *l, uint32_t coll, int64_t row, bool alive);
 /* One that was, at its first change; copies meta and body. Nothing is
  * recorded before change_old_done. */
-tako_err change_old(change_list *l, uint64_t lsn, tako_slice meta,
-                    tako_slice body);
+tako_err change_old(change_list *l, uint64_t lsn, const uint8_t version[16],
+                    tako_slice meta, tako_slice body);
 void change_old_done(change_list *l, uint32_t coll, int64_t row, bool alive);
 /* One that this transaction changed already. */
 tako_err change_again(change_list *l, uint32_t coll, int64_t row, bool alive);
@@ -219,6 +230,7 @@ typedef struct store_txn {
     bool retired;    /* the actor is, when this commits */
     bool ahead_told; /* a clock ahead of ours was logged */
     bool coll_made;
+    bool lost; /* table lost was written */
     crdt_dot dot;
     uint64_t lsn;
     size_t coll_count; /* cached at its beginning */
@@ -238,14 +250,29 @@ typedef struct doc_edit {
     bool stored;
     bool taken;  /* another ULID has its row */
     bool marker; /* it was evicted: doc tells only what was known */
+    bool notice; /* it was found to be dead: doc is as if nothing were there */
     uint32_t coll;
     doc_key key;
     int64_t row;
+    bool tokens; /* a state that was saved may hold tokens */
     uint64_t lsn;
     uint8_t version[16];
     tako_slice meta, body;
     crdt_doc *doc;
 } doc_edit;
+
+/* Where reaping stands, and the day (reap.c). */
+typedef struct reaper {
+    bool day_known;
+    uint64_t day, wall_day; /* as they are on disk */
+    uint64_t moved_ms;      /* by the monotonic clock, when it last moved */
+    bool moved;             /* since the store was opened */
+    uint32_t coll;          /* of the tombstone looked at last */
+    int64_t row;
+    bool rests; /* all were looked at on `done_day`, with this ttl */
+    uint64_t done_day;
+    uint32_t done_ttl;
+} reaper;
 
 struct store {
     const tako_env *env;
@@ -278,8 +305,10 @@ struct store {
     tako_arena seen_arena;
     crdt_dot seen_last; /* noted last */
     bool wrote;         /* in this session */
+    bool lost_changed;  /* see store_lost_changed() */
     bool shrunk;        /* see store_shrunk() */
     bool unsynced;      /* a commit may be lost by power loss */
+    bool unsettled;     /* the log may be on no disk: log_settle() */
 
     store_txn txn;
     change_list changes;
@@ -288,12 +317,22 @@ struct store {
     edit_memory merge_memory;
     tako_buf meta, body, blob;
     uint64_t feed_bytes; /* added since the last pruning */
+    uint64_t blob_free;  /* the least `free` there may be; UINT64_MAX none */
     int wal_pages;       /* in the log after the last commit */
     int wal_tried;       /* of these, when it was checkpointed last */
+
+    yards yards;
+    crdt_dot dead_dot; /* what merge info of the last call borrows */
+    reaper reaper;
 };
 
 /* schema.c: checks what the file is, makes or migrates it. *fresh: made. */
 tako_err schema_open(store *s, bool create, bool *fresh, tako_errbuf *e);
+
+/* care.c: to be called before anything is written. */
+tako_err log_settle(store *s, tako_errbuf *e);
+bool log_is_there(store_conn *c); /* after the first statement */
+uint64_t log_bytes(store_conn *c);
 
 /* txn.c: fails unless a usable transaction is open. */
 tako_err txn_check(const store *s, tako_errbuf *e);
@@ -310,6 +349,39 @@ tako_err edit_local(store *s, uint32_t coll, tako_slice id, doc_edit *out,
 /* Replaces the row, which is there, by these bytes. */
 tako_err edit_replace(store *s, doc_edit *d, const uint8_t version[16],
                       tako_slice meta, tako_slice body, tako_errbuf *e);
+/* A state that shows nothing was written to a row: its days are counted from
+ * today (reap.c). */
+tako_err tomb_note(store *s, uint32_t coll, int64_t row, tako_slice meta,
+                   tako_errbuf *e);
+/* The row goes for ever. TAKO_BUSY: another document gave way to it. */
+/* The day as it was counted last; also inside a transaction. */
+tako_err day_read(store *s, uint64_t *day, tako_errbuf *e);
+tako_err row_remove(store *s, uint32_t coll, int64_t row, tako_slice id,
+                    tako_errbuf *e);
+
+/* death.c: may this state be taken, by its births (in info)? `known`: there is
+ * something stored under the id. */
+tako_err death_check(store *s, uint32_t coll, tako_slice id,
+                     const crdt_doc *remote, bool known, tako_arena *a,
+                     crdt_merge_info *info, tako_errbuf *e);
+/* The same for a state that one INSERT made. *slow: what is stored decides. */
+tako_err death_check_fresh(store *s, uint32_t coll, tako_slice id, crdt_dot dot,
+                           bool *slow, crdt_merge_info *info, tako_errbuf *e);
+/* Are all births buried, and of how many of our own actor's lives? */
+tako_err death_all_buried(store *s, uint32_t coll, tako_slice id,
+                          const crdt_doc *d, bool *all, bool *some,
+                          tako_errbuf *e);
+
+/* quarantine.c: what a document here showed, before it goes. */
+tako_err quarantine_put(store *s, uint32_t coll, tako_slice id, store_why why,
+                        tako_slice body, tako_errbuf *e);
+
+/* actor.c: the greatest hlc that the context has of an actor which is, or
+ * was, this file's; above what `births` show to be known elsewhere. */
+tako_err actor_own_beyond(store *s, const crdt_context *context,
+                          const crdt_dot *births, size_t count, bool *beyond,
+                          tako_errbuf *e);
+
 /* Inserts a state under an id that may be known. TAKO_EXISTS */
 tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
                         tako_slice meta, tako_slice body, int64_t *row,

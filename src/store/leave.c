@@ -8,15 +8,6 @@
  * had to give way (id.c) stays. */
 #include "store/internal.h"
 
-#include <stdio.h>
-
-#define DAY_MS 86400000u
-
-uint64_t store_day(const store *s)
-{
-    return s->env->wall_ms(s->env->ctx) / DAY_MS;
-}
-
 /* Runs to its end what has no rows; gives the statement back. */
 static tako_err finish(store *s, sqlite3_stmt *stmt, const char *what,
                        tako_errbuf *e)
@@ -212,30 +203,19 @@ tako_err store_keepers(store_conn *c,
 
 /* ---- markers ------------------------------------------------------------------ */
 
-/* Did an id give way to some row of this collection? */
-static tako_err gave_way(store *s, uint32_t coll, bool *any, tako_errbuf *e)
+/* One by which another ULID had to give way stays. */
+static tako_err remove_marker(store *s, uint32_t coll, int64_t row,
+                              uint64_t *reaped, tako_errbuf *e)
 {
-    char sql[160];
-    int64_t found = 0;
+    store_row r;
+    tako_err err = store_get_row(&s->writer, coll, row, &r);
 
-    (void)snprintf(sql, sizeof sql,
-                   "SELECT 1 FROM c%u WHERE row<0 AND id>=x'781a' AND"
-                   " id<x'781b' LIMIT 1",
-                   coll);
-    TAKO_TRY(conn_int(&s->writer, sql, &found, e));
-    *any = found != 0;
-    return TAKO_OK;
-}
-
-static tako_err remove_row(store *s, uint32_t coll, int64_t row, tako_errbuf *e)
-{
-    char sql[64];
-    sqlite3_stmt *stmt;
-
-    (void)snprintf(sql, sizeof sql, "DELETE FROM c%u WHERE row=?1", coll);
-    TAKO_TRY(begin(s, sql, &stmt, e));
-    (void)sqlite3_bind_int64(stmt, 1, row);
-    return finish(s, stmt, "forgetting a marker", e);
+    if (err == TAKO_OK)
+        err = row_remove(s, coll, row, r.id, e);
+    if (err == TAKO_BUSY || err == TAKO_NOTFOUND)
+        return TAKO_OK;
+    *reaped += err == TAKO_OK;
+    return err;
 }
 
 tako_err store_markers_reap(store *s, uint32_t coll, uint64_t day,
@@ -246,12 +226,10 @@ tako_err store_markers_reap(store *s, uint32_t coll, uint64_t day,
     int64_t gone[64];
     size_t count = 0;
     store_row r;
-    bool any;
     tako_err err;
 
     TAKO_ARG(s != NULL);
     TAKO_TRY(txn_check(s, e));
-    TAKO_TRY(gave_way(s, coll, &any, e));
     err = store_scan(&s->writer, coll, *row, &k);
     for (uint32_t n = 0; err == TAKO_OK && n < rows; n++) {
         uint64_t left;
@@ -260,8 +238,7 @@ tako_err store_markers_reap(store *s, uint32_t coll, uint64_t day,
         if (err != TAKO_OK)
             break;
         *row = r.row;
-        if (r.body.len == 0 && crdt_meta_is_left(r.meta, &left) && left < day &&
-            (r.row < 0 || !any))
+        if (r.body.len == 0 && crdt_meta_is_left(r.meta, &left) && left < day)
             gone[count++] = r.row;
         if (count == sizeof gone / sizeof gone[0])
             break;
@@ -272,7 +249,6 @@ tako_err store_markers_reap(store *s, uint32_t coll, uint64_t day,
     else if (err != TAKO_OK)
         return tako_fail(e, err, "looking for old markers failed");
     for (size_t i = 0; i < count; i++)
-        TAKO_TRY(remove_row(s, coll, gone[i], e));
-    *reaped += count;
+        TAKO_TRY(remove_marker(s, coll, gone[i], reaped, e));
     return TAKO_OK;
 }

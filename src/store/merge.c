@@ -12,6 +12,10 @@
  * it knows whether somebody here is still interested. Of what left by itself the
  * very state that left may also come back so: then somebody is interested anew.
  *
+ * DEAD  is a state with a birth of its present life in the graveyard: it is
+ * not taken, before anything is merged (death.c). So a delta is judged by what
+ * it would make of the document here.
+ *
  * A remote event of our own actor that we never made says that this file was
  * rolled back or copied. Our own events of a document were made here, on that
  * document: one that its context here lacks is not ours. It is merged, and
@@ -62,7 +66,7 @@ static tako_err insert_state(store *s, uint32_t coll, const doc_key *key,
         return tako_fail(e, err, "out of memory");
     TAKO_TRY(row_insert_new(s, coll, key, meta, body, &row, e));
     change_new(&s->changes, coll, row, body.len > 0);
-    return TAKO_OK;
+    return body.len > 0 ? TAKO_OK : tomb_note(s, coll, row, meta, e);
 }
 
 static tako_err check_body(tako_slice body, tako_errbuf *e)
@@ -98,6 +102,29 @@ static tako_err meet_marker(store *s, doc_edit *d, crdt_doc *remote, bool back,
     return edit_save(s, d, false, e);
 }
 
+/* A state of which nothing is stored, or a notice that an earlier life of it
+ * is dead. Our own events that a buried birth goes with were made here, though
+ * nothing here shows it any more. */
+static tako_err meet_nothing(store *s, doc_edit *d, crdt_doc *remote,
+                             tako_slice meta, tako_slice body,
+                             crdt_merge_info *info, tako_errbuf *e)
+{
+    bool all, some;
+
+    TAKO_TRY(death_all_buried(s, d->coll, d->key.id, remote, &all, &some, e));
+    if (all && !crdt_doc_alive(remote))
+        return TAKO_OK; /* a tombstone that was reaped here */
+    TAKO_TRY(
+        note_context(s, crdt_doc_context(remote), some ? s->own_kept : 0, e));
+    info->changed = crdt_doc_context(remote)->count > 0;
+    if (!info->changed)
+        return TAKO_OK;
+    if (!d->stored)
+        return insert_state(s, d->coll, &d->key, meta, body, e);
+    d->doc = remote;
+    return edit_save(s, d, false, e);
+}
+
 /* Merges into what is stored, or into nothing. */
 static tako_err merge_slow(store *s, uint32_t coll, tako_slice id,
                            tako_slice meta, tako_slice body, bool back,
@@ -110,12 +137,13 @@ static tako_err merge_slow(store *s, uint32_t coll, tako_slice id,
 
     TAKO_TRY(edit_load(s, m, coll, id, &d, e));
     TAKO_TRY(crdt_doc_decode(&m->arena, meta, body, &remote, e));
+    TAKO_TRY(death_check(s, coll, id, remote, d.stored && !d.notice, &m->arena,
+                         info, e));
+    if (info->dead || info->doubtful)
+        return TAKO_OK;
+    if (!d.stored || d.notice)
+        return meet_nothing(s, &d, remote, meta, body, info, e);
     TAKO_TRY(note_context(s, crdt_doc_context(remote), own_of(s, d.doc), e));
-    if (!d.stored) {
-        info->changed = crdt_doc_context(remote)->count > 0;
-        return info->changed ? insert_state(s, coll, &d.key, meta, body, e)
-                             : TAKO_OK;
-    }
     if (tako_slice_eq(meta, d.meta) && tako_slice_eq(body, d.body))
         return TAKO_OK;
     if (d.marker)
@@ -123,6 +151,7 @@ static tako_err merge_slow(store *s, uint32_t coll, tako_slice id,
     err = crdt_merge(d.doc, remote, info);
     if (err != TAKO_OK)
         return tako_fail(e, err, "merging a document failed");
+    TAKO_TRY(lost_note(s, coll, id, info, e));
     return edit_save(s, &d, false, e);
 }
 
@@ -133,6 +162,7 @@ static tako_err merge_state(store *s, uint32_t coll, tako_slice id,
     crdt_merge_info local;
     crdt_dot dot;
     doc_key key;
+    bool slow;
     tako_err err;
 
     TAKO_ARG(s != NULL);
@@ -147,7 +177,10 @@ static tako_err merge_state(store *s, uint32_t coll, tako_slice id,
         return merge_slow(s, coll, id, meta, body, back, info, e);
     TAKO_TRY(doc_key_of(id, &key, e));
     TAKO_TRY(check_body(body, e));
-    err = insert_state(s, coll, &key, meta, body, e);
+    TAKO_TRY(death_check_fresh(s, coll, id, dot, &slow, info, e));
+    if (info->dead)
+        return TAKO_OK;
+    err = slow ? TAKO_EXISTS : insert_state(s, coll, &key, meta, body, e);
     if (err == TAKO_EXISTS)
         return merge_slow(s, coll, id, meta, body, back, info, e);
     if (err != TAKO_OK)
@@ -189,6 +222,11 @@ tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
     TAKO_TRY(crdt_delta_apply(d.doc, delta, sum_key, names, result, info, e));
     if (*result != CRDT_DELTA_APPLIED)
         return TAKO_OK;
+    TAKO_TRY(
+        death_check(s, coll, id, d.doc, true, &s->merge_memory.arena, info, e));
+    if (info->dead)
+        return TAKO_OK;
     TAKO_TRY(note_context(s, crdt_doc_context(d.doc), own, e));
+    TAKO_TRY(lost_note(s, coll, id, info, e));
     return edit_save(s, &d, false, e);
 }

@@ -63,6 +63,7 @@ static void store_free(store *s)
     if (s->lock != NULL)
         s->files->unlock(s->files->ctx, s->lock);
     change_fini(&s->changes);
+    yards_fini(s);
     tako_arena_fini(&s->edit_memory.arena);
     tako_arena_fini(&s->merge_memory.arena);
     tako_buf_fini(&s->edit_memory.bytes);
@@ -111,6 +112,19 @@ static tako_err feed_position(store *s, tako_errbuf *e)
     return TAKO_OK;
 }
 
+/* What store_blob_due() goes by. */
+static tako_err blobs_position(store *s, tako_errbuf *e)
+{
+    int64_t least = -1;
+
+    TAKO_TRY(conn_int(&s->writer,
+                      "SELECT coalesce(min(free),-1) FROM blob "
+                      "WHERE free IS NOT NULL",
+                      &least, e));
+    s->blob_free = least < 0 ? UINT64_MAX : (uint64_t)least;
+    return TAKO_OK;
+}
+
 static tako_err open_steps(store *s, const store_opts *o, tako_errbuf *e)
 {
     bool fresh;
@@ -134,12 +148,18 @@ static tako_err open_steps(store *s, const store_opts *o, tako_errbuf *e)
     TAKO_TRY(file_ready(s, o->create, e));
     TAKO_TRY(conn_open(s, &s->writer, true, e));
     TAKO_TRY(schema_open(s, o->create, &fresh, e));
+    /* After an error SQLite may say "wal" and have none: then the last commit
+     * would not be safe from a power failure, whatever is asked for. */
+    if (!log_is_there(&s->writer))
+        return tako_fail(e, TAKO_IO, "%s: its log cannot be begun", s->path);
     (void)sqlite3_wal_hook(s->writer.db, wal_hook, s);
     TAKO_TRY(conn_run(&s->writer,
                       s->durability == STORE_FULL ? "PRAGMA synchronous=FULL"
                                                   : "PRAGMA synchronous=NORMAL",
                       e));
+    s->unsettled = log_bytes(&s->writer) > 0; /* an unclean end */
     TAKO_TRY(actor_open(s, fresh, e));
+    TAKO_TRY(blobs_position(s, e));
     return feed_position(s, e);
 }
 
@@ -185,19 +205,6 @@ uint64_t store_lsn(const store *s)
 
 /* ---- facts --------------------------------------------------------------- */
 
-static uint64_t wal_bytes(store_conn *c)
-{
-    sqlite3_file *file = NULL;
-    sqlite3_int64 size = 0;
-
-    if (sqlite3_file_control(c->db, "main", SQLITE_FCNTL_JOURNAL_POINTER,
-                             &file) != SQLITE_OK ||
-        file == NULL || file->pMethods == NULL ||
-        file->pMethods->xFileSize(file, &size) != SQLITE_OK)
-        return 0;
-    return (uint64_t)size;
-}
-
 static tako_err count_rows(store_conn *c, store_facts *out, tako_errbuf *e)
 {
     uint32_t max = store_coll_max(c);
@@ -215,7 +222,7 @@ static tako_err count_rows(store_conn *c, store_facts *out, tako_errbuf *e)
         TAKO_TRY(conn_int(c, sql, &alive, e));
         (void)snprintf(sql, sizeof sql,
                        "SELECT count(*) FROM c%u WHERE body IS NULL AND"
-                       " substr(meta,1,1)=x'00'",
+                       " substr(meta,1,2)=x'0001'",
                        coll);
         TAKO_TRY(conn_int(c, sql, &evicted, e));
         out->documents += (uint64_t)alive;
@@ -252,7 +259,7 @@ static tako_err facts_actor(store_conn *c, crdt_actor *out, tako_errbuf *e)
 
 static tako_err facts_inside(store_conn *c, store_facts *out, tako_errbuf *e)
 {
-    int64_t pages = 0, size = 0, unused = 0;
+    int64_t pages = 0, size = 0, unused = 0, blobs = 0, blob_bytes = 0;
 
     TAKO_TRY(count_rows(c, out, e));
     TAKO_TRY(conn_int(c, "PRAGMA page_count", &pages, e));
@@ -260,7 +267,12 @@ static tako_err facts_inside(store_conn *c, store_facts *out, tako_errbuf *e)
     TAKO_TRY(conn_int(c, "PRAGMA freelist_count", &unused, e));
     out->file_bytes = (uint64_t)(pages * size);
     out->free_bytes = (uint64_t)(unused * size);
-    out->wal_bytes = wal_bytes(c);
+    out->wal_bytes = log_bytes(c);
+    TAKO_TRY(conn_int(c, "SELECT count(*) FROM blob WHERE id IS NOT NULL",
+                      &blobs, e));
+    TAKO_TRY(conn_int(c, "SELECT sum(bytes) FROM blob", &blob_bytes, e));
+    out->blobs = (uint64_t)blobs;
+    out->blob_bytes = (uint64_t)blob_bytes;
     return facts_actor(c, &out->actor, e);
 }
 

@@ -124,6 +124,7 @@ tako_err store_rolled_back(store *s, uint64_t hlc, uint64_t *lsn,
 typedef struct store_facts {
     uint64_t documents, tombstones, evicted;
     uint64_t file_bytes, wal_bytes, free_bytes;
+    uint64_t blobs, blob_bytes; /* attachments, and what is here of them */
     uint32_t collections;
     uint64_t lsn;
     crdt_actor actor;
@@ -236,6 +237,27 @@ tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
                            crdt_delta_result *result, crdt_merge_info *info,
                            tako_errbuf *e);
 
+/* What merging lost, oldest first, until it is dropped, or the table, which is
+ * bounded, drops it (lost.c). Borrowed until the next call on the connection.
+ * TAKO_NOTFOUND: none above `after`. */
+typedef struct store_lost {
+    uint64_t number; /* from 1; never used again */
+    crdt_loss_kind kind;
+    uint64_t ms;      /* when it was noticed here */
+    uint32_t coll;    /* of the document, */
+    tako_slice id;    /* its _id as CBOR, */
+    tako_slice path;  /* and a CBOR array of keys in it */
+    crdt_dot dot;     /* of the write that is lost, */
+    tako_slice value; /* and its value; empty: too long to be kept */
+    tako_slice kept;  /* FORGED: the other content, likewise */
+} store_lost;
+tako_err store_lost_next(store_conn *c, uint64_t after, store_lost *out);
+/* Inside a transaction; nothing when there is no such number. */
+tako_err store_lost_drop(store *s, uint64_t number, tako_errbuf *e);
+/* Whether, since it was asked last, a commit changed that list; with the
+ * writer held. */
+bool store_lost_changed(store *s);
+
 /* Forgets what a living document holds, here alone: a marker stays, so that
  * neither this state nor an older one comes back by merging.
  * TAKO_NOTFOUND; TAKO_DENIED: it has changes of the present actor, and not
@@ -248,20 +270,17 @@ tako_err store_leave(store *s, uint32_t coll, tako_slice id, tako_errbuf *e);
 
 /* ---- keepers and what leaves (leave.c, keeper.c) --------------------------- */
 
-/* Days as this store counts them, for what is kept for so many days. */
-uint64_t store_day(const store *s);
-
-typedef enum store_why {
+typedef enum store_leave_why {
     STORE_CHANGED,      /* a change took it out of the last own subscription */
     STORE_UNSUBSCRIBED, /* that subscription ended */
     STORE_STALE,        /* one of them had KEEP: it stays, as it was */
-} store_why;
+} store_leave_why;
 
 typedef struct store_leaving {
     uint32_t coll;
     int64_t row;
     uint64_t since_ms; /* wall time */
-    store_why why;
+    store_leave_why why;
 } store_leaving;
 
 /* Documents that are to leave. Inside a transaction, or outside of any. */
@@ -312,12 +331,36 @@ typedef struct store_change {
     bool alive_before, alive;
     tako_slice meta_before; /* empty when new */
     tako_slice body_before;
+    uint8_t version_before[16]; /* zeros when new */
 } store_change;
 const store_change *store_changes(const store *s, size_t *count);
 /* The same one by one, from 16 bytes a change, without the array that
  * store_changes() makes (NULL with *count > 0 means: out of memory). */
 size_t store_change_count(const store *s);
 void store_change_at(const store *s, size_t i, store_change *out);
+
+/* ---- checkpoints ----------------------------------------------------------------- */
+
+/* How far this database is in the feed of a peer, of what one subscription
+ * asks for (SYNC.md 6): all of it up to commit `lsn` was applied here. Or,
+ * while a first download runs, the peer's rows up to `row`, and what changes
+ * after `lsn` is still to come. */
+typedef struct store_checkpoint_at {
+    uint8_t incarnation[16]; /* of the peer's feed */
+    uint64_t lsn;
+    bool streaming;
+    int64_t row;
+} store_checkpoint_at;
+
+/* By the peer's name and the subscription's canonical text. TAKO_NOTFOUND */
+tako_err store_checkpoint_get(store_conn *c, tako_slice peer, tako_slice text,
+                              store_checkpoint_at *out);
+/* Inside a transaction. The TAKO_CHECKPOINTS_MAX moved last are kept. */
+tako_err store_checkpoint_put(store *s, tako_slice peer, tako_slice text,
+                              tako_slice collection,
+                              const store_checkpoint_at *at, tako_errbuf *e);
+/* Forgets those of all subscriptions to a collection. */
+tako_err store_checkpoint_drop(store *s, tako_slice collection, tako_errbuf *e);
 
 /* ---- feed --------------------------------------------------------------------------- */
 

@@ -32,6 +32,7 @@ static void txn_undo(store *s)
     change_reset(&s->changes);
     coll_forget(c, s->txn.coll_count);
     coll_rows_forget(c);
+    yards_forget(s);
 }
 
 static void txn_end(store *s)
@@ -80,6 +81,7 @@ tako_err store_begin(store *s, tako_errbuf *e)
     /* P1: never write under a name that went on, or claims too much. */
     if (s->foreign != 0 || s->retired)
         TAKO_TRY(store_renew_actor(s, e));
+    TAKO_TRY(log_settle(s, e));
     TAKO_TRY(actor_reserve(s, e));
     TAKO_TRY(conn_run(&s->writer, "BEGIN IMMEDIATE", e));
     s->txn.open = true;
@@ -87,6 +89,7 @@ tako_err store_begin(store *s, tako_errbuf *e)
     s->txn.dotted = false;
     s->txn.retired = false;
     s->txn.ahead_told = false;
+    s->txn.lost = false;
     s->txn.lsn = s->next_lsn;
     s->txn.coll_count = s->writer.coll_count;
     s->txn.mark_count = 0;
@@ -107,6 +110,8 @@ tako_err store_commit(store *s, uint64_t *lsn, tako_errbuf *e)
     if (err == TAKO_OK && s->changes.count > 0)
         err = seen_write(s, e);
     if (err == TAKO_OK)
+        err = lost_bound(s, e);
+    if (err == TAKO_OK)
         err = conn_run(&s->writer, "COMMIT", e);
     if (err != TAKO_OK) {
         store_rollback(s);
@@ -122,6 +127,7 @@ tako_err store_commit(store *s, uint64_t *lsn, tako_errbuf *e)
             *lsn = s->lsn;
     }
     s->retired = s->retired || s->txn.retired;
+    s->lost_changed = s->lost_changed || s->txn.lost;
     s->wrote = true;
     if (s->durability == STORE_NORMAL)
         s->unsynced = true;
@@ -199,6 +205,7 @@ void store_savepoint_undo(store *s)
     change_undo(&s->changes, mark->changes);
     coll_forget(&s->writer, mark->coll_count);
     coll_rows_forget(&s->writer);
+    yards_forget(s);
 }
 
 /* ---- dots and clocks ----------------------------------------------------- */

@@ -9,6 +9,7 @@
  * back where its version moved. Whether this transaction has touched the
  * document before is seen from the row's lsn, which then is the
  * transaction's own. */
+#include "store/blob_ref.h"
 #include "store/internal.h"
 
 /* ---- rows ---------------------------------------------------------------- */
@@ -84,9 +85,9 @@ static tako_err insert_below(store *s, uint32_t coll, const doc_key *key,
     return row_insert(s, coll, *row, key->id, meta, body, e);
 }
 
-tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
-                        tako_slice meta, tako_slice body, int64_t *row,
-                        tako_errbuf *e)
+static tako_err insert_anywhere(store *s, uint32_t coll, const doc_key *key,
+                                tako_slice meta, tako_slice body, int64_t *row,
+                                tako_errbuf *e)
 {
     sqlite3_stmt *stmt = NULL;
     bool taken;
@@ -107,6 +108,16 @@ tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
     if (err != TAKO_NOTFOUND)
         return err;
     return insert_below(s, coll, key, meta, body, row, e);
+}
+
+tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
+                        tako_slice meta, tako_slice body, int64_t *row,
+                        tako_errbuf *e)
+{
+    TAKO_TRY(insert_anywhere(s, coll, key, meta, body, row, e));
+    return blob_refs_near(meta, body)
+               ? blob_refs_change(s, coll, *row, meta, body, e)
+               : TAKO_OK;
 }
 
 /* ---- edits --------------------------------------------------------------- */
@@ -158,7 +169,10 @@ tako_err edit_load(store *s, edit_memory *m, uint32_t coll, tako_slice id,
         err = edit_take(stmt, &m->bytes, &d);
         (void)sqlite3_reset(stmt);
         d.marker = err == TAKO_OK && crdt_meta_is_marker(d.meta);
-        if (d.marker)
+        d.notice = err == TAKO_OK && crdt_meta_is_notice(d.meta);
+        if (d.notice)
+            err = crdt_doc_new(a, &d.doc);
+        else if (d.marker)
             err = crdt_marker_read(a, d.meta, &d.doc, e);
         else if (err == TAKO_OK)
             err = crdt_doc_decode_trusted(a, d.meta, d.body, &d.doc, e);
@@ -192,11 +206,18 @@ tako_err edit_replace(store *s, doc_edit *d, const uint8_t version[16],
     tako_err err;
 
     if (first) {
-        err = change_old(&s->changes, d->lsn, d->meta, d->body);
+        err = change_old(&s->changes, d->lsn, d->version, d->meta, d->body);
         if (err != TAKO_OK)
             return tako_fail(e, err, "out of memory");
     }
     TAKO_TRY(row_update(s, d->coll, d->row, version, meta, body, e));
+    if (d->tokens || blob_refs_near(d->meta, d->body) ||
+        blob_refs_near(meta, body)) {
+        d->tokens = true;
+        TAKO_TRY(blob_refs_change(s, d->coll, d->row, meta, body, e));
+    }
+    if (body.len == 0)
+        TAKO_TRY(tomb_note(s, d->coll, d->row, meta, e));
     if (first) {
         change_old_done(&s->changes, d->coll, d->row, body.len > 0);
         return TAKO_OK;
@@ -214,9 +235,10 @@ static tako_err save_new(store *s, doc_edit *d, tako_slice meta,
     if (change_reserve(&s->changes) != TAKO_OK)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     TAKO_TRY(row_insert_new(s, d->coll, &d->key, meta, body, &d->row, e));
+    d->tokens = blob_refs_near(meta, body);
     change_new(&s->changes, d->coll, d->row, body.len > 0);
     d->stored = true;
-    return TAKO_OK;
+    return body.len > 0 ? TAKO_OK : tomb_note(s, d->coll, d->row, meta, e);
 }
 
 tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e)
@@ -225,6 +247,8 @@ tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e)
     tako_slice meta, body;
     tako_err err;
 
+    if (crdt_doc_context(d->doc)->count == 0)
+        return TAKO_OK; /* nothing ever happened to it */
     conn_buf_reset(&s->meta);
     conn_buf_reset(&s->body);
     err = crdt_doc_encode(d->doc, &s->meta, &s->body);
@@ -232,8 +256,6 @@ tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e)
         return tako_fail(e, err, "encoding the document failed");
     meta = tako_buf_slice(&s->meta);
     body = tako_buf_slice(&s->body);
-    if (crdt_doc_context(d->doc)->count == 0)
-        return TAKO_OK; /* nothing ever happened to it */
     if (d->marker && local && !crdt_doc_alive(d->doc))
         return TAKO_OK; /* nothing happened to it since */
     crdt_version(meta, body, version);
@@ -249,7 +271,7 @@ tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e)
                     : save_new(s, d, meta, body, e);
     if (err == TAKO_OK) {
         memcpy(d->version, version, sizeof version);
-        d->marker = false;
+        d->marker = d->notice = false;
         d->lsn = s->txn.lsn; /* a second save of this edit is no first one */
     }
     return err;
@@ -258,9 +280,14 @@ tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e)
 tako_err edit_local(store *s, uint32_t coll, tako_slice id, doc_edit *out,
                     tako_errbuf *e)
 {
+    yard *y;
     tako_err err;
 
     TAKO_TRY(edit_load(s, &s->edit_memory, coll, id, out, e));
+    if (!out->stored || out->notice) {
+        TAKO_TRY(yard_of(s, coll, &y, e));
+        crdt_doc_after(out->doc, y->epoch);
+    }
     if (!out->marker)
         return TAKO_OK;
     err = crdt_marker_follow(out->doc, s->state.actor, &out->doc);
@@ -289,8 +316,8 @@ tako_err store_edit_save(store *s, tako_errbuf *e)
 
 /* ---- the fast insert ----------------------------------------------------- */
 
-/* Something is stored under the id: follow a tombstone or a marker, refuse
- * the living. */
+/* Something is stored under the id: follow a tombstone, a marker or a notice,
+ * refuse the living. */
 static tako_err insert_after(store *s, uint32_t coll, tako_slice id,
                              tako_slice fields, crdt_dot dot, tako_errbuf *e)
 {
@@ -313,6 +340,7 @@ tako_err store_insert(store *s, uint32_t coll, tako_slice id, tako_slice fields,
     doc_key key;
     crdt_dot dot;
     int64_t row;
+    yard *y;
     tako_err err;
 
     TAKO_ARG(s != NULL);
@@ -322,8 +350,9 @@ tako_err store_insert(store *s, uint32_t coll, tako_slice id, tako_slice fields,
         return tako_fail(e, TAKO_INVALID, "a document is a map");
     TAKO_TRY(size_check(s, fields.len, 0, e));
     TAKO_TRY(store_dot(s, &dot, e));
+    TAKO_TRY(yard_of(s, coll, &y, e));
     conn_buf_reset(&s->meta);
-    err = crdt_fresh_meta(dot, fields, &s->meta);
+    err = crdt_fresh_meta_at(dot, y->epoch + 1, fields, &s->meta);
     if (err == TAKO_OK)
         err = change_reserve(&s->changes);
     if (err != TAKO_OK)

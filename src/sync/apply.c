@@ -18,6 +18,8 @@
  * merged, lose to what we wrote since. So nothing of the message is kept, the
  * store takes another name (renew.c), and the message is applied again.
  *
+ * DEAD states are not taken; what the peer is told then is in deaths.c.
+ *
  * EVICTED here is what a marker stands for. A newer state of it is taken when
  * a subscription of this session matches it, or when it is a tombstone.
  *
@@ -51,6 +53,15 @@ tako_err sync_coll_name(sync_session *s, tako_slice name, uint32_t *index)
     *index = (uint32_t)s->coll_count;
     s->colls[s->coll_count++] = (sync_coll){ copy, name.len, 0 };
     return TAKO_OK;
+}
+
+bool sync_coll_named(const sync_session *s, tako_slice name)
+{
+    for (size_t i = 0; i < s->coll_count; i++)
+        if (tako_slice_eq(tako_slice_of(s->colls[i].name, s->colls[i].len),
+                          name))
+            return true;
+    return false;
 }
 
 /* Which of ours the peer's number means. */
@@ -107,6 +118,18 @@ bool sync_known_has(const sync_session *s, uint64_t lsn, uint32_t coll,
     return false;
 }
 
+tako_err sync_known_add(sync_session *s, uint32_t coll, int64_t row)
+{
+    void *items = s->known;
+
+    if (!sync_grow(s->env, &items, &s->known_cap, s->known_count,
+                   sizeof *s->known))
+        return TAKO_NOMEM;
+    s->known = items;
+    s->known[s->known_count++] = (sync_known){ UINT64_MAX, coll, row };
+    return TAKO_OK;
+}
+
 void sync_known_forget(sync_session *s, uint64_t lsn)
 {
     size_t n = 0;
@@ -130,7 +153,11 @@ typedef struct apply {
     sync_session *s;
     store *st;
     tako_errbuf *e;
-    bool cold;    /* the peer fills an empty collection */
+    bool cold;  /* the peer fills an empty collection */
+    bool loose; /* what is refused does not hold the rest */
+    sync_lane lane;
+    sync_sub *place_of; /* whose first download goes up to `place` */
+    store_checkpoint_at place;
     size_t known; /* entries of `known` before */
     sync_need *refused;
     bool forged, lost;
@@ -157,20 +184,18 @@ static tako_err note_known(apply *a, uint32_t coll, tako_slice id,
     sync_session *s = a->s;
     crdt_context now = { NULL, 0, 0 };
     store_row row;
-    void *items = s->known;
+    tako_err err;
 
-    TAKO_TRY(store_get(store_writer(a->st), coll, id, &row));
+    err = store_get(store_writer(a->st), coll, id, &row);
+    if (err == TAKO_NOTFOUND || (err == TAKO_OK && store_row_is_notice(&row)))
+        return TAKO_OK; /* a tombstone of what was reaped here */
+    TAKO_TRY(err);
     TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &now));
     if (!changed && !crdt_context_eq(&now, sent))
         sync_tell_behind(s, coll, &row);
     if (!changed || !crdt_context_eq(&now, sent))
         return TAKO_OK;
-    if (!sync_grow(s->env, &items, &s->known_cap, s->known_count,
-                   sizeof *s->known))
-        return TAKO_NOMEM;
-    s->known = items;
-    s->known[s->known_count++] = (sync_known){ UINT64_MAX, coll, row.row };
-    return TAKO_OK;
+    return sync_known_add(s, coll, row.row);
 }
 
 static sync_need *need_find(sync_need *list, uint32_t name, tako_slice id)
@@ -208,7 +233,7 @@ static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
 {
     sync_session *s = a->s;
     sync_delta_in d = {
-        &s->names_in[SYNC_LIVE], &s->arena, h->record.ref, { NULL, 0, 0 }, false
+        &s->names_in[a->lane], &s->arena, h->record.ref, { NULL, 0, 0 }, false
     };
     tako_reader in = tako_reader_of(h->record.body);
     crdt_names_in names;
@@ -223,6 +248,10 @@ static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
     if (err != TAKO_OK)
         return err;
     s->counts.deltas_in++;
+    if (info->dead) {
+        need_remove(&a->refused, h->name, h->record.id);
+        return sync_answer_dead(s, a->st, coll, h->record.id, info, a->e);
+    }
     switch (result) {
     case CRDT_DELTA_NEEDS:
         return refuse(a, h);
@@ -260,6 +289,8 @@ static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,
         TAKO_TRY(store_merge_back(a->st, coll, h->record.id, h->record.meta,
                                   h->record.body, info, a->e));
     need_remove(&a->refused, h->name, h->record.id);
+    if (info->dead || info->doubtful)
+        return sync_answer_dead(a->s, a->st, coll, h->record.id, info, a->e);
     if (a->cold)
         return TAKO_OK;
     TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &sent));
@@ -304,7 +335,7 @@ static void known_sift(sync_known *k, size_t root, size_t n)
 }
 
 /* Gives the new entries their commit, and order (heap sort: no memory). */
-static void known_commit(sync_session *s, size_t from, uint64_t lsn)
+void sync_known_commit(sync_session *s, size_t from, uint64_t lsn)
 {
     sync_known *k;
     size_t n = s->known_count - from;
@@ -347,13 +378,19 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
     if (err != TAKO_OK)
         return err;
     a->known = s->known_count;
+    sync_dead_drop(s);
     for (size_t i = 0; i < count; i++)
         for (const sync_held *h = lists[i].first; h != NULL && err == TAKO_OK;
              h = h->next)
             err = apply_record(a, h);
     if (err == TAKO_OK && !a->again)
         a->foreign = store_foreign_self(a->st);
-    whole = a->refused == NULL && a->foreign == 0;
+    whole = (a->refused == NULL || a->loose) && a->foreign == 0;
+    if (err == TAKO_OK && whole && a->place_of != NULL)
+        err = store_checkpoint_put(
+            a->st, tako_slice_of(s->peer, s->peer_len),
+            tako_slice_of(a->place_of->text, a->place_of->text_len),
+            a->place_of->collection, &a->place, a->e);
     if (err == TAKO_OK && whole)
         err = store_commit(a->st, &lsn, a->e);
     if (err != TAKO_OK || !whole) {
@@ -366,7 +403,7 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
     if (lsn == 0)
         s->known_count = a->known;
     else
-        known_commit(s, a->known, lsn);
+        sync_known_commit(s, a->known, lsn);
     s->host->write_end(s->host->ctx, lsn);
     a->st = NULL;
     if (lsn != 0)
@@ -374,27 +411,37 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
     return err;
 }
 
-static tako_err apply_all(sync_session *s, const sync_list *lists, size_t count,
-                          bool cold, sync_need **refused, tako_errbuf *e)
+static tako_err apply_again(apply *a, const sync_list *lists, size_t count)
 {
-    apply a = { .s = s, .e = e, .cold = cold };
+    sync_session *s = a->s;
     uint64_t foreign;
     tako_err err;
 
     do {
-        a.foreign = 0;
-        a.refused = NULL;
-        a.st = s->host->write_begin(s->host->ctx);
-        if (a.st == NULL)
-            return tako_fail(e, TAKO_CLOSED, "shutting down");
-        err = apply_lists(&a, lists, count);
-        if (a.st != NULL)
+        a->foreign = 0;
+        a->refused = NULL;
+        a->st = s->host->write_begin(s->host->ctx);
+        if (a->st == NULL)
+            return tako_fail(a->e, TAKO_CLOSED, "shutting down");
+        err = apply_lists(a, lists, count);
+        if (a->st != NULL)
             s->host->write_end(s->host->ctx, 0);
-        foreign = err == TAKO_OK ? a.foreign : 0;
+        foreign = err == TAKO_OK ? a->foreign : 0;
         if (foreign != 0)
-            err = sync_rolled_back(s, foreign, e);
-        a.again = true;
+            err = sync_rolled_back(s, foreign, a->e);
+        a->again = true;
     } while (foreign != 0 && err == TAKO_OK);
+    if (err == TAKO_OK && (a->refused == NULL || a->loose))
+        sync_dead_send(s);
+    return err;
+}
+
+static tako_err apply_all(sync_session *s, const sync_list *lists, size_t count,
+                          sync_need **refused, tako_errbuf *e)
+{
+    apply a = { .s = s, .e = e, .lane = SYNC_LIVE };
+    tako_err err = apply_again(&a, lists, count);
+
     *refused = a.refused;
     return err;
 }
@@ -425,30 +472,6 @@ static tako_err read_records(sync_session *s, sync_names *names,
         *out->tail = h;
         out->tail = &h->next;
     }
-}
-
-tako_err sync_on_states(sync_session *s, tako_reader *in, tako_errbuf *e)
-{
-    sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
-    sync_need *refused = NULL;
-    sync_list list;
-    bool replaced;
-    tako_err err;
-
-    if (in->failed)
-        return tako_fail(e, TAKO_CORRUPT, "malformed STATES");
-    err = read_records(s, &s->names_in[SYNC_CATCHUP], in, &list, &replaced, e);
-    if (err != TAKO_OK)
-        return err;
-    for (const sync_held *h = list.first; h != NULL; h = h->next)
-        if (h->record.delta)
-            return tako_fail(e, TAKO_CORRUPT, "a delta among states");
-    if (list.first == NULL)
-        return TAKO_OK;
-    err = apply_all(s, &list, 1, sub != NULL && sub->empty, &refused, e);
-    if (err == TAKO_OK && sub != NULL)
-        sub->documents += list.count;
-    return err;
 }
 
 /* ---- held cuts -------------------------------------------------------------------- */
@@ -568,10 +591,11 @@ static tako_err apply_cut(sync_session *s, const sync_list *list,
     sync_list lists[2] = { s->held, *list };
     sync_need *refused = NULL;
     bool ready = s->held.first == NULL || answered(s, list);
+    bool nothing = list->first == NULL && s->held.first == NULL;
     tako_err err = TAKO_OK;
 
-    if (ready)
-        err = apply_all(s, lists, 2, false, &refused, e);
+    if (ready && !nothing)
+        err = apply_all(s, lists, 2, &refused, e);
     if (err != TAKO_OK)
         return err;
     if (ready && refused == NULL) {
@@ -583,6 +607,48 @@ static tako_err apply_cut(sync_session *s, const sync_list *list,
     }
     TAKO_TRY(hold(s, list, e));
     return ask(s, refused, e);
+}
+
+/* ---- catching up ------------------------------------------------------------------ */
+
+/* How far the message takes a first download, to be stored with it. */
+static tako_err read_place(apply *a, sync_sub *sub, tako_reader *in)
+{
+    uint8_t flags = tako_read_u8(in);
+    sync_session *s = a->s;
+
+    if ((flags & 1u) != 0) {
+        a->place = (store_checkpoint_at){ .lsn = tako_read_varint(in),
+                                          .streaming = true };
+        a->place.row = (int64_t)tako_read_u64(in);
+        memcpy(a->place.incarnation, s->peer_incarnation, 16);
+        if (sub != NULL && s->peer_len > 0 && a->place.lsn != 0)
+            a->place_of = sub;
+    }
+    return in->failed || flags > 1u || a->place.lsn > INT64_MAX
+               ? tako_fail(a->e, TAKO_CORRUPT, "malformed STATES")
+               : TAKO_OK;
+}
+
+tako_err sync_on_states(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    apply a = { .s = s, .e = e, .loose = true, .lane = SYNC_CATCHUP };
+    sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
+    sync_list list;
+    bool replaced;
+    tako_err err;
+
+    TAKO_TRY(read_place(&a, sub, in));
+    err = read_records(s, &s->names_in[SYNC_CATCHUP], in, &list, &replaced, e);
+    if (err != TAKO_OK || list.first == NULL)
+        return err;
+    a.cold = sub != NULL && sub->empty;
+    err = apply_again(&a, &list, 1);
+    if (err != TAKO_OK)
+        return err;
+    if (sub != NULL)
+        sub->documents += list.count;
+    return ask(s, a.refused, e);
 }
 
 tako_err sync_on_cut(sync_session *s, tako_reader *in, tako_errbuf *e)

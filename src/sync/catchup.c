@@ -1,20 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
-/* CATCHUP -- how a subscription gets from "who knows" to "in sync".
+/* CATCHUP -- how a subscription gets from "who knows" to "in sync": the side
+ * that serves. ask.c has the other one, answer.c what is done about documents
+ * that are known to differ; docs/protocol.md has the bytes.
  *
  *   subscriber                              server
- *   INTEREST number, text, count, sum  ->
- *                                      <-   CAUGHT_UP            equal, or
- *                                      <-   STATES* CAUGHT_UP    we had nothing
- *                                      <-   BUCKETS sums         otherwise
- *   LIST* items of differing buckets   ->
+ *   INTEREST text, count, check        ->
+ *                                      <-   CAUGHT_UP           equal, or
+ *                                      <-   STATES* CAUGHT_UP   we had nothing
+ *                                      <-   STATES* FED         from the feed
+ *   ASK count, check                   ->                       and once more
+ *                                      <-   LISTS               few documents
+ *   LIST* items                        ->
+ *                                      <-   STATES* CAUGHT_UP
+ *                                      <-   SYMBOLS*            otherwise
+ *   SEEN* key, context                 ->
  *                                      <-   STATES* CAUGHT_UP
  *   SERVED number                      ->
  *
- * The sets compared are the live documents that match in the state stored at
- * each side. What the server then sends: matching documents that the list
- * lacks or has in another version, and documents of the list that are dead or
- * match no more at the server. A document that only the subscriber has is no
- * matter of this question; the server has its own.
+ * The sets compared are those of tables.h. What the server then sends: matching
+ * documents that the subscriber lacks or has not seen all of, and those of the
+ * subscriber's that are dead or match no more here. A document that only the
+ * subscriber has is no matter of its question, unless we ask for the same:
+ *
+ * ONE FOR BOTH. Where both sides ask for one text, one reconciliation serves
+ * both questions. The side with the lesser sum key leads: it answers at once,
+ * and says in SYMBOLS that its own question is joined; the other one lets
+ * that question wait (`put_off`) until its own has an answer, which never waits
+ * for anything but a feed.
+ *
+ * HOW MANY SYMBOLS is estimated from the sketches, so that mostly one burst
+ * does; where it does not, MORE asks for what is missing. Sending on without
+ * waiting, in growing batches, would save that round trip and cost as many
+ * bytes again on every link that is slower than it is long.
+ *
+ * THE FEED finds what matches now or died since the checkpoint. It cannot
+ * tell what left, nor is it trusted: ASK compares afterwards. As documents of
+ * the other direction are on their way meanwhile, that comparison waits until
+ * our own feed from that peer is in.
  *
  * Walks go over a collection by row number, SYNC_SCAN_ROWS at a time, each
  * piece in a snapshot of its own, so no snapshot is held while waiting. Rows
@@ -22,27 +44,23 @@
  * every commit after the walk's begin; so when a want is served, the peer has,
  * or is about to be sent, everything up to now, and all of commit `lsn`.
  *
- * WHAT WAS EVICTED at one side is a marker there, with the version that it was
- * of. It is never sent. It is in a list wherever its bucket differs, so that
- * the server does not send that version again; and it counts in a digest
- * where the subscription matches a document without fields: exact for
- * subscriptions that ask for the whole collection, or by _id. Where fields
- * are asked for nobody knows any more whether it matched; then the digests
- * of such a subscription differ, and cost their lists, only as long as the
- * server has that very version and it matches there. What left by itself is in
- * no digest and no list: where a subscription matches it again it is to come.
+ * WHAT WAS EVICTED at one side is never sent. In a list it stands with the
+ * version that it had, whatever it was, so that the server does not send that
+ * version again. What left by itself is in no summary and no list: where a
+ * subscription matches it again it is to come.
  *
- * A first download copies stored bytes (actors by number) and decodes
- * nothing. */
+ * A first download copies stored bytes (actors by number) and decodes nothing.
+ * Each of its messages says up to which row it goes: the subscriber stores
+ * that with the documents, and names it when it was interrupted. */
 #include "sync/state.h"
 
 #include <stdlib.h>
 
-/* ---- walks --------------------------------------------------------------- */
+#define SYMBOLS_FIRST  32u /* where no sketch tells how many */
+#define SYMBOLS_MARGIN 12u
+#define SYMBOLS_DECODE (TAKO_SYNC_SYMBOLS_MAX / 4u * 3u) /* items, at most */
 
-/* Looks at one row; false stops the walk before this row. */
-typedef bool row_fn(sync_session *s, void *ctx, const store_row *row,
-                    tako_err *err);
+/* ---- walks --------------------------------------------------------------- */
 
 static tako_err coll_of(sync_session *s, tako_slice name, uint32_t *coll)
 {
@@ -55,7 +73,7 @@ static tako_err coll_of(sync_session *s, tako_slice name, uint32_t *coll)
 }
 
 static tako_err walk_rows(sync_session *s, uint32_t coll, sync_walk *w,
-                          row_fn *fn, void *ctx, tako_errbuf *e)
+                          sync_row_fn *fn, void *ctx, tako_errbuf *e)
 {
     store_cursor *k = NULL;
     store_row row;
@@ -79,9 +97,9 @@ static tako_err walk_rows(sync_session *s, uint32_t coll, sync_walk *w,
     return err == TAKO_OK ? err : tako_fail(e, err, "reading a row failed");
 }
 
-/* One piece of a walk over the collection `name`, which may not exist. */
-static tako_err walk(sync_session *s, tako_slice name, uint32_t *coll,
-                     sync_walk *w, row_fn *fn, void *ctx, tako_errbuf *e)
+tako_err sync_walk_piece(sync_session *s, tako_slice name, uint32_t *coll,
+                         sync_walk *w, sync_row_fn *fn, void *ctx,
+                         tako_errbuf *e)
 {
     tako_err err;
 
@@ -95,106 +113,203 @@ static tako_err walk(sync_session *s, tako_slice name, uint32_t *coll,
     return err;
 }
 
-static void walk_start(sync_walk *w)
-{
-    *w = (sync_walk){ INT64_MIN, false };
-}
-
-/* Is it of the set that the digests are about? */
-static bool is_counted(sync_session *s, sync_predicate *p, const store_row *row)
-{
-    static const uint8_t nothing[1] = { 0xa0 };
-    tako_slice body = row->body;
-
-    if (store_row_is_marker(row) && !store_row_is_left(row))
-        body = tako_slice_of(nothing, sizeof nothing);
-    return body.len > 0 &&
-           s->host->predicate_match(s->host->ctx, p, row->id, body);
-}
-
-typedef struct digest_walk {
-    sync_predicate *predicate;
-    sync_digest *digest;
-} digest_walk;
-
-static bool digest_row(sync_session *s, void *ctx, const store_row *row,
-                       tako_err *err)
-{
-    digest_walk *d = ctx;
-
-    (void)err;
-    d->digest->rows++;
-    d->digest->markers += store_row_is_marker(row) && !store_row_is_left(row);
-    if (is_counted(s, d->predicate, row))
-        sync_digest_add(d->digest,
-                        sync_item_of(s->digest_key, row->id, row->version));
-    return true;
-}
-
-/* ---- serving -------------------------------------------------------------- */
+/* ---- the answer ----------------------------------------------------------- */
 
 void sync_want_rest(sync_session *s, sync_want *w)
 {
-    tako_env_free(s->env, w->digest, sizeof *w->digest);
-    tako_env_free(s->env, w->differs, SYNC_BUCKETS_MAX / 8u);
+    tako_env_free(s->env, w->symbols,
+                  TAKO_SYNC_SYMBOLS_MAX * sizeof *w->symbols);
+    tako_env_free(s->env, w->seen, w->seen_cap * sizeof *w->seen);
     tako_env_free(s->env, w->items, w->item_cap * sizeof *w->items);
-    w->digest = NULL;
-    w->differs = NULL;
+    if (w->seen_arena.env != NULL)
+        tako_arena_fini(&w->seen_arena);
+    w->symbols = NULL;
+    w->seen = NULL;
     w->items = NULL;
+    w->symbols_sent = w->symbols_due = 0;
+    w->seen_count = w->seen_cap = w->seen_at = w->seen_bytes = 0;
     w->item_count = w->item_cap = 0;
 }
 
-/* Asks for the list of what differs. */
-static void put_buckets(sync_want *w, tako_buf *out)
+/* Our own subscription with the text of a want. */
+static sync_sub *own_sub(sync_session *s, const sync_want *w)
 {
-    uint64_t *sums = w->digest->buckets;
-    uint64_t most =
-        w->digest->count > w->their_count ? w->digest->count : w->their_count;
+    tako_slice text = tako_slice_of(w->text, w->text_len);
 
-    w->bits = sync_digest_bits(most);
-    sync_digest_fold(w->digest, w->bits, sums);
-    tako_put_u8(out, SYNC_MSG_BUCKETS);
-    tako_put_varint(out, w->number);
-    tako_put_u8(out, (uint8_t)w->bits);
-    for (uint32_t i = 0; i < 1u << w->bits; i++)
-        tako_put_u64(out, sums[i]);
+    for (size_t i = 0; i < s->sub_count; i++)
+        if (tako_slice_eq(tako_slice_of(s->subs[i].text, s->subs[i].text_len),
+                          text))
+            return &s->subs[i];
+    return NULL;
 }
 
-static void digest_decide(sync_session *s, sync_want *w, tako_buf *out)
+/* Must the answer wait for one to our own question? See the top. */
+static bool put_off(sync_session *s, const sync_want *w)
 {
-    const sync_digest *d = w->digest;
+    const sync_sub *sub = own_sub(s, w);
 
-    if (d->rows == 0 ||
-        (d->count == w->their_count && d->sum == w->their_sum)) {
-        w->state = WANT_CLOSE;
-    } else if (w->their_count == 0) {
-        w->state = WANT_STREAM;
-        walk_start(&w->walk);
-    } else {
-        put_buckets(w, out);
-        w->state = WANT_LISTS;
-    }
-    sync_want_rest(s, w);
+    return sub != NULL && sub->state == SUB_ASKED &&
+           (sub->named || (sub->open && !sync_leads(s)));
 }
 
-static tako_err serve_digest(sync_session *s, sync_want *w, tako_buf *out,
-                             tako_errbuf *e)
+static bool symbols_busy(const sync_session *s)
 {
-    digest_walk d;
+    for (size_t i = 0; i < s->want_count; i++)
+        if (s->wants[i].state == WANT_SYMBOLS)
+            return true;
+    return false;
+}
 
-    if (w->digest == NULL) {
-        w->digest = tako_env_alloc(s->env, sizeof *w->digest);
-        if (w->digest == NULL)
-            return tako_fail(e, TAKO_NOMEM, "out of memory");
-        w->lsn = s->heard;
-        walk_start(&w->walk);
-    }
-    d = (digest_walk){ w->predicate, w->digest };
-    TAKO_TRY(walk(s, w->collection, &w->coll, &w->walk, digest_row, &d, e));
-    if (w->walk.done)
-        digest_decide(s, w, out);
+/* How many documents differ, as far as can be told. */
+static uint64_t difference(const sync_question *q, const sync_summary *sum)
+{
+    uint64_t least =
+        sum->count > q->count ? sum->count - q->count : q->count - sum->count;
+    uint64_t about = (q->flags & SYNC_ASK_SKETCHED) == 0
+                         ? 0
+                         : sync_sketch_estimate(q->sketch, sum->sketch);
+
+    return about > least ? about : least;
+}
+
+/* 0: it takes too many, or there are too few documents. */
+static uint32_t symbols_for(const sync_want *w, const sync_summary *sum)
+{
+    const sync_question *q = &w->question;
+    uint64_t most = sum->count > q->count ? sum->count : q->count;
+    uint64_t about = difference(q, sum);
+
+    if (w->listed || sum->symbols == NULL || sum->count < SYNC_TABLE_LIST ||
+        q->count < SYNC_TABLE_LIST || about > most / 5u ||
+        about > SYMBOLS_DECODE)
+        return 0;
+    if ((q->flags & SYNC_ASK_SKETCHED) == 0 && about < SYMBOLS_FIRST / 2u)
+        return SYMBOLS_FIRST;
+    /* 1.4 each would do, of an estimate that is a quarter wrong. */
+    about += about / 2u + about / 4u + SYMBOLS_MARGIN;
+    return about < TAKO_SYNC_SYMBOLS_MAX ? (uint32_t)about
+                                         : TAKO_SYNC_SYMBOLS_MAX;
+}
+
+static tako_err symbols_begin(sync_session *s, sync_want *w,
+                              const sync_summary *sum, uint32_t due,
+                              tako_errbuf *e)
+{
+    size_t bytes = TAKO_SYNC_SYMBOLS_MAX * sizeof *w->symbols;
+    const sync_sub *own = own_sub(s, w);
+
+    w->symbols = tako_env_alloc(s->env, bytes);
+    if (w->symbols == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    memcpy(w->symbols, sum->symbols, bytes);
+    w->symbols_due = due;
+    w->joined = own != NULL && own->state == SUB_ASKED && own->open &&
+                        !own->named && sync_leads(s)
+                    ? own->number + 1u
+                    : 0;
+    w->state = WANT_SYMBOLS;
     return TAKO_OK;
 }
+
+static void feed_begin(sync_session *s, sync_want *w)
+{
+    const sync_question *q = &w->question;
+    bool ours =
+        memcmp(q->incarnation, s->incarnation, sizeof q->incarnation) == 0 &&
+        q->lsn <= s->heard;
+
+    w->feed_lsn = q->lsn;
+    w->feed_index = 0;
+    w->feed_over = !ours;
+    w->feed_then = true;
+    w->state = WANT_FEED;
+    if (ours && (q->flags & SYNC_ASK_STREAMING) != 0) {
+        w->state = WANT_STREAM;
+        w->walk = (sync_walk){ q->row, false };
+    }
+}
+
+static tako_err decide(sync_session *s, sync_want *w, tako_buf *out,
+                       tako_errbuf *e)
+{
+    const sync_summary *sum = sync_table_summary(w->table);
+    sync_question *q = &w->question;
+    uint32_t symbols;
+
+    w->lsn = s->heard;
+    if (sum->rows == 0 || (sum->count == q->count && sum->check == q->check)) {
+        w->state = WANT_CLOSE;
+        return TAKO_OK;
+    }
+    if ((q->flags & SYNC_ASK_NAMED) != 0) {
+        feed_begin(s, w);
+        return TAKO_OK;
+    }
+    symbols = symbols_for(w, sum);
+    if (put_off(s, w) || (symbols != 0 && symbols_busy(s)))
+        return TAKO_OK;
+    if (symbols != 0)
+        return symbols_begin(s, w, sum, symbols, e);
+    tako_put_u8(out, SYNC_MSG_LISTS);
+    tako_put_varint(out, w->number);
+    w->state = WANT_LISTS;
+    return TAKO_OK;
+}
+
+static tako_err serve_asked(sync_session *s, sync_want *w, tako_buf *out,
+                            tako_errbuf *e)
+{
+    if ((w->question.flags & SYNC_ASK_NOTHING) != 0) {
+        w->lsn = s->heard;
+        w->feed_lsn = s->heard;
+        w->feed_then = false;
+        w->state = WANT_STREAM;
+        sync_walk_start(&w->walk);
+        return TAKO_OK;
+    }
+    if (w->table == NULL)
+        TAKO_TRY(sync_table_get(s->tables, tako_slice_of(w->text, w->text_len),
+                                &w->table, e));
+    switch (sync_table_look(w->table)) {
+    case SYNC_TABLE_BUILDING:
+        TAKO_TRY(sync_table_step(w->table, e));
+        if (sync_table_look(w->table) != SYNC_TABLE_READY)
+            return TAKO_OK;
+        break;
+    case SYNC_TABLE_PENDING:
+        return TAKO_OK;
+    case SYNC_TABLE_READY:
+        break;
+    }
+    return decide(s, w, out, e);
+}
+
+static tako_err serve_symbols(sync_want *w, tako_buf *out)
+{
+    bool first = w->symbols_sent == 0;
+    bool sketch = first && (w->question.flags & SYNC_ASK_SKETCHED) == 0;
+    size_t flags_at;
+
+    tako_put_u8(out, SYNC_MSG_SYMBOLS);
+    tako_put_varint(out, w->number);
+    flags_at = out->len;
+    tako_put_u8(
+        out, (uint8_t)((first && w->joined != 0 ? 1u : 0) | (sketch ? 2u : 0)));
+    if (first && w->joined != 0)
+        tako_put_varint(out, w->joined - 1u);
+    if (sketch)
+        sync_sketch_put(out, sync_table_summary(w->table)->sketch);
+    tako_put_varint(out, w->symbols_sent);
+    while (w->symbols_sent < w->symbols_due && out->len < SYNC_LIST_BYTES)
+        sync_symbol_put(out, &w->symbols[w->symbols_sent++]);
+    if (out->failed)
+        return TAKO_NOMEM;
+    if (w->symbols_sent == w->symbols_due)
+        out->ptr[flags_at] |= 4u;
+    return TAKO_OK;
+}
+
+/* ---- documents ------------------------------------------------------------------ */
 
 typedef struct send_walk {
     sync_want *want;
@@ -202,100 +317,232 @@ typedef struct send_walk {
     uint32_t documents;
 } send_walk;
 
-static int item_cmp(const void *a, const void *b)
+static int version_cmp(const void *a, const void *b)
 {
-    const sync_item *x = a, *y = b;
+    const sync_version *x = a, *y = b;
 
     return x->key < y->key ? -1 : x->key > y->key;
+}
+
+static bool matches(sync_session *s, const sync_want *w, const store_row *row)
+{
+    return row->body.len > 0 &&
+           s->host->predicate_match(s->host->ctx, w->predicate, row->id,
+                                    row->body);
 }
 
 /* Does the peer have to be told of this row? */
 static bool is_wanted(sync_session *s, sync_want *w, const store_row *row)
 {
-    const sync_item *had = NULL;
+    const sync_version *had = NULL;
+    sync_version version;
     sync_item item;
-    uint32_t bucket;
 
     if (store_row_is_marker(row))
         return false;
-    if (w->state == WANT_DIFF) {
+    if (w->state == WANT_DIFF && w->item_count > 0) {
         item = sync_item_of(s->digest_key, row->id, row->version);
-        bucket = sync_bucket(item.key, w->bits);
-        if ((w->differs[bucket / 8u] & 1u << bucket % 8u) == 0)
-            return false;
-        if (w->item_count > 0)
-            had =
-                bsearch(&item, w->items, w->item_count, sizeof item, item_cmp);
+        version = (sync_version){ item.key, item.item };
+        had = bsearch(&version, w->items, w->item_count, sizeof version,
+                      version_cmp);
         if (had != NULL)
             return had->item != item.item;
     }
-    return row->body.len > 0 &&
-           s->host->predicate_match(s->host->ctx, w->predicate, row->id,
-                                    row->body);
+    return matches(s, w, row);
+}
+
+static bool is_full(const send_walk *d)
+{
+    return d->documents >= TAKO_SYNC_CHUNK_DOCS_MAX ||
+           d->writer.out->len >= TAKO_SYNC_CHUNK_BYTES_MAX;
+}
+
+static tako_err put_row(sync_session *s, send_walk *d, const store_row *row)
+{
+    sync_doc_name name = { d->want->coll, d->want->collection, row->row,
+                           row->id };
+    tako_errbuf e = { "" };
+
+    if (store_row_is_notice(row))
+        return sync_tell_dead(s, name.coll, row, &e);
+    d->documents++;
+    return sync_put_state(&d->writer, &name, false, row->meta, row->body);
 }
 
 static bool send_row(sync_session *s, void *ctx, const store_row *row,
                      tako_err *err)
 {
     send_walk *d = ctx;
-    sync_doc_name name;
 
-    if (d->documents >= TAKO_SYNC_CHUNK_DOCS_MAX ||
-        d->writer.out->len >= TAKO_SYNC_CHUNK_BYTES_MAX)
+    if (is_full(d))
         return false;
-    if (!is_wanted(s, d->want, row))
-        return true;
-    name = (sync_doc_name){ d->want->coll, d->want->collection, row->row,
-                            row->id };
-    *err = sync_put_state(&d->writer, &name, false, row->meta, row->body);
-    d->documents++;
+    if (is_wanted(s, d->want, row))
+        *err = put_row(s, d, row);
     return *err == TAKO_OK;
+}
+
+/* What a commit of the feed touched, from the index on. */
+static tako_err feed_commit(sync_session *s, send_walk *d, uint64_t lsn,
+                            const store_touch *touched, size_t count)
+{
+    sync_want *w = d->want;
+    store_row row;
+    tako_err err;
+
+    for (; w->feed_index < count; w->feed_index++) {
+        const store_touch *t = &touched[w->feed_index];
+
+        if (t->coll != w->coll)
+            continue;
+        if (is_full(d))
+            return TAKO_OK;
+        err = store_get_row(s->reader, t->coll, t->row, &row);
+        if (err == TAKO_NOTFOUND)
+            continue;
+        if (err != TAKO_OK)
+            return err;
+        /* A later commit that touched it has its turn. */
+        if (row.lsn == lsn && !store_row_is_marker(&row) &&
+            (row.body.len == 0 || matches(s, w, &row)))
+            TAKO_TRY(put_row(s, d, &row));
+    }
+    w->feed_lsn = lsn;
+    w->feed_index = 0;
+    return TAKO_OK;
+}
+
+static tako_err feed_piece(sync_session *s, send_walk *d, tako_errbuf *e)
+{
+    sync_want *w = d->want;
+    tako_err err = coll_of(s, w->collection, &w->coll);
+
+    for (uint32_t n = 0; n < SYNC_SCAN_ROWS && err == TAKO_OK && !is_full(d);) {
+        uint64_t lsn;
+        store_touch *touched;
+        size_t count;
+
+        tako_arena_reset(&s->arena);
+        err = store_feed_next(s->reader, w->feed_lsn, &s->arena, &lsn, &touched,
+                              &count);
+        if (err != TAKO_OK)
+            break;
+        err = feed_commit(s, d, lsn, touched, count);
+        n += (uint32_t)(count < SYNC_SCAN_ROWS ? count : SYNC_SCAN_ROWS);
+    }
+    if (err != TAKO_NOTFOUND && err != TAKO_UNSUPPORTED)
+        return err == TAKO_OK ? err
+                              : tako_fail(e, err, "reading the feed failed");
+    w->feed_over = true;
+    return TAKO_OK;
+}
+
+/* A message of states begins; in a first download it says how far it goes,
+ * which put_place fills in. */
+static size_t states_begin(sync_session *s, sync_want *w, tako_buf *out)
+{
+    size_t at;
+
+    s->names_out[SYNC_CATCHUP].stamp++;
+    tako_put_u8(out, SYNC_MSG_STATES);
+    tako_put_varint(out, w->number);
+    tako_put_u8(out, w->state == WANT_STREAM ? 1u : 0);
+    if (w->state != WANT_STREAM)
+        return 0;
+    tako_put_varint(out, w->feed_lsn);
+    at = out->len;
+    tako_put_u64(out, 0);
+    return at;
+}
+
+static void put_place(tako_buf *out, size_t at, int64_t row)
+{
+    if (at == 0 || out->failed)
+        return;
+    for (size_t i = 0; i < 8; i++)
+        out->ptr[at + i] = (uint8_t)((uint64_t)row >> (56 - 8 * i));
+}
+
+static void sent(sync_session *s, sync_want *w, uint32_t documents,
+                 tako_buf *out)
+{
+    if (documents == 0)
+        tako_buf_reset(out);
+    s->counts.documents_out += documents;
+    if (w->state == WANT_FEED ? !w->feed_over : !w->walk.done)
+        return;
+    if (w->state == WANT_STREAM && w->feed_then)
+        w->state = WANT_FEED;
+    else if (w->state != WANT_FEED) {
+        sync_want_rest(s, w);
+        w->state = WANT_CLOSE;
+    }
 }
 
 static tako_err serve_send(sync_session *s, sync_want *w, tako_buf *out,
                            tako_errbuf *e)
 {
-    sync_names *names = &s->names_out[SYNC_CATCHUP];
-    send_walk d = { w, { names, out, &s->scratch, 0 }, 0 };
+    send_walk d = { w,
+                    { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0 },
+                    0 };
+    size_t place;
     uint64_t lsn;
     tako_err err;
 
     TAKO_TRY(sync_mark(s, e));
-    names->stamp++;
-    tako_put_u8(out, SYNC_MSG_STATES);
-    tako_put_varint(out, w->number);
+    place = states_begin(s, w, out);
     TAKO_TRY(store_snapshot_begin(s->reader, &lsn, e));
     store_note_sent(s->reader, lsn);
-    err = walk(s, w->collection, &w->coll, &w->walk, send_row, &d, e);
+    err = w->state == WANT_FEED ? feed_piece(s, &d, e)
+                                : sync_walk_piece(s, w->collection, &w->coll,
+                                                  &w->walk, send_row, &d, e);
     store_snapshot_end(s->reader);
     if (err != TAKO_OK)
         return err;
-    if (d.documents == 0)
-        tako_buf_reset(out);
-    s->counts.documents_out += d.documents;
-    if (w->walk.done) {
-        sync_want_rest(s, w);
-        w->state = WANT_CLOSE;
-    }
-    return out->failed ? tako_fail(e, TAKO_NOMEM, "out of memory") : TAKO_OK;
+    put_place(out, place, w->walk.after);
+    sent(s, w, d.documents, out);
+    return TAKO_OK;
 }
+
+static tako_err serve_feed(sync_session *s, sync_want *w, tako_buf *out,
+                           tako_errbuf *e)
+{
+    if (!w->feed_over)
+        TAKO_TRY(serve_send(s, w, out, e));
+    if (!w->feed_over || out->len > 0)
+        return TAKO_OK;
+    tako_put_u8(out, SYNC_MSG_FED);
+    tako_put_varint(out, w->number);
+    w->state = WANT_FED;
+    return TAKO_OK;
+}
+
+/* ---- which ------------------------------------------------------------------------ */
 
 static tako_err serve_want(sync_session *s, sync_want *w, tako_buf *out,
                            tako_errbuf *e)
 {
     switch (w->state) {
-    case WANT_DIGEST:
-        return serve_digest(s, w, out, e);
+    case WANT_ASKED:
+        return serve_asked(s, w, out, e);
     case WANT_STREAM:
     case WANT_DIFF:
         return serve_send(s, w, out, e);
+    case WANT_FEED:
+        return serve_feed(s, w, out, e);
+    case WANT_SYMBOLS:
+        return serve_symbols(w, out);
+    case WANT_ANSWER:
+    case WANT_REPLY:
+        return sync_answer_step(s, w, out, e);
     case WANT_CLOSE:
         tako_put_u8(out, SYNC_MSG_CAUGHT_UP);
         tako_put_varint(out, w->number);
         tako_put_varint(out, w->lsn);
         w->state = WANT_SENT;
         return TAKO_OK;
+    case WANT_FED:
     case WANT_LISTS:
+    case WANT_JOINED:
     case WANT_SENT:
     case WANT_LIVE:
     case WANT_AGAIN:
@@ -304,11 +551,55 @@ static tako_err serve_want(sync_session *s, sync_want *w, tako_buf *out,
     return TAKO_OK;
 }
 
-static bool want_due(const sync_session *s, const sync_want *w)
+/* An answer that can be given, or a walk that brings it nearer. */
+static bool asked_due(sync_session *s, sync_want *w)
 {
-    if (w->state == WANT_STREAM || w->state == WANT_DIFF)
+    const sync_summary *sum;
+    const sync_question *q = &w->question;
+
+    if (w->table == NULL || (q->flags & SYNC_ASK_NOTHING) != 0)
+        return true;
+    if (sync_table_look(w->table) != SYNC_TABLE_READY)
+        return sync_table_look(w->table) == SYNC_TABLE_BUILDING;
+    sum = sync_table_summary(w->table);
+    if (sum->rows == 0 || (q->flags & SYNC_ASK_NAMED) != 0 ||
+        (sum->count == q->count && sum->check == q->check))
+        return true;
+    return !put_off(s, w) && (!symbols_busy(s) || symbols_for(w, sum) == 0);
+}
+
+static bool want_due(sync_session *s, sync_want *w)
+{
+    switch (w->state) {
+    case WANT_ASKED:
+        return asked_due(s, w);
+    case WANT_SYMBOLS:
+        return w->symbols_sent < w->symbols_due;
+    case WANT_CLOSE:
+        return true;
+    case WANT_STREAM:
+    case WANT_FEED:
+    case WANT_DIFF:
+    case WANT_ANSWER:
+    case WANT_REPLY:
         return s->cleared;
-    return w->state == WANT_DIGEST || w->state == WANT_CLOSE;
+    case WANT_FED:
+    case WANT_LISTS:
+    case WANT_JOINED:
+    case WANT_SENT:
+    case WANT_LIVE:
+    case WANT_AGAIN:
+        break;
+    }
+    return false;
+}
+
+bool sync_serve_due(sync_session *s)
+{
+    for (size_t i = 0; i < s->want_count; i++)
+        if (want_due(s, &s->wants[i]))
+            return true;
+    return false;
 }
 
 tako_err sync_serve_step(sync_session *s, tako_buf *out, tako_errbuf *e)
@@ -321,7 +612,8 @@ tako_err sync_serve_step(sync_session *s, tako_buf *out, tako_errbuf *e)
         s->want_turn = (size_t)(w - s->wants);
         TAKO_TRY(serve_want(s, w, out, e));
         /* A small answer at once, without another turn of the loop. */
-        if (out->len == 0 && w->state == WANT_CLOSE)
+        if (out->len == 0 &&
+            (w->state == WANT_CLOSE || w->state == WANT_SYMBOLS))
             TAKO_TRY(serve_want(s, w, out, e));
         return out->failed ? tako_fail(e, TAKO_NOMEM, "out of memory")
                            : TAKO_OK;
@@ -329,31 +621,80 @@ tako_err sync_serve_step(sync_session *s, tako_buf *out, tako_errbuf *e)
     return TAKO_OK;
 }
 
+/* ---- what the subscriber says ------------------------------------------------------- */
+
+tako_err sync_get_question(tako_reader *in, sync_question *q, tako_errbuf *e)
+{
+    tako_slice prefix;
+
+    q->flags = tako_read_u8(in);
+    q->count = tako_read_varint(in);
+    q->check = tako_read_u64(in);
+    if ((q->flags & SYNC_ASK_NAMED) != 0) {
+        prefix = tako_read_bytes(in, sizeof q->incarnation);
+        q->lsn = tako_read_varint(in);
+        if (prefix.len > 0)
+            memcpy(q->incarnation, prefix.ptr, prefix.len);
+        if ((q->flags & SYNC_ASK_STREAMING) != 0)
+            q->row = (int64_t)tako_read_u64(in);
+    }
+    if ((q->flags & SYNC_ASK_SKETCHED) != 0)
+        sync_sketch_get(in, q->sketch);
+    if (in->failed || (q->flags & ~SYNC_ASK_FLAGS) != 0 ||
+        (q->flags & (SYNC_ASK_NAMED | SYNC_ASK_STREAMING)) ==
+            SYNC_ASK_STREAMING)
+        return tako_fail(e, TAKO_CORRUPT, "malformed question");
+    return TAKO_OK;
+}
+
+tako_err sync_on_ask(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    sync_want *w = sync_want_find(s, tako_read_varint(in));
+    sync_question q = { 0 };
+
+    TAKO_TRY(sync_get_question(in, &q, e));
+    if (w == NULL || w->state == WANT_AGAIN)
+        return TAKO_OK;
+    if (w->state != WANT_FED || (q.flags & SYNC_ASK_NAMED) != 0)
+        return tako_fail(e, TAKO_CORRUPT, "ASK out of turn");
+    w->question = q;
+    w->state = WANT_ASKED;
+    return TAKO_OK;
+}
+
+tako_err sync_on_more(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    sync_want *w = sync_want_find(s, tako_read_varint(in));
+    uint64_t more = tako_read_varint(in);
+
+    if (!tako_reader_done(in))
+        return tako_fail(e, TAKO_CORRUPT, "malformed MORE");
+    if (w == NULL || w->state == WANT_AGAIN)
+        return TAKO_OK;
+    if (w->state != WANT_SYMBOLS || w->symbols_sent < w->symbols_due)
+        return tako_fail(e, TAKO_CORRUPT, "MORE out of turn");
+    if (more > 0 && more <= TAKO_SYNC_SYMBOLS_MAX - w->symbols_due) {
+        w->symbols_due += (uint32_t)more;
+        return TAKO_OK;
+    }
+    sync_want_rest(s, w);
+    w->listed = true;
+    w->state = WANT_ASKED;
+    return TAKO_OK;
+}
+
 tako_err sync_on_list(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     sync_want *w = sync_want_find(s, tako_read_varint(in));
-    uint8_t flags = tako_read_u8(in);
-    size_t count;
+    uint8_t last = tako_read_u8(in);
+    size_t count = tako_reader_left(in) / 16u;
 
-    if (in->failed || flags > 3u)
+    if (in->failed || last > 1u || tako_reader_left(in) % 16u != 0)
         return tako_fail(e, TAKO_CORRUPT, "malformed LIST");
     if (w == NULL || w->state == WANT_AGAIN)
         return TAKO_OK; /* dropped meanwhile */
-    if (w->state != WANT_LISTS || (w->differs == NULL) != ((flags & 1u) != 0))
+    if (w->state != WANT_LISTS)
         return tako_fail(e, TAKO_CORRUPT, "a LIST that nobody asked for");
-    if (w->differs == NULL) {
-        size_t bytes = ((1u << w->bits) + 7u) / 8u;
-        tako_slice map = tako_read_bytes(in, bytes);
-
-        w->differs = tako_env_alloc(s->env, SYNC_BUCKETS_MAX / 8u);
-        if (w->differs == NULL)
-            return tako_fail(e, TAKO_NOMEM, "out of memory");
-        if (map.len > 0)
-            memcpy(w->differs, map.ptr, map.len);
-    }
-    count = tako_reader_left(in) / 16u;
-    if (in->failed || tako_reader_left(in) % 16u != 0)
-        return tako_fail(e, TAKO_CORRUPT, "malformed LIST");
     if (count > TAKO_SYNC_LIST_ITEMS_MAX - w->item_count)
         return tako_fail(e, TAKO_LIMIT, "a LIST of more than %u documents",
                          TAKO_SYNC_LIST_ITEMS_MAX);
@@ -367,165 +708,11 @@ tako_err sync_on_list(sync_session *s, tako_reader *in, tako_errbuf *e)
         w->items[w->item_count].key = tako_read_u64(in);
         w->items[w->item_count++].item = tako_read_u64(in);
     }
-    if ((flags & 2u) == 0)
+    if (last == 0)
         return TAKO_OK;
     if (w->item_count > 0)
-        qsort(w->items, w->item_count, sizeof *w->items, item_cmp);
+        qsort(w->items, w->item_count, sizeof *w->items, version_cmp);
     w->state = WANT_DIFF;
-    walk_start(&w->walk);
-    return TAKO_OK;
-}
-
-/* ---- asking ----------------------------------------------------------------- */
-
-void sync_sub_rest(sync_session *s, sync_sub *sub)
-{
-    tako_env_free(s->env, sub->digest, sizeof *sub->digest);
-    sub->digest = NULL;
-}
-
-static tako_err ask_digest(sync_session *s, sync_sub *sub, uint64_t now_ms,
-                           tako_buf *out, tako_errbuf *e)
-{
-    digest_walk d;
-    bool bare;
-
-    if (sub->digest == NULL) {
-        sub->digest = tako_env_alloc(s->env, sizeof *sub->digest);
-        if (sub->digest == NULL)
-            return tako_fail(e, TAKO_NOMEM, "out of memory");
-        walk_start(&sub->walk);
-        sub->since_ms = now_ms;
-    }
-    d = (digest_walk){ sub->predicate, sub->digest };
-    TAKO_TRY(
-        walk(s, sub->collection, &sub->coll, &sub->walk, digest_row, &d, e));
-    if (!sub->walk.done)
-        return TAKO_OK;
-    tako_put_u8(out, SYNC_MSG_INTEREST);
-    tako_put_varint(out, sub->number);
-    tako_put_varint(out, sub->replaces);
-    tako_put_block(out, tako_slice_of(sub->text, sub->text_len));
-    /* Who has only markers does not want all: one document, of hash 0. */
-    bare = sub->digest->count == 0 && sub->digest->markers > 0;
-    tako_put_varint(out, bare ? 1u : sub->digest->count);
-    tako_put_u64(out, sub->digest->sum);
-    sub->empty = sub->digest->rows == 0;
-    sub->state = SUB_ASKED;
-    if (sub->digest->count == 0 && !bare)
-        sync_sub_rest(s, sub);
-    return TAKO_OK;
-}
-
-typedef struct list_walk {
-    sync_sub *sub;
-    tako_buf *out;
-} list_walk;
-
-static bool list_row(sync_session *s, void *ctx, const store_row *row,
-                     tako_err *err)
-{
-    list_walk *d = ctx;
-    sync_item item;
-    uint32_t bucket;
-
-    (void)err;
-    if (d->out->len >= SYNC_LIST_BYTES)
-        return false;
-    if (row->body.len == 0 &&
-        (!store_row_is_marker(row) || store_row_is_left(row)))
-        return true;
-    item = sync_item_of(s->digest_key, row->id, row->version);
-    bucket = sync_bucket(item.key, d->sub->bits);
-    if ((d->sub->differs[bucket / 8u] & 1u << bucket % 8u) == 0 ||
-        (row->body.len > 0 &&
-         !s->host->predicate_match(s->host->ctx, d->sub->predicate, row->id,
-                                   row->body)))
-        return true;
-    tako_put_u64(d->out, item.key);
-    tako_put_u64(d->out, item.item);
-    return true;
-}
-
-static tako_err ask_list(sync_session *s, sync_sub *sub, tako_buf *out,
-                         tako_errbuf *e)
-{
-    list_walk d = { sub, out };
-    bool first = sub->walk.after == INT64_MIN;
-    size_t flags_at, empty;
-
-    tako_put_u8(out, SYNC_MSG_LIST);
-    tako_put_varint(out, sub->number);
-    flags_at = out->len;
-    tako_put_u8(out, first ? 1u : 0);
-    if (first)
-        tako_put_bytes(
-            out, tako_slice_of(sub->differs, ((1u << sub->bits) + 7u) / 8u));
-    empty = first ? 0 : out->len;
-    TAKO_TRY(walk(s, sub->collection, &sub->coll, &sub->walk, list_row, &d, e));
-    if (out->failed)
-        return tako_fail(e, TAKO_NOMEM, "out of memory");
-    if (sub->walk.done) {
-        out->ptr[flags_at] |= 2u;
-        sub->state = SUB_ASKED;
-    } else if (out->len == empty) {
-        tako_buf_reset(out);
-    }
-    return TAKO_OK;
-}
-
-tako_err sync_ask_step(sync_session *s, uint64_t now_ms, sync_lane *lane,
-                       tako_buf *out, tako_errbuf *e)
-{
-    for (size_t i = 0; i < s->sub_count; i++) {
-        sync_sub *sub = &s->subs[i];
-        tako_err err;
-
-        if (sub->state != SUB_DIGEST && sub->state != SUB_LISTING)
-            continue;
-        *lane = sub->state == SUB_DIGEST ? SYNC_CONTROL : SYNC_CATCHUP;
-        err = sub->state == SUB_DIGEST ? ask_digest(s, sub, now_ms, out, e)
-                                       : ask_list(s, sub, out, e);
-        if (err == TAKO_OK && out->failed)
-            err = tako_fail(e, TAKO_NOMEM, "out of memory");
-        return err;
-    }
-    return TAKO_OK;
-}
-
-bool sync_walks_due(const sync_session *s)
-{
-    for (size_t i = 0; i < s->want_count; i++)
-        if (want_due(s, &s->wants[i]))
-            return true;
-    for (size_t i = 0; i < s->sub_count; i++)
-        if (s->subs[i].state == SUB_DIGEST || s->subs[i].state == SUB_LISTING)
-            return true;
-    return false;
-}
-
-tako_err sync_on_buckets(sync_session *s, tako_reader *in, tako_errbuf *e)
-{
-    sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
-    uint8_t bits = tako_read_u8(in);
-    uint64_t *sums;
-
-    if (in->failed || bits > TAKO_SYNC_BUCKETS_BITS_MAX ||
-        tako_reader_left(in) != (size_t)8u << bits)
-        return tako_fail(e, TAKO_CORRUPT, "malformed BUCKETS");
-    if (sub == NULL)
-        return TAKO_OK; /* dropped, or asked anew, meanwhile */
-    if (sub->state != SUB_ASKED || sub->digest == NULL)
-        return tako_fail(e, TAKO_CORRUPT, "BUCKETS that nobody asked for");
-    sums = sub->digest->buckets;
-    sync_digest_fold(sub->digest, bits, sums);
-    memset(sub->differs, 0, sizeof sub->differs);
-    for (uint32_t i = 0; i < 1u << bits; i++)
-        if (tako_read_u64(in) != sums[i])
-            sub->differs[i / 8u] |= (uint8_t)(1u << (i % 8u));
-    sync_sub_rest(s, sub);
-    sub->bits = bits;
-    sub->state = SUB_LISTING;
-    walk_start(&sub->walk);
+    sync_walk_start(&w->walk);
     return TAKO_OK;
 }

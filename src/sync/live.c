@@ -18,6 +18,8 @@
  * Being wrong here is not dangerous: the receiver refuses a delta whose base
  * it does not have, asks, and gets the whole state.
  *
+ * DEAD documents (deaths.c) are a notice here, and the peer is told by DEAD.
+ *
  * EVICTED documents are passed over: their commit has nothing for anyone. A
  * peer that waits for the whole state of one is told to ask for everything
  * anew, as where changes were lost. When one comes back, nobody knows any
@@ -118,6 +120,8 @@ void sync_session_start_over(sync_session *s)
 {
     tako_buf *b = &s->scratch;
 
+    if (s->own_tables != NULL)
+        sync_tables_start_over(s->own_tables);
     sync_dirty_clear(&s->dirty);
     s->overflow = s->close_asked = false;
     s->sent_lsn = s->heard;
@@ -139,17 +143,23 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
                                 const store_change *changes, size_t count,
                                 bool own)
 {
+    bool ended = false;
     tako_err err = TAKO_OK;
 
     if (s->dead)
         return TAKO_OK;
+    if (s->own_tables != NULL)
+        TAKO_TRY(sync_tables_on_commit(s->own_tables, lsn, changes, count));
     own = own && lsn != s->redot_lsn;
     for (size_t i = 0; i < count && err == TAKO_OK && s->want_count > 0; i++) {
+        ended = ended || !changes[i].alive;
         if (own && (changes[i].lsn_before == 0 ||
                     sync_known_has(s, lsn, changes[i].coll, changes[i].row)))
             continue;
         err = take_change(s, &changes[i], own);
     }
+    if (ended && err == TAKO_OK)
+        err = sync_epoch_risen(s, NULL);
     if (own)
         sync_known_forget(s, lsn);
     if (lsn > s->heard)
@@ -260,6 +270,10 @@ static tako_err put_doc(sync_session *s, sync_writer *w,
         s->overflow = s->overflow || doc->whole;
         return TAKO_OK;
     }
+    if (store_row_is_notice(&row)) {
+        s->overflow = s->overflow || doc->whole;
+        return doc->matched ? sync_tell_dead(s, doc->coll, &row, e) : TAKO_OK;
+    }
     if (!doc->matched && !doc->whole && !matches_now(s, doc->coll, &row))
         return TAKO_OK;
     name = (sync_doc_name){ doc->coll, store_coll_name(s->reader, doc->coll),
@@ -351,12 +365,39 @@ static tako_err cut_in_snapshot(sync_session *s, uint64_t now_ms, uint64_t lsn,
     return out->failed ? tako_fail(e, TAKO_NOMEM, "out of memory") : TAKO_OK;
 }
 
+bool sync_close_due(const sync_session *s)
+{
+    if (!s->close_due || !s->cleared || s->overflow ||
+        sync_dirty_left(&s->dirty) > 0 || s->sent_lsn <= s->cut_lsn ||
+        s->want_count == 0)
+        return false;
+    for (size_t i = 0; i < s->want_count; i++)
+        if (s->wants[i].state != WANT_LIVE)
+            return false;
+    return true;
+}
+
+/* Things are quiet: what the peer itself brought here since the last cut is
+ * nothing that it has to hear of again. */
+static void put_close(sync_session *s, tako_buf *out)
+{
+    s->close_due = false;
+    tako_put_u8(out, SYNC_MSG_CUT);
+    tako_put_varint(out, s->sent_lsn - s->cut_lsn + 1u);
+    s->cut_lsn = s->sent_lsn;
+    s->counts.cuts_out++;
+}
+
 tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
                        tako_errbuf *e)
 {
     uint64_t lsn;
     tako_err err;
 
+    if (sync_close_due(s)) {
+        put_close(s, out);
+        return TAKO_OK;
+    }
     if (sync_dirty_left(&s->dirty) == 0 && !s->close_asked)
         return TAKO_OK;
     if (sync_dirty_left(&s->dirty) > 0)
@@ -375,7 +416,7 @@ void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row)
     bool fresh;
 
     if (!coll_wanted(s, coll) || matches_now(s, coll, row) ||
-        store_row_is_marker(row))
+        store_row_is_marker(row) || store_row_is_notice(row))
         return;
     doc = sync_dirty_touch(&s->dirty, coll, row->row, &fresh);
     if (doc == NULL)
@@ -403,7 +444,7 @@ static tako_err need_one(sync_session *s, tako_reader *in, tako_errbuf *e)
     tako_slice id = sync_get_id(in, &s->arena);
     sync_dirty_doc *doc;
     store_row row;
-    uint32_t coll;
+    uint32_t coll = 0;
     bool fresh;
     tako_err err;
 
@@ -412,6 +453,10 @@ static tako_err need_one(sync_session *s, tako_reader *in, tako_errbuf *e)
     err = store_coll_find(s->reader, name, &coll);
     if (err == TAKO_OK)
         err = store_get(s->reader, coll, id, &row);
+    if (err == TAKO_NOTFOUND && coll != 0) {
+        s->overflow = true; /* it was reaped: as where changes were lost */
+        return TAKO_OK;
+    }
     if (err != TAKO_OK)
         return tako_fail(e, err, "NEEDS of a document that is not here");
     s->counts.needs_in++;
@@ -434,6 +479,8 @@ tako_err sync_on_needs(sync_session *s, tako_reader *in, tako_errbuf *e)
     for (; count > 0 && err == TAKO_OK; count--)
         err = need_one(s, in, e);
     store_snapshot_end(s->reader);
+    if (err == TAKO_OK && !tako_reader_done(in))
+        return tako_fail(e, TAKO_CORRUPT, "malformed NEEDS");
     if (err == TAKO_OK && s->overflow)
         sync_session_start_over(s);
     return err;

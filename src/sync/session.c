@@ -62,13 +62,22 @@ sync_sub *sync_sub_find(sync_session *s, uint64_t number)
 
 /* ---- life ---------------------------------------------------------------------- */
 
+static tako_err own_tables(sync_session *s, const sync_opts *opts,
+                           tako_errbuf *e)
+{
+    sync_tables_opts o = { s->env, s->host, s->reader, opts->digest_key };
+
+    TAKO_TRY(sync_tables_new(&o, &s->own_tables, e));
+    s->tables = s->own_tables;
+    return TAKO_OK;
+}
+
 tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
                           sync_session **out, tako_errbuf *e)
 {
     sync_session *s = tako_env_alloc(opts->env, sizeof *s);
     tako_err err;
 
-    (void)now_ms;
     *out = NULL;
     if (s == NULL)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
@@ -76,6 +85,11 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
     s->host = opts->host;
     s->reader = opts->reader;
     memcpy(s->digest_key, opts->digest_key, sizeof s->digest_key);
+    s->now_ms = now_ms;
+    s->tables = opts->tables;
+    s->peer_len = opts->peer.len <= sizeof s->peer ? opts->peer.len : 0;
+    if (s->peer_len > 0)
+        memcpy(s->peer, opts->peer.ptr, s->peer_len);
     s->env->random(s->env->ctx, s->sum_key, sizeof s->sum_key);
     for (size_t i = 0; i < SYNC_LANES; i++) {
         sync_names_init(&s->names_out[i], s->env);
@@ -83,11 +97,14 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
     }
     s->scratch = tako_buf_on(s->env);
     s->control = tako_buf_on(s->env);
+    s->deaths = tako_buf_on(s->env);
     s->arena = tako_arena_on(s->env);
     s->held_arena = tako_arena_on(s->env);
     sync_held_drop(s);
     sync_dirty_init(&s->dirty, s->env);
-    err = store_snapshot_begin(s->reader, &s->heard, e);
+    err = s->tables == NULL ? own_tables(s, opts, e) : TAKO_OK;
+    if (err == TAKO_OK)
+        err = store_snapshot_begin(s->reader, &s->heard, e);
     if (err == TAKO_OK) {
         err = store_self(s->reader, &s->actor, s->incarnation, e);
         store_snapshot_end(s->reader);
@@ -95,6 +112,11 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
     if (err != TAKO_OK) {
         sync_session_free(s);
         return err;
+    }
+    if (opts->blobs != NULL &&
+        sync_blob_peer_new(opts->blobs, &s->blobs) != TAKO_OK) {
+        sync_session_free(s);
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
     }
     s->sent_lsn = s->heard;
     *out = s;
@@ -104,6 +126,7 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
 static void want_free(sync_session *s, sync_want *w)
 {
     sync_want_rest(s, w);
+    sync_table_let_go(w->table, s->now_ms);
     if (w->predicate != NULL)
         s->host->predicate_close(s->host->ctx, w->predicate);
     tako_env_free(s->env, w->text, w->text_len);
@@ -112,6 +135,7 @@ static void want_free(sync_session *s, sync_want *w)
 static void sub_free(sync_session *s, sync_sub *sub)
 {
     sync_sub_rest(s, sub);
+    sync_table_let_go(sub->table, s->now_ms);
     if (sub->predicate != NULL)
         s->host->predicate_close(s->host->ctx, sub->predicate);
     tako_env_free(s->env, sub->text, sub->text_len);
@@ -131,15 +155,19 @@ void sync_session_free(sync_session *s)
         sync_names_fini(&s->names_out[i]);
         sync_names_fini(&s->names_in[i]);
     }
+    sync_blob_peer_free(s->blobs);
     tako_env_free(s->env, s->wants, s->want_cap * sizeof *s->wants);
     tako_env_free(s->env, s->subs, s->sub_cap * sizeof *s->subs);
     tako_env_free(s->env, s->colls, s->coll_cap * sizeof *s->colls);
     tako_env_free(s->env, s->known, s->known_cap * sizeof *s->known);
     tako_buf_fini(&s->scratch);
     tako_buf_fini(&s->control);
+    tako_buf_fini(&s->deaths);
     tako_arena_fini(&s->arena);
     tako_arena_fini(&s->held_arena);
     sync_dirty_fini(&s->dirty);
+    sync_bulk_rest(s);
+    sync_tables_free(s->own_tables);
     tako_env_free(s->env, s, sizeof *s);
 }
 
@@ -198,8 +226,9 @@ tako_err sync_session_unsubscribe(sync_session *s, uint32_t number)
         if (sub->user != number)
             continue;
         told = sub->number;
-        if (sub->state == SUB_DIGEST && sub->replaces != 0)
+        if (sub->state == SUB_NEW && sub->replaces != 0)
             told = sub->replaces - 1u;
+        sync_unjoin(s, sub->number);
         tako_buf_reset(&s->scratch);
         tako_put_varint(&s->scratch, told);
         sync_control(s, SYNC_MSG_DROP, tako_buf_slice(&s->scratch));
@@ -223,12 +252,14 @@ static void put_hello(sync_session *s, tako_buf *out)
     tako_put_bytes(out, tako_slice_of(s->incarnation, 16));
     tako_put_bytes(out, tako_slice_of(s->sum_key, 16));
     tako_put_varint(out, wall < HELLO_WALL_MS_MAX ? wall : 0);
-    tako_put_varint(out, 0); /* features */
+    tako_put_varint(out, SYNC_FEATURE_PACKED |
+                             (s->blobs != NULL ? SYNC_FEATURE_BLOBS : 0));
     tako_put_varint(out, s->next_number);
 }
 
 /* What follows the fields known here belongs to a newer minor version. */
-static tako_err on_hello(sync_session *s, tako_reader *in, tako_errbuf *e)
+static tako_err on_hello(sync_session *s, uint64_t now_ms, tako_reader *in,
+                         tako_errbuf *e)
 {
     uint64_t major = tako_read_varint(in);
     uint64_t wall, ours = s->env->wall_ms(s->env->ctx);
@@ -257,6 +288,8 @@ static tako_err on_hello(sync_session *s, tako_reader *in, tako_errbuf *e)
         tako_log(s->env, TAKO_LOG_WARN, "peer_clock_ahead", "\"ahead_ms\":%llu",
                  (unsigned long long)s->clock_ahead_ms);
     s->greeted = true;
+    if (s->blobs != NULL && (s->features & SYNC_FEATURE_BLOBS) != 0)
+        sync_blob_peer_ready(s->blobs, now_ms);
     sync_settle(s);
     return sync_tell_known(s, e);
 }
@@ -317,8 +350,8 @@ static tako_err on_interest(sync_session *s, tako_reader *in, tako_errbuf *e)
     tako_errbuf why = { "" };
     tako_err err;
 
-    w.their_count = tako_read_varint(in);
-    w.their_sum = tako_read_u64(in);
+    if (!in->failed)
+        TAKO_TRY(sync_get_question(in, &w.question, e));
     if (in->failed || number > UINT32_MAX || text.len == 0 ||
         text.len > TAKO_STATEMENT_BYTES_MAX || sync_want_find(s, number))
         return tako_fail(e, TAKO_CORRUPT, "malformed INTEREST");
@@ -392,22 +425,27 @@ static tako_err on_caught_up(sync_session *s, uint64_t now_ms, tako_reader *in,
     uint64_t number = tako_read_varint(in);
     uint64_t lsn = tako_read_varint(in);
     sync_sub *sub = sync_sub_find(s, number);
+    bool moved;
 
-    if (!tako_reader_done(in))
+    if (in->failed) /* what follows belongs to newer versions */
         return tako_fail(e, TAKO_CORRUPT, "malformed CAUGHT_UP");
     if (sub == NULL)
         return TAKO_OK;
     if (sub->state != SUB_ASKED)
         return tako_fail(e, TAKO_CORRUPT, "CAUGHT_UP that nobody asked for");
+    moved = sub->documents > 0;
     sync_sub_rest(s, sub);
+    sync_bulk_rest(s);
     sub->state = SUB_IN_SYNC;
     sub->peer_lsn = lsn;
     sub->took_ms = now_ms - sub->since_ms;
     tako_buf_reset(&s->scratch);
     tako_put_varint(&s->scratch, number);
     sync_control(s, SYNC_MSG_SERVED, tako_buf_slice(&s->scratch));
+    if (moved)
+        TAKO_TRY(sync_sub_save(s, sub, e));
     s->host->event(s->host->ctx, SYNC_EVENT_CAUGHT_UP, sub->user, "");
-    return TAKO_OK;
+    return sync_tell_yard(s, sub, e);
 }
 
 static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
@@ -421,6 +459,7 @@ static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (w->state != WANT_SENT)
         return tako_fail(e, TAKO_CORRUPT, "SERVED out of turn");
     w->state = WANT_LIVE;
+    sync_bulk_rest(s);
     s->host->event(s->host->ctx, SYNC_EVENT_SERVED, w->number, "");
     sync_settle(s);
     return TAKO_OK;
@@ -440,22 +479,27 @@ static tako_err on_resync(sync_session *s, tako_reader *in, tako_errbuf *e)
     }
     if (sub == NULL)
         return TAKO_OK;
-    if (sub->state == SUB_DIGEST)
+    if (sub->state == SUB_NEW)
         return tako_fail(e, TAKO_CORRUPT, "RESYNC of what was not asked");
+    (void)sync_sub_reached(s, sub, &sub->stored);
     sync_sub_rest(s, sub);
+    sync_unjoin(s, sub->number);
     sub->replaces = sub->number + 1u;
     sub->number = s->next_number++;
-    sub->state = SUB_DIGEST;
+    sub->state = SUB_NEW;
     s->counts.resyncs++;
     return TAKO_OK;
 }
 
 static tako_err on_bye(tako_reader *in, tako_errbuf *e)
 {
+    tako_slice text = tako_read_block(in);
     char reason[TAKO_SYNC_REASON_BYTES_MAX + 1];
 
+    if (!tako_reader_done(in))
+        return tako_fail(e, TAKO_CORRUPT, "malformed BYE");
     return tako_fail(e, TAKO_CLOSED, "the peer ended the session: %s",
-                     reason_of(tako_read_block(in), reason));
+                     reason_of(text, reason));
 }
 
 void sync_bye(tako_buf *out, const char *reason)
@@ -475,7 +519,10 @@ static tako_err kind_of(uint8_t byte, sync_msg *kind, bool *skip,
     *skip = false;
     *kind = SYNC_MSG_BYE;
     if ((byte >= SYNC_MSG_HELLO && byte <= SYNC_MSG_RENEWED) ||
-        (byte >= SYNC_MSG_KEPT && byte <= SYNC_MSG_RECEIPTS)) {
+        (byte >= SYNC_MSG_ASK && byte <= SYNC_MSG_PACKED) ||
+        (byte >= SYNC_MSG_YARD && byte <= SYNC_MSG_DEAD) ||
+        (byte >= SYNC_MSG_KEPT && byte <= SYNC_MSG_RECEIPTS) ||
+        (byte >= SYNC_MSG_BLOB_ASK && byte <= SYNC_MSG_BLOB_STOP)) {
         *kind = (sync_msg)byte;
         return TAKO_OK;
     }
@@ -485,6 +532,18 @@ static tako_err kind_of(uint8_t byte, sync_msg *kind, bool *skip,
                              "a message of the unknown kind %u", byte);
 }
 
+static tako_err on_packed(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    tako_slice message;
+    tako_reader inner;
+
+    TAKO_TRY(sync_unpack(s, in, &message, e));
+    inner = tako_reader_of(message);
+    if (tako_read_u8(&inner) != SYNC_MSG_STATES)
+        return tako_fail(e, TAKO_CORRUPT, "PACKED holds no STATES");
+    return sync_on_states(s, &inner, e);
+}
+
 static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
                          tako_reader *in, tako_errbuf *e)
 {
@@ -492,15 +551,15 @@ static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
         return tako_fail(e, TAKO_CORRUPT, "a message before HELLO");
     switch (kind) {
     case SYNC_MSG_HELLO:
-        return on_hello(s, in, e);
+        return on_hello(s, now_ms, in, e);
     case SYNC_MSG_INTEREST:
         return on_interest(s, in, e);
     case SYNC_MSG_DROP:
         return on_drop(s, in, e);
     case SYNC_MSG_REFUSED:
         return on_refused(s, in, e);
-    case SYNC_MSG_BUCKETS:
-        return sync_on_buckets(s, in, e);
+    case SYNC_MSG_LISTS:
+        return sync_on_lists(s, in, e);
     case SYNC_MSG_LIST:
         return sync_on_list(s, in, e);
     case SYNC_MSG_STATES:
@@ -533,6 +592,35 @@ static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
                    : s->host->note(s->host->ctx, kind,
                                    tako_read_bytes(in, tako_reader_left(in)),
                                    e);
+    case SYNC_MSG_ASK:
+        return sync_on_ask(s, in, e);
+    case SYNC_MSG_FED:
+        return sync_on_fed(s, in, e);
+    case SYNC_MSG_SYMBOLS:
+        return sync_on_symbols(s, in, e);
+    case SYNC_MSG_MORE:
+        return sync_on_more(s, in, e);
+    case SYNC_MSG_SEEN:
+        return sync_on_seen(s, in, e);
+    case SYNC_MSG_PACKED:
+        return on_packed(s, in, e);
+    case SYNC_MSG_YARD:
+        return sync_on_yard(s, in, e);
+    case SYNC_MSG_BURIED:
+        return sync_on_buried(s, in, e);
+    case SYNC_MSG_GRAVES:
+        return sync_on_graves(s, in, e);
+    case SYNC_MSG_DEAD:
+        return sync_on_dead(s, in, e);
+    case SYNC_MSG_BLOB_ASK:
+    case SYNC_MSG_BLOB_HAVE:
+    case SYNC_MSG_BLOB_WANT:
+    case SYNC_MSG_BLOB_PART:
+    case SYNC_MSG_BLOB_NONE:
+    case SYNC_MSG_BLOB_STOP:
+        return s->blobs != NULL
+                   ? sync_blob_peer_recv(s->blobs, now_ms, (uint8_t)kind, in, e)
+                   : tako_fail(e, TAKO_CORRUPT, "attachments, unannounced");
     }
     return TAKO_CORRUPT;
 }
@@ -543,11 +631,23 @@ static sync_lane lane_of(sync_msg kind)
     switch (kind) {
     case SYNC_MSG_CUT:
         return SYNC_LIVE;
-    case SYNC_MSG_BUCKETS:
+    case SYNC_MSG_LISTS:
     case SYNC_MSG_LIST:
     case SYNC_MSG_STATES:
     case SYNC_MSG_CAUGHT_UP:
+    case SYNC_MSG_ASK:
+    case SYNC_MSG_FED:
+    case SYNC_MSG_SYMBOLS:
+    case SYNC_MSG_SEEN:
+    case SYNC_MSG_PACKED:
         return SYNC_CATCHUP;
+    case SYNC_MSG_BLOB_ASK:
+    case SYNC_MSG_BLOB_HAVE:
+    case SYNC_MSG_BLOB_WANT:
+    case SYNC_MSG_BLOB_PART:
+    case SYNC_MSG_BLOB_NONE:
+    case SYNC_MSG_BLOB_STOP:
+        return SYNC_BLOBS;
     case SYNC_MSG_HELLO:
     case SYNC_MSG_INTEREST:
     case SYNC_MSG_DROP:
@@ -563,6 +663,11 @@ static sync_lane lane_of(sync_msg kind)
     case SYNC_MSG_MAY_I:
     case SYNC_MSG_YOU_MAY:
     case SYNC_MSG_RECEIPTS:
+    case SYNC_MSG_MORE:
+    case SYNC_MSG_YARD:
+    case SYNC_MSG_BURIED:
+    case SYNC_MSG_GRAVES:
+    case SYNC_MSG_DEAD:
         break;
     }
     return SYNC_CONTROL;
@@ -597,6 +702,7 @@ tako_err sync_session_recv(sync_session *s, uint64_t now_ms, sync_lane lane,
 
     if (s->dead)
         return tako_fail(e, TAKO_CLOSED, "the session is over");
+    s->now_ms = now_ms;
     s->counts.messages_in++;
     s->counts.bytes_in += message.len;
     err = in.failed ? tako_fail(e, TAKO_CORRUPT, "an empty message")
@@ -606,7 +712,8 @@ tako_err sync_session_recv(sync_session *s, uint64_t now_ms, sync_lane lane,
     if (err == TAKO_OK && lane_of(kind) != lane)
         err = tako_fail(e, TAKO_CORRUPT, "a message on the wrong lane");
     if (err == TAKO_OK && !s->cleared &&
-        (kind == SYNC_MSG_STATES || kind == SYNC_MSG_CUT))
+        (kind == SYNC_MSG_STATES || kind == SYNC_MSG_PACKED ||
+         kind == SYNC_MSG_CUT))
         err = tako_fail(e, TAKO_CORRUPT, "a message before KNOWN");
     if (err == TAKO_OK)
         err = dispatch(s, now_ms, kind, &in, e);
@@ -659,6 +766,13 @@ static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
         (lanes & SYNC_LANE_BIT(SYNC_CATCHUP)) != 0) {
         *lane = SYNC_CATCHUP;
         TAKO_TRY(sync_serve_step(s, out, e));
+        if (out->len > 0 && !out->failed && out->ptr[0] == SYNC_MSG_STATES)
+            TAKO_TRY(sync_pack(s, out, e));
+    }
+    if (out->len == 0 && s->blobs != NULL &&
+        (lanes & SYNC_LANE_BIT(SYNC_BLOBS)) != 0) {
+        *lane = SYNC_BLOBS;
+        TAKO_TRY(sync_blob_peer_send(s->blobs, now_ms, out, e));
     }
     return out->failed ? tako_fail(e, TAKO_NOMEM, "out of memory") : TAKO_OK;
 }
@@ -671,6 +785,7 @@ tako_err sync_session_send(sync_session *s, uint64_t now_ms, unsigned lanes,
     tako_buf_reset(out);
     if (s->dead)
         return tako_fail(e, TAKO_CLOSED, "the session is over");
+    s->now_ms = now_ms;
     err = send_next(s, now_ms, lanes, lane, out, e);
     if (err == TAKO_OK && out->len > 0) {
         s->counts.messages_out++;
@@ -679,12 +794,13 @@ tako_err sync_session_send(sync_session *s, uint64_t now_ms, unsigned lanes,
     return finish(s, err, e);
 }
 
-uint64_t sync_session_deadline(const sync_session *s)
+uint64_t sync_session_deadline(sync_session *s)
 {
     if (s->dead)
         return UINT64_MAX;
     if (!s->hello_sent || s->control.len > 0 || s->ack_due > s->ack_out ||
-        sync_walks_due(s))
+        sync_ask_due(s) || (s->greeted && sync_serve_due(s)) ||
+        sync_close_due(s) || (s->blobs != NULL && sync_blob_peer_due(s->blobs)))
         return 0;
     if ((sync_dirty_left(&s->dirty) == 0 && !s->close_asked) || !s->cleared)
         return UINT64_MAX;

@@ -23,14 +23,18 @@
 #define TAKO_SYNC_SESSION_H
 
 #include "store/store.h"
+#include "sync/blobs.h"
 
 typedef struct sync_session sync_session;
+/* What is here of what somebody asks for: see tables.h. */
+typedef struct sync_tables sync_tables;
 
 /* Messages of one lane keep their order; between lanes there is none. */
 typedef enum sync_lane {
     SYNC_CONTROL,
     SYNC_LIVE,
     SYNC_CATCHUP,
+    SYNC_BLOBS, /* contents of attachments, after everything else */
     SYNC_LANES,
 } sync_lane;
 
@@ -49,6 +53,9 @@ typedef enum sync_event {
     SYNC_EVENT_LOST,      /* a concurrent update was lost to a removal */
     SYNC_EVENT_RENEWED,   /* the store took a new actor (SYNC.md 1) */
     SYNC_EVENT_MARKED,    /* the dirty mark is set for what is sent now */
+    SYNC_EVENT_DEAD,      /* so many documents here were dead, and are gone */
+    SYNC_EVENT_DOUBTFUL,  /* so many of ours the peer does not take */
+    SYNC_EVENT_SWEEP,     /* a collection is to be swept on (store/deaths.h) */
 } sync_event;
 
 typedef struct sync_host {
@@ -82,6 +89,8 @@ typedef struct sync_host {
     /* A message between keepers, which only the host understands: its kind and
      * body. An error ends the session. */
     tako_err (*note)(void *ctx, unsigned kind, tako_slice body, tako_errbuf *e);
+    /* Does it ask for its whole collection? NULL: none does. */
+    bool (*predicate_whole)(void *ctx, const sync_predicate *p);
 } sync_host;
 
 typedef struct sync_opts {
@@ -89,6 +98,13 @@ typedef struct sync_opts {
     const sync_host *host;
     store_conn *reader;        /* shared between sessions of one thread */
     const uint8_t *digest_key; /* 16 bytes, the same in the whole mesh */
+    sync_blobs *blobs;         /* the node's; NULL: no attachments */
+    /* Shared by all sessions on this reader; told of commits by the host,
+     * before the sessions are. NULL: the session makes its own. */
+    sync_tables *tables;
+    /* Who the peer is, for checkpoints, at most TAKO_NAME_BYTES_MAX bytes;
+     * empty: none are kept. */
+    tako_slice peer;
 } sync_opts;
 
 /* TAKO_NOMEM, or what reading the store says. */
@@ -115,7 +131,7 @@ tako_err sync_session_send(sync_session *s, uint64_t now_ms, unsigned lanes,
                            sync_lane *lane, tako_buf *out, tako_errbuf *e);
 
 /* When to call send again though nothing arrives; UINT64_MAX never. */
-uint64_t sync_session_deadline(const sync_session *s);
+uint64_t sync_session_deadline(sync_session *s);
 
 /* A commit here, in commit order. own: made by this session's recv. The
  * changes are borrowed for the call. */
@@ -126,6 +142,12 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
 /* Commits were missed: asks the peer to ask for everything anew, so that
  * summaries find what changed. */
 void sync_session_start_over(sync_session *s);
+
+/* Nothing happened for a while, or the session is about to end: writes how far
+ * we are in the peer's feed, in transactions of its own. quiet: also lets the
+ * peer know how far it is in ours. */
+tako_err sync_session_rest(sync_session *s, store *st, bool quiet,
+                           tako_errbuf *e);
 
 /* The host is about to sync the store, which clears the dirty mark: it is set
  * again before the next send (SYNC_EVENT_MARKED). */
@@ -164,6 +186,7 @@ typedef struct sync_counts {
     uint64_t needs_in,
         needs_out; /* documents asked for after a refused delta */
     uint64_t resyncs;
+    uint64_t dead_in;    /* states that were dead, or doubtful: not taken */
     uint32_t dirty;      /* documents to be sent */
     uint32_t held_bytes; /* of cuts that wait for an answer */
     bool greeted;        /* the peer's hello, and what it knows, are here */

@@ -344,6 +344,21 @@ tako_err sync_put_delta(sync_writer *w, const sync_doc_name *name,
     return writer_done(w);
 }
 
+tako_err sync_put_seen(sync_writer *w, uint64_t key,
+                       const crdt_context *context)
+{
+    tako_buf_reset(w->scratch);
+    tako_put_varint(w->scratch,
+                    (uint64_t)context->count << SYNC_TAG_BITS | SYNC_TAG_SEEN);
+    tako_put_u64(w->scratch, key);
+    for (size_t i = 0; i < context->count; i++) {
+        put_actor(w, w->scratch, context->dots[i].actor.id);
+        put_ref(w->scratch, w->ref, context->dots[i].hlc);
+        w->ref = context->dots[i].hlc;
+    }
+    return writer_done(w);
+}
+
 /* ---- receiving ----------------------------------------------------------------- */
 
 static tako_err bad(tako_errbuf *e, const char *what)
@@ -488,6 +503,45 @@ tako_err sync_get_record(sync_names *n, tako_arena *a, tako_reader *in,
         return in->failed ? bad(e, "short delta") : TAKO_OK;
     }
     return in->failed ? bad(e, "short") : TAKO_NOTFOUND;
+}
+
+tako_err sync_get_seen(sync_names *n, tako_arena *a, tako_reader *in,
+                       uint64_t *ref, uint64_t *key, crdt_context *context,
+                       tako_errbuf *e)
+{
+    bool replaced = false;
+    uint64_t head, tag;
+
+    *context = (crdt_context){ NULL, 0, 0 };
+    do {
+        if (tako_reader_left(in) == 0)
+            return in->failed ? bad(e, "short") : TAKO_NOTFOUND;
+        head = tako_read_varint(in);
+        tag = head & ((1u << SYNC_TAG_BITS) - 1u);
+        if (in->failed || (tag != SYNC_TAG_SEEN && tag != SYNC_TAG_ACTOR))
+            return bad(e, "unknown tag");
+        if (tag == SYNC_TAG_ACTOR)
+            TAKO_TRY(get_definition(n, SYNC_TAG_ACTOR, head >> SYNC_TAG_BITS,
+                                    in, &replaced, e));
+    } while (tag != SYNC_TAG_SEEN);
+    head >>= SYNC_TAG_BITS;
+    *key = tako_read_u64(in);
+    if (in->failed || head > TAKO_CONTEXT_ACTORS_MAX)
+        return bad(e, "short context");
+    for (; head > 0; head--) {
+        crdt_dot dot;
+
+        if (!get_actor(n, in, dot.actor.id))
+            return bad(e, "unknown actor number");
+        dot.hlc = *ref = get_ref(in, *ref);
+        if (in->failed || dot.hlc == 0 ||
+            (context->count > 0 &&
+             crdt_actor_cmp(context->dots[context->count - 1].actor,
+                            dot.actor) >= 0))
+            return bad(e, "context");
+        TAKO_TRY(crdt_context_add(a, context, dot));
+    }
+    return TAKO_OK;
 }
 
 static bool in_dot(void *ctx, tako_reader *in, crdt_dot *dot)

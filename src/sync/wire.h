@@ -20,7 +20,7 @@ typedef enum sync_msg {
     SYNC_MSG_INTEREST,
     SYNC_MSG_DROP,
     SYNC_MSG_REFUSED,
-    SYNC_MSG_BUCKETS,
+    SYNC_MSG_LISTS, /* the server asks for the list */
     SYNC_MSG_LIST,
     SYNC_MSG_STATES,
     SYNC_MSG_CAUGHT_UP,
@@ -32,15 +32,36 @@ typedef enum sync_msg {
     SYNC_MSG_BYE,
     SYNC_MSG_KNOWN,
     SYNC_MSG_RENEWED,
+    SYNC_MSG_ASK = 20, /* the question once more, after the feed */
+    SYNC_MSG_FED,
+    SYNC_MSG_SYMBOLS,
+    SYNC_MSG_MORE,
+    SYNC_MSG_SEEN,
+    SYNC_MSG_PACKED,
+    SYNC_MSG_YARD = 34, /* deaths.c */
+    SYNC_MSG_BURIED,
+    SYNC_MSG_GRAVES,
+    SYNC_MSG_DEAD,
     SYNC_MSG_KEPT = 38, /* 38 to 41: of keepers */
     SYNC_MSG_MAY_I,
     SYNC_MSG_YOU_MAY,
     SYNC_MSG_RECEIPTS,
+    /* of attachments, on a lane of their own (blobs.h) */
+    SYNC_MSG_BLOB_ASK = 48,
+    SYNC_MSG_BLOB_HAVE,
+    SYNC_MSG_BLOB_WANT,
+    SYNC_MSG_BLOB_PART,
+    SYNC_MSG_BLOB_NONE,
+    SYNC_MSG_BLOB_STOP,
 } sync_msg;
 
 /* Flags of KEPT. PASSED is reserved for who carries without an interest. */
 #define SYNC_KEPT_ARCHIVE 1u
 #define SYNC_KEPT_PASSED  2u
+
+/* Bits of HELLO's features. */
+#define SYNC_FEATURE_PACKED 0x01u
+#define SYNC_FEATURE_BLOBS  0x10u
 
 /* Low bits of a record's head; the rest is a slot, or a document reference. */
 typedef enum sync_tag {
@@ -49,6 +70,7 @@ typedef enum sync_tag {
     SYNC_TAG_ACTOR,
     SYNC_TAG_KEY,
     SYNC_TAG_COLLECTION,
+    SYNC_TAG_SEEN, /* only in SEEN messages */
 } sync_tag;
 
 #define SYNC_TAG_BITS 3u
@@ -92,6 +114,11 @@ tako_err sync_put_delta(sync_writer *w, const sync_doc_name *name,
                         const crdt_doc *d, const crdt_context *base,
                         const crdt_doc *before, const uint8_t sum_key[16]);
 
+/* Appends what is known of a document: its key's hash, and the context of its
+ * state here (empty: nothing is). w->ref is 0 where a message begins. */
+tako_err sync_put_seen(sync_writer *w, uint64_t key,
+                       const crdt_context *context);
+
 /* ---- receiving ----------------------------------------------------------- */
 
 typedef struct sync_record {
@@ -108,6 +135,11 @@ typedef struct sync_record {
  * meaning. TAKO_NOTFOUND at the end; TAKO_CORRUPT, TAKO_LIMIT, TAKO_NOMEM */
 tako_err sync_get_record(sync_names *n, tako_arena *a, tako_reader *in,
                          sync_record *out, bool *replaced, tako_errbuf *e);
+
+/* Reads the next entry of a SEEN message; *ref is 0 where it begins. As above. */
+tako_err sync_get_seen(sync_names *n, tako_arena *a, tako_reader *in,
+                       uint64_t *ref, uint64_t *key, crdt_context *context,
+                       tako_errbuf *e);
 
 /* Names for crdt_delta_apply; every dot read joins `seen`, which so becomes
  * the delta's new context. */

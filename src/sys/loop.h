@@ -14,8 +14,9 @@
 #define SYS_DIAL_MS        10000u      /* name, all addresses, together */
 #define SYS_DIAL_TRY_MS    4000u       /* one address, when more follow */
 #define SYS_DIAL_TRIES_MAX 8u
-#define SYS_LOOKUPS_MAX    16u   /* name look-ups under way */
-#define SYS_FLUSH_MS       1000u /* what close(flush) may take */
+#define SYS_LOOKUPS_MAX    16u        /* name look-ups under way */
+#define SYS_UNSENT_BYTES   (16 << 10) /* in the kernel, not under way yet */
+#define SYS_FLUSH_MS       1000u      /* what close(flush) may take */
 #define SYS_BACKLOG        128
 #define SYS_BUF_KEEP_BYTES 1024u /* write buffer an idle stream may keep */
 #define SYS_POSTS_KEEP     256u

@@ -21,7 +21,10 @@
  * the handle is closed and made again between tries. */
 #include "sys/loop.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/check.h"
 
@@ -217,6 +220,22 @@ static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
         s->events->on_data(s->user, tako_slice_of(buf->base, (size_t)n));
 }
 
+/* What is not under way yet stays with us, where what is urgent overtakes what
+ * is not; the kernel would queue megabytes in front of it. */
+static void unsent_low(tako_stream *s)
+{
+#ifdef TCP_NOTSENT_LOWAT
+    int bytes = SYS_UNSENT_BYTES;
+    uv_os_fd_t fd;
+
+    if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes,
+                         sizeof bytes);
+#else
+    (void)s;
+#endif
+}
+
 static void stream_opened(tako_stream *s)
 {
     int rc;
@@ -224,6 +243,7 @@ static void stream_opened(tako_stream *s)
     (void)uv_timer_stop(&s->timer);
     (void)uv_tcp_nodelay(&s->tcp, 1);
     (void)uv_tcp_keepalive(&s->tcp, 1, 60);
+    unsent_low(s);
     rc = uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read);
     if (rc != 0)
         stream_end(s, TAKO_IO, uv_strerror(rc));

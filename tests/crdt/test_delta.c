@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crdt/support_world.h"
 
+#include "crdt/delta_form.h"
 #include "crdt/tree.h"
 
 /* Names as a session has them: keys and actors one byte, an hlc by its
@@ -129,6 +130,26 @@ static void test_delta__base_may_know_more(void **state)
     world_fini(&w);
 }
 
+/* Every byte of the session's key, or a peer could prepare what agrees. */
+static void test_delta__sums_depend_on_the_key(void **state)
+{
+    uint8_t key[16];
+    uint64_t sum;
+    world w;
+
+    (void)state;
+    world_init(&w, 1);
+    world_insert(&w, 0, "{'a':1,'b':{'c':2}}");
+    sum = crdt_delta_sum(w.doc[0], crdt_doc_context(w.doc[0]), world_key);
+    for (size_t i = 0; i < sizeof key; i++) {
+        memcpy(key, world_key, sizeof key);
+        key[i] ^= 1;
+        assert_true(crdt_delta_sum(w.doc[0], crdt_doc_context(w.doc[0]), key) !=
+                    sum);
+    }
+    world_fini(&w);
+}
+
 static void test_delta__survives_lack_of_memory(void **state)
 {
     tako_err err = TAKO_NOMEM;
@@ -164,6 +185,7 @@ int main(void)
             test_delta__a_whole_document_is_hardly_more_than_its_body),
         cmocka_unit_test(test_delta__says_nothing_where_nothing_is_new),
         cmocka_unit_test(test_delta__base_may_know_more),
+        cmocka_unit_test(test_delta__sums_depend_on_the_key),
         cmocka_unit_test(test_delta__survives_lack_of_memory),
     };
 

@@ -50,6 +50,7 @@ static crdt_merge_info meet(world *w, const char *json)
 {
     crdt_doc *a = w->doc[A];
     crdt_doc *b = w->doc[B];
+    crdt_doc *was = world_copy(w, a);
     crdt_merge_info info;
 
     w->doc[A] = world_copy(w, a);
@@ -66,6 +67,9 @@ static crdt_merge_info meet(world *w, const char *json)
     assert_true(world_same(w, w->doc[A], w->doc[B]));
     assert_true(world_same(w, w->doc[A], w->doc[C]));
     world_expect(w, B, json);
+    w->doc[C] = world_copy(w, b); /* into B, as both were */
+    assert_int_equal(crdt_merge(w->doc[C], was, NULL), TAKO_OK);
+    assert_true(world_same(w, w->doc[A], w->doc[C]));
     (void)world_copy(w, w->doc[A]);
     return info;
 }

@@ -13,7 +13,8 @@ import time
 import tako_e2e
 from tako_e2e import World, need, need_equal
 
-COMMANDS = ["query", "shell", "import", "export", "run", "watch", "peer",
+COMMANDS = ["query", "shell", "import", "export", "run", "watch", "conflicts",
+            "peer",
             "wait", "secret", "status", "hash", "check", "compact", "backup",
             "restore", "probe"]
 

@@ -61,11 +61,12 @@ class Device:
         self.process = None
         self.listen = "tcp://127.0.0.1:0"
         self.address = None
+        self.under = ()  # a program that runs the program, as strace
 
     def start(self, *peers, extra=()):
         """Starts `tako run`; a later start listens at the same address."""
-        args = [self.world.tako, "run", self.db, "--name", self.name,
-                "--log-level", "warn", *extra]
+        args = [*self.under, self.world.tako, "run", self.db, "--name",
+                self.name, "--log-level", "warn", *extra]
         if self.sync:
             args += ["--secret-file", self.world.secret,
                      "--listen", self.listen]
@@ -154,7 +155,8 @@ class Device:
 class World:
     """A folder, the program, and every process that was started."""
 
-    def __init__(self, seconds):
+    def __init__(self, seconds, options=()):
+        """options: (flag, keywords for argparse) of this script alone."""
         parser = argparse.ArgumentParser()
         parser.add_argument("--tako", default=os.environ.get("TAKO_BIN"))
         parser.add_argument("--seed", type=int, default=None)
@@ -162,6 +164,8 @@ class World:
         parser.add_argument("--documents", type=int, default=None)
         parser.add_argument("--keep", action="store_true",
                             help="keep the folder")
+        for flag, keywords in options:
+            parser.add_argument(flag, **keywords)
         self.options = parser.parse_args()
         if not self.options.tako:
             sys.exit("which program? --tako PATH")

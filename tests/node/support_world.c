@@ -92,6 +92,8 @@ static tako_err net_send(tako_stream *s, tako_slice data)
     if (s->closing || s->other == NULL)
         return TAKO_CLOSED;
     tako_put_bytes(&s->other->in, data);
+    if (s->other->in.len > s->owner->w->queued_max)
+        s->owner->w->queued_max = s->other->in.len;
     return s->other->in.failed ? TAKO_NOMEM : TAKO_OK;
 }
 
@@ -242,6 +244,11 @@ static void host_progress(void *ctx)
     ((world_node *)ctx)->progress++;
 }
 
+static bool host_fetches(void *ctx)
+{
+    return ((world_node *)ctx)->fetches;
+}
+
 static void open_store(world *w, size_t i)
 {
     world_node *d = &w->nodes[i];
@@ -331,8 +338,8 @@ void world_init(world *w, uint64_t seed, size_t nodes)
         d->net = (tako_net){ d,         net_listen, net_unlisten,
                              net_dial,  net_send,   net_queued,
                              net_close, net_timer,  net_post };
-        d->host =
-            (node_host){ d, host_begin, host_try, host_end, host_progress };
+        d->host = (node_host){ d,        host_begin,    host_try,
+                               host_end, host_progress, host_fetches };
         sec_identity_new(&w->t.env, &d->identity);
         open_store(w, i);
         world_start(w, i);

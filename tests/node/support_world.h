@@ -59,6 +59,7 @@ struct world_node {
     uint32_t progress;
     uint8_t boot; /* of its machine */
     bool tx_open; /* the program has the writer */
+    bool fetches; /* attachments by itself */
     uint32_t dials;
 };
 
@@ -70,7 +71,8 @@ struct world {
     size_t count;
     tako_listener listeners[WORLD_LISTENERS];
     tako_stream *streams;
-    bool unplugged; /* dialling fails, bytes stand still */
+    size_t queued_max; /* most bytes that ever waited in a stream */
+    bool unplugged;    /* dialling fails, bytes stand still */
 };
 
 void world_init(world *w, uint64_t seed, size_t nodes);

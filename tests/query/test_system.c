@@ -145,6 +145,8 @@ static void test_system__survives_every_allocation_failure(void **state)
         db->t.fail_after = -1;
         if (strncmp(got, "{\"name\":\"c\"}", 12) == 0)
             break;
+        if (got[0] == '\0')
+            continue; /* the test's own copy of the rows */
         if (strncmp(got, "ERROR TAKO_NOMEM", 16) != 0)
             fail_msg("%ld: %s", nth, got);
     }

@@ -106,11 +106,151 @@ static void test_conflicts__are_found_in_all_collections(void **state)
     test_db_close(&b);
 }
 
+/* {"a":1} with the _id in both; a deletes it while b has set a and counts. */
+static void lose_update(test_db *a, test_db *b, const char *id)
+{
+    char text[120];
+
+    (void)snprintf(text, sizeof text,
+                   "INSERT INTO orders DOCUMENTS ({'_id': %s, 'a': 1})", id);
+    (void)must(a, text, NULL);
+    carry(b, a, "orders", id);
+    a->t.wall_ms += 1000;
+    b->t.wall_ms += 5000;
+    (void)snprintf(text, sizeof text, "DELETE FROM orders WHERE _id = %s", id);
+    (void)must(a, text, NULL);
+    (void)snprintf(text, sizeof text,
+                   "UPDATE orders APPLY n INCREMENT BY 3 SET a = 'five' "
+                   "WHERE _id = %s",
+                   id);
+    (void)must(b, text, NULL);
+    carry(a, b, "orders", id);
+}
+
+static void test_conflicts__show_what_a_removal_took(void **state)
+{
+    test_db *a = *state;
+    test_db b;
+
+    test_db_open(&b, 2);
+    lose_update(a, &b, "7");
+    expect(a,
+           "SELECT _id, kind, collection, id, path, losers[0].value AS lost "
+           "FROM system:conflicts",
+           NULL,
+           "{\"id\":7,\"_id\":\"lost/1\",\"kind\":\"update\",\"lost\":\"five\","
+           "\"path\":[\"a\"],\"collection\":\"orders\"} "
+           "{\"id\":7,\"_id\":\"lost/2\",\"kind\":\"increment\",\"lost\":3,"
+           "\"path\":[\"n\"],\"collection\":\"orders\"}");
+    expect(a,
+           "SELECT time_ms - losers[0].time_ms AS ago, shown, "
+           "char_length(losers[0].actor) AS hex FROM system:conflicts "
+           "WHERE kind = 'update'",
+           NULL, "{\"ago\":-4000,\"hex\":32}");
+    expect(&b, "SELECT * FROM system:conflicts", NULL, "");
+    test_db_close(&b);
+}
+
+static void test_conflicts__show_documents_that_did_not_merge(void **state)
+{
+    test_db *a = *state;
+    test_db b;
+
+    test_db_open(&b, 2);
+    (void)must(a, "INSERT INTO orders DOCUMENTS ({'_id': 1, 'x': 1})", NULL);
+    (void)must(a, "DELETE FROM orders", NULL);
+    (void)must(a, "INSERT INTO orders DOCUMENTS ({'_id': 1, 'x': 2})", NULL);
+    (void)must(&b, "INSERT INTO orders DOCUMENTS ({'_id': 1, 'y': {'z': 3}})",
+               NULL);
+    carry(a, &b, "orders", "1");
+    expect(a, "SELECT * FROM orders", NULL, "{\"x\":2,\"_id\":1}");
+    expect(a,
+           "SELECT kind, id, path, losers[0].value AS lost "
+           "FROM system:conflicts",
+           NULL,
+           "{\"id\":1,\"kind\":\"insert\",\"lost\":{\"y\":{\"z\":3}},"
+           "\"path\":[]}");
+    test_db_close(&b);
+}
+
+/* One dot, two contents: somebody's state is merged that says otherwise. */
+static void test_conflicts__show_two_contents_of_one_write(void **state)
+{
+    test_db *a = *state;
+    crdt_dot dot = { .hlc = CRDT_HLC_OF_MS(a->t.wall_ms) };
+    tako_buf meta = tako_buf_on(&a->t.env), body = tako_buf_on(&a->t.env);
+    crdt_merge_info info;
+    uint32_t coll;
+    crdt_doc *d;
+
+    memset(dot.actor.id, 0x55, sizeof dot.actor.id);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(crdt_doc_new(&a->arena, &d), TAKO_OK);
+        assert_int_equal(
+            crdt_insert(d, dot, cbor_of(a, i == 0 ? "{\"a\":1}" : "{\"a\":2}")),
+            TAKO_OK);
+        tako_buf_reset(&meta);
+        tako_buf_reset(&body);
+        assert_int_equal(crdt_doc_encode(d, &meta, &body), TAKO_OK);
+        assert_int_equal(store_begin(a->s, &a->e), TAKO_OK);
+        assert_int_equal(
+            store_coll_create(a->s, tako_slice_str("c"), &coll, &a->e),
+            TAKO_OK);
+        assert_int_equal(store_merge(a->s, coll, cbor_of(a, "1"),
+                                     tako_buf_slice(&meta),
+                                     tako_buf_slice(&body), &info, &a->e),
+                         TAKO_OK);
+        assert_int_equal(store_commit(a->s, NULL, &a->e), TAKO_OK);
+    }
+    expect(a,
+           "SELECT kind, path, shown, losers[0].value AS lost, "
+           "losers[0].actor AS who FROM system:conflicts",
+           NULL,
+           "{\"who\":\"55555555555555555555555555555555\","
+           "\"kind\":\"forged\",\"lost\":1,\"path\":[\"a\"],\"shown\":2}");
+    tako_buf_fini(&meta);
+    tako_buf_fini(&body);
+}
+
+static void test_conflicts__tell_which_documents_are_in_it(void **state)
+{
+    test_db *a = *state;
+    test_db b;
+    store_row row;
+    uint32_t coll;
+
+    test_db_open(&b, 2);
+    (void)must(a, "INSERT INTO c DOCUMENTS ({'_id': 1, 'v': 0})", NULL);
+    carry(&b, a, "c", "1");
+    (void)must(&b, "UPDATE c SET v = 2", NULL);
+    for (int i = 0; i < 3; i++) {
+        if (i == 1) {
+            (void)must(a, "UPDATE c SET v = 1", NULL);
+            carry(a, &b, "c", "1");
+        } else if (i == 2) {
+            (void)must(a, "UPDATE c SET v = 3", NULL); /* settles it */
+        }
+        assert_int_equal(store_coll_find(a->conn, tako_slice_str("c"), &coll),
+                         TAKO_OK);
+        assert_int_equal(store_get(a->conn, coll, cbor_of(a, "1"), &row),
+                         TAKO_OK);
+        assert_int_equal(query_has_conflicts(&a->t.env, row.meta, row.body),
+                         i == 1);
+    }
+    assert_false(
+        query_has_conflicts(&a->t.env, TAKO_SLICE_NONE, TAKO_SLICE_NONE));
+    test_db_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_DB(test_conflicts__show_who_won_and_who_lost),
         IN_DB(test_conflicts__are_found_in_all_collections),
+        IN_DB(test_conflicts__show_what_a_removal_took),
+        IN_DB(test_conflicts__show_documents_that_did_not_merge),
+        IN_DB(test_conflicts__show_two_contents_of_one_write),
+        IN_DB(test_conflicts__tell_which_documents_are_in_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,8 @@ function(tako_sim_seeds scenario seeds)
 endfunction()
 
 if(TAKO_SANITIZE)
+  set_tests_properties(test_sim_crash_points test_sim_crash_sync PROPERTIES
+    ENVIRONMENT TAKO_CRASH_POINTS=few)
   set(few 1..3)
   set(many 1..12)
 else()
@@ -25,6 +27,7 @@ tako_sim_seeds(oom ${few})
 tako_sim_seeds(restaurant ${few})
 tako_sim_seeds(keepers ${few})
 tako_sim_seeds(tables ${few})
+tako_sim_seeds(absences 1..2)
 tako_sim_seeds(faults ${many})
 
 # The same seed twice, in two processes, and every seed that ever failed.

@@ -253,6 +253,35 @@ static void test_disk__small_files_are_replaced_whole(void **state)
     fixture_fini(&f);
 }
 
+/* Until the folder is synced, the old content or the new is there: one of
+ * them, whole. */
+static void test_disk__a_rename_is_safe_once_the_folder_is(void **state)
+{
+    int olds = 0, news = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        fixture f;
+        const tako_files *files;
+        tako_buf out;
+
+        fixture_init(&f, seed);
+        files = sim_disk_files(f.disk);
+        out = tako_buf_on(&f.t.env);
+        (void)files->write(files->ctx, "s", tako_slice_str("old"));
+        sim_disk_stop_at(f.disk, SIM_DISK_POWER, 4); /* the folder's sync */
+        assert_int_equal(files->write(files->ctx, "s", tako_slice_str("new")),
+                         TAKO_IO);
+        sim_disk_start(f.disk);
+        assert_int_equal(files->read(files->ctx, "s", &out), TAKO_OK);
+        olds += tako_slice_eq(tako_buf_slice(&out), tako_slice_str("old"));
+        news += tako_slice_eq(tako_buf_slice(&out), tako_slice_str("new"));
+        tako_buf_fini(&out);
+        fixture_fini(&f);
+    }
+    assert_true(olds > 10 && news > 10 && olds + news == 60);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_disk__every_change_can_be_the_last),
         cmocka_unit_test(test_disk__fails_as_asked),
         cmocka_unit_test(test_disk__small_files_are_replaced_whole),
+        cmocka_unit_test(test_disk__a_rename_is_safe_once_the_folder_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

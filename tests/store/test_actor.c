@@ -52,6 +52,46 @@ static void test_actor__stays_over_close_and_open(void **state)
     world_fini(&w);
 }
 
+static int refuse_commit(void *ctx)
+{
+    (void)ctx;
+    return 1;
+}
+
+static tako_err refuse_commits(void *ctx, sqlite3 *db)
+{
+    (void)sqlite3_commit_hook(db, refuse_commit, ctx);
+    return TAKO_OK;
+}
+
+/* Its seal file is written before the file knows its new name: what is in it
+ * by then must not vouch for the original's. */
+static void test_actor__a_copy_that_dies_opening_is_still_a_copy(void **state)
+{
+    test_world w;
+    store *s = NULL;
+    crdt_actor a;
+
+    (void)state;
+    world_init(&w, 2);
+    s = world_open(&w, "a");
+    a = actor_of(s);
+    store_close(s);
+    world_copy(&w, "a", "b");
+    {
+        store_opts o = { .env = &w.t.env,
+                         .files = &w.files,
+                         .path = world_path(&w, "b"),
+                         .on_connect = refuse_commits };
+
+        assert_int_not_equal(store_open(&o, &s, &w.e), TAKO_OK);
+    }
+    s = world_open(&w, "b");
+    assert_other(a, actor_of(s));
+    store_close(s);
+    world_fini(&w);
+}
+
 static void test_actor__changes_when_the_file_is_copied(void **state)
 {
     test_world w;
@@ -314,7 +354,7 @@ static void test_actor__never_repeats_a_dot_or_lsn_after_a_crash(void **state)
 }
 
 /* Only the reservation survives; the commits after it are gone. */
-static void test_actor__reservation_covers_what_was_lost(void **state)
+static void reservation_covers(bool earlier)
 {
     test_world w;
     store *s;
@@ -322,10 +362,11 @@ static void test_actor__reservation_covers_what_was_lost(void **state)
     uint64_t lsn = 0, after = 0;
     uint32_t coll;
 
-    (void)state;
     world_init(&w, 11);
     s = world_open(&w, "a");
     coll = coll_of(&w, s, "orders");
+    if (earlier)
+        put_commit(&w, s, coll, id_at(&w, 5000), "{}");
     world_save(&w, "a", "img");
     for (uint64_t i = 0; i < 500; i++) {
         w.t.wall_ms += 100;
@@ -346,6 +387,13 @@ static void test_actor__reservation_covers_what_was_lost(void **state)
     assert_true(after > lsn);
     store_close(s);
     world_fini(&w);
+}
+
+static void test_actor__reservation_covers_what_was_lost(void **state)
+{
+    (void)state;
+    reservation_covers(false);
+    reservation_covers(true); /* where the file knows own events */
 }
 
 static void test_actor__crash_loop_does_not_run_away_from_the_clock(void **st)
@@ -458,6 +506,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_actor__stays_over_close_and_open),
         cmocka_unit_test(test_actor__changes_when_the_file_is_copied),
+        cmocka_unit_test(test_actor__a_copy_that_dies_opening_is_still_a_copy),
         cmocka_unit_test(test_actor__changes_with_the_machine_and_the_inode),
         cmocka_unit_test(test_actor__changes_when_an_old_copy_is_put_in_place),
         cmocka_unit_test(

@@ -141,6 +141,13 @@ static void test_check__hash_is_of_states_not_of_order(void **state)
     must(w, store_commit(b, NULL, &w->e));
     hash_of(w, b, 0, hc);
     assert_memory_not_equal(ha, hc, 32);
+    hash_of(w, x.s, 0, ha); /* nor does who is remembered as deleted */
+    put_commit(w, x.s, x.coll, id_at(w, 99), "{}");
+    must(w, store_begin(x.s, &w->e));
+    delete_one(w, x.s, x.coll, id_at(w, 99));
+    must(w, store_commit(x.s, NULL, &w->e));
+    hash_of(w, x.s, 0, hc);
+    assert_memory_equal(ha, hc, 32);
     assert_int_equal(store_hash(x.c, 55, ha, NULL, NULL), TAKO_NOTFOUND);
     store_close(b);
     world_end(&x);

@@ -221,6 +221,41 @@ static void test_write__an_edit_without_change_writes_nothing(void **state)
     world_fini(&w);
 }
 
+/* One change, and what was before the first save. */
+static void test_write__an_edit_that_is_saved_twice(void **state)
+{
+    test_world w;
+    store *s;
+    store_change c;
+    uint32_t coll;
+    crdt_doc *doc;
+    crdt_dot dot;
+    tako_slice key = tako_slice_str("a");
+    crdt_path path = { &key, 1 };
+
+    (void)state;
+    world_init(&w, 7);
+    s = world_open(&w, "a");
+    coll = coll_of(&w, s, "orders");
+    put_commit(&w, s, coll, id_at(&w, 1), "{\"a\":1}");
+    must(&w, store_begin(s, &w.e));
+    must(&w, store_edit(s, coll, id_at(&w, 1), &doc, &w.e));
+    must(&w, store_dot(s, &dot, &w.e));
+    for (int i = 2; i <= 3; i++) {
+        must(&w, crdt_set(doc, dot, path, CRDT_AUTO, cb(&w, i == 2 ? "2" : "3"),
+                          &w.e));
+        must(&w, store_edit_save(s, &w.e));
+    }
+    assert_int_equal(store_change_count(s), 1);
+    store_change_at(s, 0, &c);
+    assert_true(tako_slice_eq(c.body_before, cb(&w, "{\"a\":1}")));
+    must(&w, store_commit(s, NULL, &w.e));
+    assert_string_equal(show(&w, store_writer(s), coll, id_at(&w, 1)),
+                        "{\"a\":3}");
+    store_close(s);
+    world_fini(&w);
+}
+
 /* The fast insert and the general one make the same bytes. */
 static void test_write__insert_equals_edit_and_insert(void **state)
 {
@@ -266,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_write__forced_collisions_of_rows),
         cmocka_unit_test(test_write__limits_the_size_of_local_writes),
         cmocka_unit_test(test_write__an_edit_without_change_writes_nothing),
+        cmocka_unit_test(test_write__an_edit_that_is_saved_twice),
         cmocka_unit_test(test_write__insert_equals_edit_and_insert),
     };
 

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "codec/ulid.h"
+#include "sync/wire.h"
 
 struct sync_predicate {
     tako_slice collection;
@@ -120,6 +121,12 @@ static bool predicate_match(void *ctx, sync_predicate *p, tako_slice id,
                    tako_slice_of(p->text + p->status, p->len - p->status));
 }
 
+static bool predicate_whole(void *ctx, const sync_predicate *p)
+{
+    (void)ctx;
+    return p->status == 0;
+}
+
 static void host_event(void *ctx, sync_event event, uint32_t number,
                        const char *text)
 {
@@ -133,8 +140,11 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
 
 /* ---- nodes and links --------------------------------------------------------- */
 
+static const uint8_t digest_key[16] = { 1, 2, 3 };
+
 static void node_open(net *n, net_node *d)
 {
+    sync_tables_opts t = { &n->t.env, &d->host, NULL, digest_key };
     store_opts o = {
         .env = &n->t.env, .files = &d->files, .path = d->path, .create = true
     };
@@ -145,6 +155,8 @@ static void node_open(net *n, net_node *d)
     (void)sqlite3_exec(store_conn_db(store_writer(d->st)),
                        "PRAGMA synchronous=OFF", NULL, NULL, NULL);
     assert_int_equal(store_reader_open(d->st, &d->reader, &e), TAKO_OK);
+    t.reader = d->reader;
+    assert_int_equal(sync_tables_new(&t, &d->tables, &e), TAKO_OK);
 }
 
 static void node_init(net *n, size_t i)
@@ -154,15 +166,14 @@ static void node_init(net *n, size_t i)
     d->net = n;
     (void)snprintf(d->path, sizeof d->path, "%s/%zu.db", n->dir, i);
     test_files_init(&d->files, &d->boot);
-    d->host = (sync_host){ d,
-                           host_begin,
-                           host_end,
-                           predicate_open,
-                           predicate_close,
-                           predicate_match,
-                           host_event,
-                           NULL,
-                           NULL };
+    d->host = (sync_host){ .ctx = d,
+                           .write_begin = host_begin,
+                           .write_end = host_end,
+                           .predicate_open = predicate_open,
+                           .predicate_close = predicate_close,
+                           .predicate_match = predicate_match,
+                           .event = host_event,
+                           .predicate_whole = predicate_whole };
     node_open(n, d);
 }
 
@@ -203,6 +214,8 @@ void net_disconnect(net *n, net_link *l)
         for (net_commit *c = d->first; c != NULL; c = c->next)
             if (c->by == l->ends[i].session)
                 c->by = NULL;
+        if (l->ends[i].session != NULL && !store_in_transaction(d->st))
+            (void)sync_session_rest(l->ends[i].session, d->st, false, NULL);
         sync_session_free(l->ends[i].session);
         l->ends[i].session = NULL;
         for (int lane = 0; lane < SYNC_LANES; lane++)
@@ -225,6 +238,7 @@ static void node_close(net_node *d)
         commit_free(c);
     }
     d->last = NULL;
+    sync_tables_free(d->tables);
     store_reader_close(d->reader);
     store_close(d->st);
 }
@@ -313,13 +327,20 @@ static void failed(net *n, net_link *l, tako_err err, const tako_errbuf *e)
 
 void net_reconnect(net *n, net_link *l)
 {
-    static const uint8_t digest_key[16] = { 1, 2, 3 };
     tako_errbuf e = { "" };
 
     assert_false(l->up);
     for (int i = 0; i < 2; i++) {
         net_node *d = l->ends[i].node;
-        sync_opts o = { &n->t.env, &d->host, d->reader, digest_key };
+        const char *peer = l->ends[1 - i].node->path;
+        sync_opts o = {
+            .env = &n->t.env,
+            .host = &d->host,
+            .reader = d->reader,
+            .digest_key = digest_key,
+            .tables = d->tables,
+            .peer = n->forgetful ? TAKO_SLICE_NONE : tako_slice_str(peer),
+        };
         tako_err err = sync_session_new(&o, n->now, &l->ends[i].session, &e);
 
         for (size_t j = 0; err == TAKO_OK && j < d->sub_count; j++)
@@ -404,6 +425,7 @@ bool net_send(net *n, net_link *l, int end)
             q->first = m;
         q->last = m;
         q->bytes += m->len;
+        n->kinds[m->bytes[0] & 63u] += m->len;
     }
     if (err != TAKO_OK)
         failed(n, l, err, &e);
@@ -454,6 +476,9 @@ bool net_tell(net *n, size_t node)
     d->first = c->next;
     if (d->first == NULL)
         d->last = NULL;
+    assert_int_equal(
+        sync_tables_on_commit(d->tables, c->lsn, c->changes, c->count),
+        TAKO_OK);
     for (size_t i = 0; i < n->link_count; i++)
         for (int j = 0; j < 2; j++) {
             net_end *end = &n->links[i].ends[j];
@@ -485,6 +510,48 @@ void net_step(net *n)
         (void)net_deliver(n, l, end, (int)test_below(&n->t, SYNC_LANES));
     if (test_below(&n->t, 4) == 0)
         n->now++;
+}
+
+bool net_half_trip(net *n, net_link *l)
+{
+    size_t count[2][SYNC_LANES] = { { 0 } };
+    size_t room = n->room;
+    bool moved = false;
+
+    n->now++;
+    n->room = SIZE_MAX;
+    for (size_t i = 0; i < n->node_count; i++)
+        while (net_tell(n, i))
+            ;
+    for (int j = 0; j < 2; j++)
+        while (net_send(n, l, j))
+            ;
+    n->room = room;
+    for (int j = 0; j < 2; j++)
+        for (int lane = 0; lane < SYNC_LANES; lane++)
+            for (net_message *m = l->ends[j].out[lane].first; m != NULL;
+                 m = m->next)
+                count[j][lane]++;
+    for (int lane = 0; lane < SYNC_LANES; lane++)
+        for (int j = 0; j < 2; j++)
+            for (; count[j][lane] > 0 && net_deliver(n, l, j, lane);
+                 count[j][lane]--)
+                moved = true;
+    return moved;
+}
+
+uint64_t net_overhead(const net *n, const uint64_t before[64])
+{
+    static const uint8_t left_out[] = { SYNC_MSG_HELLO, SYNC_MSG_KNOWN,
+                                        SYNC_MSG_STATES, SYNC_MSG_CUT,
+                                        SYNC_MSG_PACKED };
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < 64; i++)
+        sum += n->kinds[i] - before[i];
+    for (size_t i = 0; i < sizeof left_out; i++)
+        sum -= n->kinds[left_out[i]] - before[left_out[i]];
+    return sum;
 }
 
 void net_settle(net *n)

@@ -9,9 +9,10 @@
 #include "support/test_files.h"
 #include "base/limits.h"
 #include "sync/session.h"
+#include "sync/tables.h"
 
-#define NET_NODES 4
-#define NET_LINKS 6
+#define NET_NODES 5
+#define NET_LINKS 10
 
 typedef struct net_message {
     struct net_message *next;
@@ -42,9 +43,10 @@ typedef struct net_node {
     sync_host host;
     store *st;
     store_conn *reader;
+    sync_tables *tables;
     net_commit *first, *last; /* not yet told */
     sync_session *writing;
-    uint32_t events[8];
+    uint32_t events[16];
     char refused[128];
     const char *subs[8];
     size_t sub_count;
@@ -67,8 +69,10 @@ typedef struct net {
     test_env t;
     char dir[64];
     uint64_t now;
-    bool slow_commits; /* on_commit is told later, at random */
-    size_t room;       /* bytes that a lane takes */
+    bool forgetful;     /* no checkpoints are kept */
+    bool slow_commits;  /* on_commit is told later, at random */
+    size_t room;        /* bytes that a lane takes */
+    uint64_t kinds[64]; /* bytes sent of each kind of message */
     size_t node_count, link_count;
     net_node nodes[NET_NODES];
     net_link links[NET_LINKS];
@@ -99,6 +103,11 @@ bool net_deliver(net *n, net_link *l, int end, int lane);
 bool net_tell(net *n, size_t node);
 /* One random thing. */
 void net_step(net *n);
+/* Both ends of a link say all that they can, then hear it: half a round trip.
+ * False: there was nothing to say. */
+bool net_half_trip(net *n, net_link *l);
+/* Bytes sent since, of what is no greeting and no document. */
+uint64_t net_overhead(const net *n, const uint64_t before[64]);
 /* Until nothing moves. */
 void net_settle(net *n);
 

@@ -35,6 +35,31 @@ static void test_dirty__is_a_set_in_order_of_first_change(void **state)
     test_env_check_empty(&t);
 }
 
+/* One that was sent changes again: it waits anew, however the set has grown. */
+static void test_dirty__what_was_sent_is_in_it_no_more(void **state)
+{
+    test_env t;
+    sync_dirty d;
+    bool fresh;
+
+    (void)state;
+    test_env_init(&t, 1);
+    sync_dirty_init(&d, &t.env);
+    for (int64_t i = 0; i < 300; i++) {
+        assert_non_null(sync_dirty_touch(&d, 1, i, &fresh));
+        assert_true(fresh);
+        if (i % 2 == 0)
+            sync_dirty_pop(&d); /* 0, 1, 2 ... */
+    }
+    for (int64_t i = 0; i < 150; i++) {
+        assert_non_null(sync_dirty_touch(&d, 1, i, &fresh));
+        assert_true(fresh);
+    }
+    assert_int_equal(sync_dirty_left(&d), 300);
+    sync_dirty_fini(&d);
+    test_env_check_empty(&t);
+}
+
 static void test_dirty__is_bounded(void **state)
 {
     test_env t;
@@ -56,6 +81,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dirty__is_a_set_in_order_of_first_change),
+        cmocka_unit_test(test_dirty__what_was_sent_is_in_it_no_more),
         cmocka_unit_test(test_dirty__is_bounded),
     };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sync/support_net.h"
 
+#include "sync/state.h"
+
 static void test_session__live_changes_arrive_both_ways(void **state)
 {
     net n;
@@ -100,6 +102,95 @@ static void test_session__versions_and_unknown_messages(void **state)
     net_fini(&n);
 }
 
+/* Another minor version, features that are not known here, and fields after
+ * the known ones: nothing of it disturbs. A major version does. */
+static void test_session__a_newer_minor_version_is_served(void **state)
+{
+    static const struct {
+        uint8_t major, minor, features;
+        const char *more;
+        tako_err gives;
+    } rows[] = {
+        { 1, 0, 0, "", TAKO_OK },
+        { 1, 7, 0, "", TAKO_OK },
+        { 1, 7, 0x55, "fields of minor version 7", TAKO_OK },
+        { 2, 0, 0, "", TAKO_UNSUPPORTED },
+        { 0, 9, 0, "", TAKO_UNSUPPORTED },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        tako_errbuf e = { "" };
+        sync_lane lane;
+        tako_buf hello;
+        net n;
+
+        net_init(&n, 11, 2);
+        net_subscribe_all(&n, "orders");
+        net_insert(&n, 1, "orders", 3, "open", "pad");
+        net_connect(&n, 0, 1);
+        hello = tako_buf_on(&n.t.env);
+        assert_int_equal(sync_session_send(n.links[0].ends[1].session, n.now,
+                                           SYNC_LANES_ALL, &lane, &hello, &e),
+                         TAKO_OK);
+        hello.ptr[1] = rows[i].major;
+        hello.ptr[2] = rows[i].minor;
+        hello.ptr[hello.len - 2] = rows[i].features;
+        tako_put_str(&hello, rows[i].more);
+        assert_int_equal(one_message(&n, lane, hello.ptr, hello.len, &e),
+                         rows[i].gives);
+        tako_buf_fini(&hello);
+        if (rows[i].gives == TAKO_OK) {
+            net_settle(&n);
+            assert_int_equal(n.last_error, TAKO_OK);
+            net_check_equal(&n, "orders");
+        } else {
+            net_disconnect(&n, &n.links[0]);
+        }
+        net_fini(&n);
+    }
+}
+
+/* What follows the body of any other message is malformed. */
+static void test_session__only_hello_may_grow_at_its_end(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } rows[] = {
+        { "\x02\1\0\1o\0\0\0\0\0\0\0\0\0!", 15 }, /* INTEREST */
+        { "\x03\0!", 3 },                         /* DROP */
+        { "\x04\0\0!", 4 },                       /* REFUSED */
+        { "\x09\0!", 3 },                         /* SERVED */
+        { "\x0b\0!", 3 },                         /* ACK */
+        { "\x0c\0!", 3 },                         /* NEEDS */
+        { "\x0d\0!", 3 },                         /* RESYNC */
+        { "\x0e\0!", 3 },                         /* BYE */
+        { "\x0f\0!", 3 },                         /* KNOWN */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 2 * (sizeof rows / sizeof rows[0]); i++) {
+        bool longer = i % 2 == 1;
+        tako_errbuf e = { "" };
+        tako_err err;
+        net n;
+
+        net_init(&n, 11, 2);
+        net_connect(&n, 0, 1);
+        net_settle(&n);
+        n.links[0].ends[0].session->cleared = false; /* for KNOWN */
+        err = one_message(&n, SYNC_CONTROL, rows[i / 2].bytes,
+                          rows[i / 2].len - (longer ? 0 : 1), &e);
+        if (longer)
+            assert_int_equal(err, TAKO_CORRUPT);
+        else
+            assert_true(err == TAKO_OK || err == TAKO_CLOSED);
+        net_disconnect(&n, &n.links[0]);
+        net_fini(&n);
+    }
+}
+
 /* Messages of a real session with bytes changed: any answer, no crash. */
 static void test_session__damaged_messages_end_it_cleanly(void **state)
 {
@@ -175,6 +266,8 @@ int main(void)
         cmocka_unit_test(test_session__live_changes_arrive_both_ways),
         cmocka_unit_test(test_session__refuses_what_it_cannot_serve),
         cmocka_unit_test(test_session__versions_and_unknown_messages),
+        cmocka_unit_test(test_session__a_newer_minor_version_is_served),
+        cmocka_unit_test(test_session__only_hello_may_grow_at_its_end),
         cmocka_unit_test(test_session__damaged_messages_end_it_cleanly),
         cmocka_unit_test(test_session__survives_every_allocation_failure),
     };

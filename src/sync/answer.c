@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+/* ANSWER -- documents that are known to differ, each by what the peer has seen
+ * of it.
+ *
+ * SEEN names documents by the hash of their key, with the context of the peer's
+ * state, or none where it has nothing. For each this side does what brings
+ * both to the same:
+ *
+ *   nothing is here              ask for it, where we want the same (REPLY)
+ *   the peer has nothing         the whole state, if it matches
+ *   we have seen all of theirs   a delta against their context: also where the
+ *                                document left the subscription, or is dead
+ *   they have seen all of ours   ask for it, as above
+ *   it is known here to be dead  they are told (deaths.c)
+ *   neither                      the whole state: what they make of it comes
+ *                                back as a change
+ *   both (equal contexts)        the whole state, once: the states differ all
+ *                                the same, and merging settles it (SYNC.md 2)
+ *
+ * A document is found by a walk over the collection: no index leads from the
+ * hash to it, because it would cost each write a page. The peer's answer to
+ * REPLY needs no second walk: it remembers where its own are. */
+#include "sync/state.h"
+
+#include <stdlib.h>
+
+#include "crdt/tree.h"
+
+static int seen_cmp(const void *a, const void *b)
+{
+    const sync_seen *x = a, *y = b;
+
+    return x->key < y->key ? -1 : x->key > y->key;
+}
+
+sync_seen *sync_seen_find(sync_seen *list, size_t count, uint64_t key)
+{
+    sync_seen wanted = { .key = key };
+
+    return count == 0 ? NULL
+                      : bsearch(&wanted, list, count, sizeof *list, seen_cmp);
+}
+
+void sync_seen_sort(sync_seen *list, size_t count)
+{
+    if (count > 0)
+        qsort(list, count, sizeof *list, seen_cmp);
+}
+
+/* ---- hearing ---------------------------------------------------------------- */
+
+static tako_err note_seen(sync_session *s, sync_want *w, uint64_t key,
+                          const crdt_context *context, tako_errbuf *e)
+{
+    void *list = w->seen;
+    sync_seen *seen;
+    size_t bytes = context->count * sizeof *context->dots;
+
+    if (w->seen_count >= TAKO_SYNC_SEEN_MAX ||
+        bytes > TAKO_SYNC_SEEN_BYTES_MAX - w->seen_bytes)
+        return tako_fail(e, TAKO_LIMIT, "SEEN of too many documents");
+    if (!sync_grow(s->env, &list, &w->seen_cap, w->seen_count, sizeof *seen))
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    w->seen = list;
+    w->seen_bytes += bytes;
+    seen = &w->seen[w->seen_count++];
+    *seen = (sync_seen){ .key = key };
+    if (context->count == 0)
+        return TAKO_OK;
+    seen->context.dots =
+        tako_arena_array(&w->seen_arena, context->count, sizeof *context->dots);
+    if (seen->context.dots == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    memcpy(seen->context.dots, context->dots, bytes);
+    seen->context.count = seen->context.cap = context->count;
+    return TAKO_OK;
+}
+
+/* What a reply asks for, we told of: our own question knows where it is. */
+static void find_rows(sync_session *s, sync_want *w)
+{
+    const sync_sub *sub = sync_sub_find(s, w->joined - 1u);
+
+    for (size_t i = 0; sub != NULL && i < w->seen_count; i++) {
+        const sync_seen *told =
+            sync_seen_find(sub->seen, sub->seen_count, w->seen[i].key);
+
+        w->seen[i].met = told != NULL && told->met;
+        w->seen[i].row = w->seen[i].met ? told->row : 0;
+    }
+}
+
+static void heard_all(sync_session *s, sync_want *w)
+{
+    sync_seen_sort(w->seen, w->seen_count);
+    tako_env_free(s->env, w->symbols,
+                  TAKO_SYNC_SYMBOLS_MAX * sizeof *w->symbols);
+    w->symbols = NULL;
+    w->seen_at = 0;
+    sync_walk_start(&w->walk);
+    if (w->state == WANT_JOINED) {
+        find_rows(s, w);
+        w->walk.done = true; /* nothing needs to be looked for */
+    }
+    w->state = WANT_ANSWER;
+}
+
+tako_err sync_on_seen(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    sync_want *w = sync_want_find(s, tako_read_varint(in));
+    uint8_t flags = tako_read_u8(in);
+    bool taken = w != NULL &&
+                 w->state == ((flags & 2u) != 0 ? WANT_JOINED : WANT_SYMBOLS);
+    uint64_t ref = 0, key;
+    crdt_context context;
+    tako_err err;
+
+    if (in->failed || flags > 3u)
+        return tako_fail(e, TAKO_CORRUPT, "malformed SEEN");
+    if (taken && w->seen_arena.env == NULL)
+        w->seen_arena = tako_arena_on(s->env);
+    for (;;) {
+        err = sync_get_seen(&s->names_in[SYNC_CATCHUP], &s->arena, in, &ref,
+                            &key, &context, e);
+        if (err != TAKO_OK)
+            break;
+        /* Names are taken in also from what comes too late. */
+        if (taken)
+            TAKO_TRY(note_seen(s, w, key, &context, e));
+        tako_arena_reset(&s->arena);
+    }
+    if (err != TAKO_NOTFOUND)
+        return err;
+    if (taken && (flags & 1u) != 0)
+        heard_all(s, w);
+    return TAKO_OK;
+}
+
+/* ---- answering ----------------------------------------------------------------- */
+
+typedef struct answer_walk {
+    sync_want *want;
+    sync_writer writer;
+    uint32_t documents;
+    tako_errbuf *e;
+} answer_walk;
+
+static bool matches(sync_session *s, const sync_want *w, const store_row *row)
+{
+    return row->body.len > 0 &&
+           s->host->predicate_match(s->host->ctx, w->predicate, row->id,
+                                    row->body);
+}
+
+static tako_err context_of(sync_session *s, const store_row *row,
+                           crdt_context *out)
+{
+    tako_slice meta = row->meta;
+
+    *out = (crdt_context){ NULL, 0, 0 };
+    if (store_row_is_notice(row))
+        return TAKO_OK;
+    if (store_row_is_marker(row))
+        meta = crdt_marker_meta(meta);
+    return crdt_meta_context(&s->arena, meta, out);
+}
+
+static tako_err put_delta(sync_session *s, answer_walk *d,
+                          const sync_doc_name *name, const store_row *row,
+                          const crdt_context *base)
+{
+    crdt_doc *doc;
+
+    TAKO_TRY(crdt_doc_decode(&s->arena, row->meta, row->body, &doc, d->e));
+    s->counts.deltas_out++;
+    return sync_put_delta(&d->writer, name, doc, base, NULL, s->sum_key);
+}
+
+/* A document of which both sides have something. */
+static tako_err settle(sync_session *s, answer_walk *d, sync_seen *seen,
+                       const store_row *row)
+{
+    sync_want *w = d->want;
+    sync_doc_name name = { w->coll, w->collection, row->row, row->id };
+    crdt_context own;
+
+    tako_arena_reset(&s->arena);
+    if (store_row_is_notice(row))
+        return seen->context.count == 0 ? TAKO_OK
+                                        : sync_tell_dead(s, w->coll, row, d->e);
+    if (store_row_is_left(row)) { /* as if nothing were here */
+        seen->reply = seen->context.count > 0;
+        return TAKO_OK;
+    }
+    TAKO_TRY(context_of(s, row, &own));
+    if (store_row_is_marker(row)) {
+        seen->reply = seen->context.count > 0 &&
+                      !crdt_context_covers(&own, &seen->context);
+        return TAKO_OK;
+    }
+    if (seen->context.count == 0) {
+        if (!matches(s, w, row))
+            return TAKO_OK;
+    } else if (!crdt_context_eq(&own, &seen->context)) {
+        if (crdt_context_covers(&own, &seen->context)) {
+            d->documents++;
+            return put_delta(s, d, &name, row, &seen->context);
+        }
+        if (crdt_context_covers(&seen->context, &own)) {
+            seen->reply = true;
+            return TAKO_OK;
+        }
+    }
+    d->documents++;
+    return sync_put_state(&d->writer, &name, false, row->meta, row->body);
+}
+
+static bool answer_row(sync_session *s, void *ctx, const store_row *row,
+                       tako_err *err)
+{
+    answer_walk *d = ctx;
+    sync_want *w = d->want;
+    sync_seen *seen;
+
+    if (d->writer.out->len >= TAKO_SYNC_CHUNK_BYTES_MAX)
+        return false;
+    seen = sync_seen_find(w->seen, w->seen_count,
+                          tako_hash64(s->digest_key, row->id));
+    if (seen == NULL)
+        return true;
+    seen->met = true;
+    seen->row = row->row;
+    *err = settle(s, d, seen, row);
+    return *err == TAKO_OK;
+}
+
+/* Those whose rows are known, one after another. */
+static tako_err answer_known(sync_session *s, answer_walk *d)
+{
+    sync_want *w = d->want;
+    store_row row;
+    tako_err err = TAKO_OK;
+
+    if (w->coll == 0)
+        (void)store_coll_find(s->reader, w->collection, &w->coll);
+    for (; w->seen_at < w->seen_count && err == TAKO_OK; w->seen_at++) {
+        sync_seen *seen = &w->seen[w->seen_at];
+
+        if (d->writer.out->len >= TAKO_SYNC_CHUNK_BYTES_MAX)
+            return TAKO_OK;
+        if (!seen->met)
+            continue;
+        err = store_get_row(s->reader, w->coll, seen->row, &row);
+        if (err == TAKO_OK)
+            err = settle(s, d, seen, &row);
+        else if (err == TAKO_NOTFOUND)
+            err = TAKO_OK;
+    }
+    return err;
+}
+
+static tako_err answer_piece(sync_session *s, answer_walk *d, bool known)
+{
+    sync_want *w = d->want;
+    uint64_t lsn;
+    tako_err err;
+
+    TAKO_TRY(store_snapshot_begin(s->reader, &lsn, d->e));
+    store_note_sent(s->reader, lsn);
+    err = known ? answer_known(s, d)
+                : sync_walk_piece(s, w->collection, &w->coll, &w->walk,
+                                  answer_row, d, d->e);
+    store_snapshot_end(s->reader);
+    return err == TAKO_OK || d->e == NULL || d->e->text[0] != '\0'
+               ? err
+               : tako_fail(d->e, err, "reading a document failed");
+}
+
+static void answered(sync_session *s, sync_want *w)
+{
+    const sync_sub *own =
+        w->joined == 0 ? NULL : sync_sub_find(s, w->joined - 1u);
+
+    for (size_t i = 0; i < w->seen_count; i++)
+        if (!w->seen[i].met)
+            w->seen[i].reply = w->seen[i].context.count > 0;
+    w->seen_at = 0;
+    if (own != NULL && own->state == SUB_ASKED && own->open) {
+        w->state = WANT_REPLY;
+        return;
+    }
+    sync_want_rest(s, w);
+    w->state = WANT_CLOSE;
+}
+
+static tako_err serve_answer(sync_session *s, sync_want *w, tako_buf *out,
+                             tako_errbuf *e)
+{
+    answer_walk d = {
+        w, { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0 }, 0, e
+    };
+    bool known = w->walk.done;
+
+    TAKO_TRY(sync_mark(s, e));
+    s->names_out[SYNC_CATCHUP].stamp++;
+    tako_put_u8(out, SYNC_MSG_STATES);
+    tako_put_varint(out, w->number);
+    tako_put_u8(out, 0);
+    TAKO_TRY(answer_piece(s, &d, known));
+    if (d.documents == 0)
+        tako_buf_reset(out);
+    s->counts.documents_out += d.documents;
+    if (!w->walk.done || (known && w->seen_at < w->seen_count))
+        return TAKO_OK;
+    if (!known) {
+        answered(s, w);
+        return TAKO_OK;
+    }
+    sync_want_rest(s, w);
+    w->joined = 0;
+    w->state = WANT_CLOSE;
+    return TAKO_OK;
+}
+
+/* ---- asking back ------------------------------------------------------------------ */
+
+static tako_err put_reply(sync_session *s, sync_writer *w,
+                          const sync_want *want, const sync_seen *seen)
+{
+    crdt_context own = { NULL, 0, 0 };
+    store_row row;
+    tako_err err = TAKO_OK;
+
+    tako_arena_reset(&s->arena);
+    if (seen->met) {
+        err = store_get_row(s->reader, want->coll, seen->row, &row);
+        if (err == TAKO_OK && !store_row_is_marker(&row))
+            err = context_of(s, &row, &own);
+        else if (err == TAKO_NOTFOUND)
+            err = TAKO_OK;
+    }
+    return err == TAKO_OK ? sync_put_seen(w, seen->key, &own) : err;
+}
+
+static tako_err serve_reply(sync_session *s, sync_want *w, tako_buf *out,
+                            tako_errbuf *e)
+{
+    sync_writer writer = { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0 };
+    size_t flags_at;
+    tako_err err = TAKO_OK;
+
+    s->names_out[SYNC_CATCHUP].stamp++;
+    tako_put_u8(out, SYNC_MSG_SEEN);
+    tako_put_varint(out, w->joined - 1u);
+    flags_at = out->len;
+    tako_put_u8(out, 2u);
+    TAKO_TRY(store_snapshot_begin(s->reader, NULL, e));
+    for (; w->seen_at < w->seen_count && err == TAKO_OK &&
+           out->len < SYNC_LIST_BYTES;
+         w->seen_at++)
+        if (w->seen[w->seen_at].reply)
+            err = put_reply(s, &writer, w, &w->seen[w->seen_at]);
+    store_snapshot_end(s->reader);
+    if (err != TAKO_OK || out->failed)
+        return tako_fail(e, err == TAKO_OK ? TAKO_NOMEM : err,
+                         "asking for documents failed");
+    if (w->seen_at < w->seen_count)
+        return TAKO_OK;
+    out->ptr[flags_at] |= 1u;
+    sync_want_rest(s, w);
+    w->joined = 0;
+    w->state = WANT_CLOSE;
+    return TAKO_OK;
+}
+
+tako_err sync_answer_step(sync_session *s, sync_want *w, tako_buf *out,
+                          tako_errbuf *e)
+{
+    return w->state == WANT_REPLY ? serve_reply(s, w, out, e)
+                                  : serve_answer(s, w, out, e);
+}

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Live changes (docs/protocol.md, section 4)."""
+import cbor
+import delta as deltas
+import document
+import records
+import store as stores
+from wire import check, get_id, varint
+
+CUT, ACK, NEEDS = 10, 11, 12
+
+
+class Live:
+    """Handlers of a session; s is the session (session.py)."""
+
+    def __init__(self, s):
+        self.s = s
+        self.has = {}    # name -> (context, state or None) that the peer has
+        self.dirty = {}  # name -> whether whole
+        self.held = []   # records of cuts that wait
+        self.needs = set()
+        self.close_in = self.acked_out = 0
+        self.close_out = self.acked_in = 0
+        self.counts = {"states": 0, "deltas": 0, "needs": 0, "held": 0}
+        self.handlers = {CUT: self.on_cut, ACK: self.on_ack,
+                         NEEDS: self.on_needs}
+
+    # -- receiving
+
+    def apply(self, got):
+        """One transaction; the names of the deltas that were refused."""
+        changed, refused, sent = {}, set(), {}
+        for x in got:
+            check(any(a.collection == x.name[0]
+                      for a in self.s.catchup.asked.values()),
+                  "a collection that was not asked for")
+            doc = changed.get(x.name) or self.s.store.docs.get(
+                x.name) or document.Document()
+            if x.told is None:
+                told = document.decode(x.meta, x.body)
+                doc = document.decode(*document.encode(doc))
+                document.merge(doc, told)
+                sent[x.name] = told.context
+                refused.discard(x.name)
+            else:
+                result, doc = deltas.take(doc, x.told, self.s.peer_sum_key)
+                if result == deltas.NEEDS:
+                    refused.add(x.name)
+                    continue
+                sent[x.name] = x.told.told.context
+                refused.discard(x.name)
+            changed[x.name] = doc
+        if refused:
+            return refused
+        self.s.store.take(changed, self.s)
+        for name, context in sent.items():
+            if changed[name].context == context:
+                self.note_sent(name)
+                continue
+            had = self.has.get(name, ({}, None))[0]
+            self.has[name] = document.join_contexts(had, context), None
+            self.dirty[name] = False
+        return set()
+
+    def on_cut(self, r):
+        close = r.varint()
+        got = records.RecordReader(self.s.tables_in[self.s.LIVE], r).all()
+        for x in got:
+            self.counts["states" if x.told is None else "deltas"] += 1
+        if close:
+            self.close_in += close - 1
+        answered = {x.name for x in got if x.told is None}
+        self.needs -= answered
+        self.held += got
+        if self.needs:
+            return
+        refused = self.apply(self.held)
+        if refused:
+            self.counts["held"] += 1
+            self.needs = refused
+            self.s.send(NEEDS, varint(len(refused))
+                        + stores.needs_body(refused))
+            return
+        self.held = []
+        self.acknowledge()
+
+    def drop_held(self):
+        if self.held:
+            self.held, self.needs = [], set()
+            self.acknowledge()
+
+    def acknowledge(self):
+        if self.close_in > self.acked_out:
+            self.s.send(ACK, varint(self.close_in - self.acked_out))
+            self.acked_out = self.close_in
+
+    # -- sending
+
+    def on_ack(self, r):
+        self.acked_in += r.varint()
+        r.end()
+        check(self.acked_in <= self.close_out, "an ACK of what was not sent")
+
+    def on_needs(self, r):
+        for _ in range(r.varint()):
+            name = r.block(), get_id(r)
+            cbor.decode(name[1])
+            check(name in self.s.store.docs, "a document that is not here")
+            self.counts["needs"] += 1
+            self.dirty[name] = True
+        r.end()
+
+    def committed(self, names, by):
+        if by is not self.s:
+            for name in names:
+                self.dirty.setdefault(name, False)
+
+    def note_sent(self, name):
+        """The peer has, or is about to have, our state of it."""
+        context = dict(self.s.store.docs[name].context)
+        self.has[name] = context, self.s.store.state(name)
+
+    def send_cut(self):
+        """One cut of everything that changed and that the peer wants."""
+        if not self.s.cleared:
+            return
+        names = [n for n in self.dirty if self.s.catchup.wanted(n)]
+        if names:
+            out = records.Writer(self.s.tables_out[self.s.LIVE])
+            for name in names:
+                self.put(out, name, self.dirty.pop(name))
+            close = self.s.store.commit - self.close_out + 1
+            self.close_out = self.s.store.commit
+            self.s.send(CUT, varint(close) + out.out)
+        self.dirty = {}
+
+    def put(self, out, name, whole):
+        base = self.has.get(name)
+        if base is None or whole:
+            out.state(name, *self.s.store.state(name))
+        else:
+            before = document.decode(*base[1]) if base[1] else None
+            out.delta(name, self.s.store.docs[name], base[0], before,
+                      self.s.sum_key)
+        self.note_sent(name)

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/test_env.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sync/symbols.h"
+
+#define SYMBOLS TAKO_SYNC_SYMBOLS_MAX
+
+static const uint8_t key[16] = { 7, 1 };
+
+typedef struct pair {
+    sync_symbol a[SYMBOLS], b[SYMBOLS];
+    int32_t sketch_a[SYNC_SKETCH], sketch_b[SYNC_SKETCH];
+} pair;
+
+static pair p; /* 256 KiB */
+
+static sync_item random_item(test_env *t)
+{
+    return (sync_item){ test_random(t), test_random(t) };
+}
+
+static void add_to(sync_symbol *symbols, int32_t *sketch, sync_item item,
+                   int sign)
+{
+    uint64_t check = sync_item_check(key, item);
+
+    sync_symbols_add(symbols, SYMBOLS, item, check, sign);
+    sync_sketch_add(sketch, check, sign);
+}
+
+/* Two sets with `common` items and so many that only one has. */
+static void make(test_env *t, size_t common, size_t only_a, size_t only_b,
+                 uint64_t *sum)
+{
+    memset(&p, 0, sizeof p);
+    for (size_t i = 0; i < common; i++) {
+        sync_item item = random_item(t);
+
+        add_to(p.a, p.sketch_a, item, 1);
+        add_to(p.b, p.sketch_b, item, 1);
+    }
+    *sum = 0;
+    for (size_t i = 0; i < only_a + only_b; i++) {
+        sync_item item = random_item(t);
+
+        if (i < only_a)
+            add_to(p.a, p.sketch_a, item, 1);
+        else
+            add_to(p.b, p.sketch_b, item, 1);
+        *sum += item.key * (i < only_a ? 3u : 5u) + item.item;
+    }
+}
+
+/* How many symbols it takes; what is found is what differs. */
+static size_t decode(test_env *t, size_t step, size_t differences, uint64_t sum)
+{
+    sync_decoder d;
+    uint64_t found = 0;
+    size_t used = 0;
+
+    sync_decoder_init(&d, &t->env, key);
+    while (!sync_decoder_done(&d)) {
+        size_t n = 1 + (size_t)test_below(t, step);
+
+        n = n < SYMBOLS - used ? n : SYMBOLS - used;
+        assert_true(n > 0);
+        assert_int_equal(sync_decoder_feed(&d, p.a + used, p.b + used, n),
+                         TAKO_OK);
+        used += n;
+    }
+    assert_int_equal(d.found_count, differences);
+    for (uint32_t i = 0; i < d.found_count; i++)
+        found += d.found[i].item.key * (d.found[i].theirs ? 3u : 5u) +
+                 d.found[i].item.item;
+    assert_true(found == sum);
+    sync_decoder_fini(&d);
+    return used;
+}
+
+static void test_symbols__any_difference_is_decoded(void **state)
+{
+    test_env t;
+    uint64_t sum;
+
+    (void)state;
+    test_env_init(&t, test_seed(1));
+    for (size_t i = 0; i < 150; i++) {
+        size_t a = (size_t)test_below(&t, i < 140 ? 60 : 1500);
+        size_t b = (size_t)test_below(&t, i < 140 ? 60 : 1300);
+
+        make(&t, (size_t)test_below(&t, 400), a, b, &sum);
+        (void)decode(&t, 50, a + b, sum);
+    }
+}
+
+/* Symbols per difference, as the paper has it: it tends to 1.35. */
+static void test_symbols__cost_what_the_paper_says(void **state)
+{
+    static const struct {
+        size_t d, times;
+        double most;
+    } cases[] = { { 1, 200, 2.6 },
+                  { 10, 200, 2.0 },
+                  { 100, 60, 1.65 },
+                  { 1000, 10, 1.5 },
+                  { 2800, 5, 1.45 } };
+    test_env t;
+    uint64_t sum;
+
+    (void)state;
+    test_env_init(&t, test_seed(2));
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        size_t used = 0;
+        double each;
+
+        for (size_t i = 0; i < cases[k].times; i++) {
+            make(&t, 100, cases[k].d / 2, cases[k].d - cases[k].d / 2, &sum);
+            used += decode(&t, 1, cases[k].d, sum);
+        }
+        each = (double)used / (double)(cases[k].d * cases[k].times);
+        print_message("%zu differences: %.2f symbols each\n", cases[k].d, each);
+        assert_true(each >= 1.0 && each <= cases[k].most);
+    }
+}
+
+static void test_symbols__equal_sets_show_in_the_first(void **state)
+{
+    test_env t;
+    sync_decoder d;
+    uint64_t sum;
+
+    (void)state;
+    test_env_init(&t, test_seed(3));
+    make(&t, 5000, 0, 0, &sum);
+    sync_decoder_init(&d, &t.env, key);
+    assert_false(sync_decoder_done(&d));
+    assert_int_equal(sync_decoder_feed(&d, p.a, p.b, 1), TAKO_OK);
+    assert_true(sync_decoder_done(&d));
+    assert_int_equal(d.found_count, 0);
+    sync_decoder_fini(&d);
+}
+
+static void test_symbols__an_item_taken_away_leaves_nothing(void **state)
+{
+    static pair before;
+    test_env t;
+    sync_item items[40];
+    uint64_t sum;
+
+    (void)state;
+    test_env_init(&t, test_seed(4));
+    make(&t, 100, 20, 0, &sum);
+    before = p;
+    for (size_t i = 0; i < 40; i++) {
+        items[i] = random_item(&t);
+        add_to(p.a, p.sketch_a, items[i], 1);
+    }
+    assert_true(memcmp(&before, &p, sizeof p) != 0);
+    for (size_t i = 40; i > 0; i--)
+        add_to(p.a, p.sketch_a, items[i - 1], -1);
+    assert_memory_equal(&before, &p, sizeof p);
+}
+
+/* Place i is taken by one item of 1 + i / 2. */
+static void test_symbols__places_thin_out(void **state)
+{
+    test_env t;
+    size_t at[64] = { 0 };
+
+    (void)state;
+    test_env_init(&t, test_seed(5));
+    for (size_t n = 0; n < 20000; n++) {
+        sync_places places = sync_places_of(test_random(&t));
+
+        assert_int_equal(places.at, 0);
+        for (; places.at < 64; sync_places_next(&places))
+            at[places.at]++;
+    }
+    for (size_t i = 0; i < 64; i++) {
+        double expected = 20000.0 / (1.0 + (double)i / 2.0);
+
+        assert_in_range(at[i], (uint64_t)(expected * 0.8),
+                        (uint64_t)(expected * 1.2));
+    }
+}
+
+static void test_symbols__the_sketch_estimates(void **state)
+{
+    static const size_t sizes[] = { 0, 10, 100, 1000, 20000 };
+    test_env t;
+
+    (void)state;
+    test_env_init(&t, test_seed(6));
+    for (size_t k = 0; k < 5; k++) {
+        double sum = 0;
+
+        for (size_t i = 0; i < 20; i++) {
+            int32_t a[SYNC_SKETCH] = { 0 }, b[SYNC_SKETCH] = { 0 };
+
+            for (size_t n = 0; n < sizes[k]; n++)
+                sync_sketch_add(n % 2 == 0 ? a : b, test_random(&t), 1);
+            sum += (double)sync_sketch_estimate(a, b);
+        }
+        assert_in_range((uint64_t)(sum / 20), sizes[k] * 3 / 4,
+                        sizes[k] * 5 / 4);
+    }
+}
+
+static void test_symbols__bytes_come_back(void **state)
+{
+    test_env t;
+    tako_buf out;
+    tako_reader in;
+    uint64_t sum;
+
+    (void)state;
+    test_env_init(&t, test_seed(7));
+    make(&t, 1000, 300, 500, &sum);
+    out = tako_buf_on(&t.env);
+    for (size_t i = 0; i < 100; i++)
+        sync_symbol_put(&out, &p.a[i]);
+    assert_in_range(out.len, 2500, 100 * SYNC_SYMBOL_BYTES_MAX);
+    sync_sketch_put(&out, p.sketch_b);
+    in = tako_reader_of(tako_buf_slice(&out));
+    for (size_t i = 0; i < 100; i++) {
+        sync_symbol s;
+
+        sync_symbol_get(&in, &s);
+        assert_memory_equal(&s, &p.a[i], sizeof s);
+    }
+    sync_sketch_get(&in, p.sketch_a);
+    assert_true(tako_reader_done(&in));
+    assert_memory_equal(p.sketch_a, p.sketch_b, sizeof p.sketch_b);
+    tako_buf_fini(&out);
+}
+
+/* Symbols that are of no set: an item at a place that is not its own. */
+static void test_symbols__hostile_ones_come_to_an_end(void **state)
+{
+    static sync_symbol nothing[SYMBOLS];
+    test_env t;
+    size_t limits = 0;
+
+    (void)state;
+    test_env_init(&t, test_seed(8));
+    for (size_t i = 0; i < 300; i++) {
+        size_t n = 1 + (size_t)test_below(&t, 200);
+        sync_decoder d;
+        tako_err err;
+
+        memset(p.a, 0, sizeof p.a);
+        for (size_t k = 0; k < n; k++) {
+            sync_item item = random_item(&t);
+
+            p.a[test_below(&t, n)] =
+                (sync_symbol){ item.key, item.item, sync_item_check(key, item),
+                               test_below(&t, 2) == 0 ? 1 : -1 };
+        }
+        sync_decoder_init(&d, &t.env, key);
+        err = sync_decoder_feed(&d, p.a, nothing, n);
+        assert_true(err == TAKO_OK || err == TAKO_LIMIT);
+        limits += err == TAKO_LIMIT;
+        assert_in_range(d.found_count, 0, n);
+        sync_decoder_fini(&d);
+    }
+    assert_in_range(limits, 50, 300);
+}
+
+static void test_symbols__no_more_than_the_limit(void **state)
+{
+    static sync_symbol nothing[SYMBOLS];
+    test_env t;
+    sync_decoder d;
+
+    (void)state;
+    test_env_init(&t, 9);
+    for (size_t i = 0; i < SYMBOLS; i++)
+        p.a[i] = (sync_symbol){ test_random(&t), 1, 2, 77 };
+    sync_decoder_init(&d, &t.env, key);
+    assert_int_equal(sync_decoder_feed(&d, p.a, nothing, SYMBOLS), TAKO_OK);
+    assert_int_equal(sync_decoder_feed(&d, p.a, nothing, 1), TAKO_LIMIT);
+    sync_decoder_fini(&d);
+}
+
+static void test_symbols__memory_may_run_out(void **state)
+{
+    test_env t;
+    uint64_t sum;
+    long n = 0;
+    tako_err err;
+
+    (void)state;
+    test_env_init(&t, test_seed(10));
+    make(&t, 10, 300, 200, &sum);
+    do {
+        sync_decoder d;
+
+        t.fail_after = n++;
+        sync_decoder_init(&d, &t.env, key);
+        err = sync_decoder_feed(&d, p.a, p.b, 1500);
+        assert_true(err == TAKO_NOMEM || err == TAKO_OK);
+        t.fail_after = -1;
+        sync_decoder_fini(&d);
+    } while (err == TAKO_NOMEM);
+    assert_in_range(n, 3, 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_symbols__any_difference_is_decoded),
+        cmocka_unit_test(test_symbols__cost_what_the_paper_says),
+        cmocka_unit_test(test_symbols__equal_sets_show_in_the_first),
+        cmocka_unit_test(test_symbols__an_item_taken_away_leaves_nothing),
+        cmocka_unit_test(test_symbols__places_thin_out),
+        cmocka_unit_test(test_symbols__the_sketch_estimates),
+        cmocka_unit_test(test_symbols__bytes_come_back),
+        cmocka_unit_test(test_symbols__hostile_ones_come_to_an_end),
+        cmocka_unit_test(test_symbols__no_more_than_the_limit),
+        cmocka_unit_test(test_symbols__memory_may_run_out),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
