@@ -224,10 +224,39 @@ static void check_generation(sim_model *m, const sim_node *n, uint32_t key,
                  (unsigned long long)s->generation, (unsigned long long)g);
     s->generation = g;
     s->alive = row->body.len > 0;
-    if ((g & 1) != (uint64_t)s->alive)
+    s->left = store_row_is_marker(row);
+    if (!s->left && (g & 1) != (uint64_t)s->alive)
         sim_fail(m->world, "P8 no resurrection",
                  "%s: k%u is %s in generation %llu", n->name, key,
                  s->alive ? "alive" : "gone", (unsigned long long)g);
+}
+
+/* Some other node has it, or has ended it. */
+static bool elsewhere(const sim_model *m, const sim_written *d)
+{
+    for (size_t i = 0; i < m->world->count; i++)
+        if (m->seen[i][d->key].generation > 0 && sim_has(m, d, i))
+            return true;
+    return false;
+}
+
+/* The document left: its writes are to be somewhere else. */
+static void check_left(sim_model *m, const sim_node *n, uint32_t key)
+{
+    const sim_list *l = &m->by_key[key];
+
+    for (size_t i = 0; i < l->count; i++) {
+        sim_written *d = written_on(&m->writes[l->items[i]], key);
+
+        if ((d->holders & bit_of(n)) == 0)
+            continue;
+        d->holders &= ~bit_of(n);
+        m->left++;
+        if (!elsewhere(m, d))
+            sim_fail(m->world, "the last copy does not leave",
+                     "%s: let go of k%u, and nobody else has t%u", n->name, key,
+                     l->items[i]);
+    }
 }
 
 /* Tokens that were there and are not. */
@@ -256,6 +285,11 @@ static void look_at(sim_model *m, sim_node *n, uint32_t key,
     int64_t sum, shown;
 
     m->stamp++;
+    if (store_row_is_marker(row)) {
+        check_generation(m, n, key, row);
+        check_left(m, n, key);
+        return;
+    }
     sum = tokens_each(m, row->body, look_token, &k);
     shown = whole_number(cbor_map_get(row->body, tako_slice_str("n")));
     if (sum != shown)
@@ -379,15 +413,6 @@ static void rescan(sim_model *m, sim_node *n)
     store_scan_close(k);
 }
 
-/* Some other node has it, or has ended it. */
-static bool elsewhere(const sim_model *m, const sim_written *d)
-{
-    for (size_t i = 0; i < m->world->count; i++)
-        if (m->seen[i][d->key].generation > 0 && sim_has(m, d, i))
-            return true;
-    return false;
-}
-
 static void after_end(sim_model *m, const sim_node *n, size_t token,
                       sim_written *d)
 {
@@ -395,6 +420,9 @@ static void after_end(sim_model *m, const sim_node *n, size_t token,
 
     if (sim_has(m, d, n->index) && !(d->kind == SIM_OP_DELETE &&
                                      m->seen[n->index][d->key].generation == 0))
+        return;
+    /* It was letting go when it ended; or its disk went back to a marker. */
+    if (m->seen[n->index][d->key].left && elsewhere(m, d))
         return;
     if (m->end[n->index] == SIM_DISK_KILL || n->durability == STORE_FULL) {
         sim_fail(
@@ -680,8 +708,28 @@ static size_t not_everywhere(const sim_model *m, size_t token, size_t *at)
     return SIM_NONE;
 }
 
+/* Where somebody wants all, nothing waits for a keeper in the end. */
+static bool nothing_waits(sim_model *m, char *why, size_t cap)
+{
+    for (size_t i = 0; m->whole != 0 && i < m->world->count; i++) {
+        const sim_node *n = m->world->nodes[i];
+        store_leaving_facts f = { 0, 0, 0 };
+
+        if (!n->up || n->reader == NULL ||
+            store_leaving_count(n->reader, &f, NULL) != TAKO_OK ||
+            f.count > 0) {
+            (void)snprintf(why, cap, "%s has %llu documents that wait to leave",
+                           n->name, (unsigned long long)f.count);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool sim_model_converged(sim_model *m, char *why, size_t cap)
 {
+    if (!nothing_waits(m, why, cap))
+        return false;
     for (size_t i = 0; i < m->world->count; i++) {
         const sim_node *n = m->world->nodes[i];
 

@@ -9,6 +9,8 @@
  *       document's generation is above the one it was written in (it was
  *       deleted). Excepted: with durability normal, what nobody else had when
  *       the power failed.
+ *   the last copy does not leave   who lets a document go leaves each write
+ *       in it at another device, be that one down.
  *   counters are exact   n is the sum of the amounts of the tokens that show.
  *   equal contexts, equal bytes (P2)   one table of (key, context) -> version
  *       for the whole world.
@@ -65,6 +67,7 @@ typedef struct sim_state {
 typedef struct sim_seen { /* a document at a node */
     uint64_t generation;
     bool alive;
+    bool left; /* it was, and a marker stands for it */
 } sim_seen;
 
 typedef struct sim_model {
@@ -88,6 +91,7 @@ typedef struct sim_model {
 
     uint64_t acked, refused, unknown, lost_to_power, torn, deliveries;
     uint64_t checked_cuts, checked_order, checked_states;
+    uint64_t left; /* writes, with the documents that left a node */
 } sim_model;
 
 sim_model *sim_model_new(sim_world *w);

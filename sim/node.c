@@ -377,7 +377,8 @@ static tako_err start_node(sim_node *n, tako_errbuf *e)
                     .reader = n->reader,
                     .identity = &n->identity,
                     .mesh = &n->world->mesh,
-                    .name = n->name };
+                    .name = n->name,
+                    .archive = n->archive };
     char address[TAKO_ADDRESS_BYTES_MAX], bound[TAKO_ADDRESS_BYTES_MAX];
 
     identity_choose(n);

@@ -80,6 +80,8 @@ static void put_node(const sim_plan_node *n, tako_buf *out)
     tako_put_fmt(out, "node %s", n->name);
     if (n->durability == STORE_FULL)
         tako_put_str(out, " durability full");
+    if (n->archive)
+        tako_put_str(out, " archive");
     if (n->memory_bytes > 0)
         tako_put_fmt(out, " memory %llu", (unsigned long long)n->memory_bytes);
     if (n->quota_bytes > 0)

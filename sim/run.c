@@ -33,6 +33,7 @@ static void make_nodes(run *r)
         sim_node *n = sim_node_add(r->world, s->name);
 
         n->durability = s->durability;
+        n->archive = s->archive;
         n->slow = s->slow;
         n->skew_ms = s->skew_ms;
         if (s->memory_bytes > 0)
@@ -167,6 +168,7 @@ static void count(run *r, sim_result *out)
     out->deliveries = m->deliveries;
     out->checked_cuts = m->checked_cuts;
     out->checked_order = m->checked_order;
+    out->left = m->left;
     out->checked_states = m->checked_states;
     out->torn = m->torn;
     out->documents = sim_model_documents(r->model);
@@ -293,6 +295,7 @@ void sim_result_json(const sim_result *r, tako_buf *out)
     put(out, "checked_states", r->checked_states);
     put(out, "checked_cuts", r->checked_cuts);
     put(out, "checked_order", r->checked_order);
+    put(out, "left", r->left);
     put(out, "torn_while_catching_up", r->torn);
     put(out, "redundancy_percent", r->redundancy);
     tako_put_u8(out, '}');

@@ -33,6 +33,7 @@ typedef struct sim_result {
     uint64_t events, virtual_us, converged_us; /* after healing */
     uint64_t memory_peak, checked_cuts, checked_order, checked_states;
     uint64_t torn, redundancy;
+    uint64_t left; /* writes, with documents that left a node */
     char last[SIM_LAST_LINES][SIM_LINE_BYTES_MAX]; /* oldest first, "" none */
 } sim_result;
 

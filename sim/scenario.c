@@ -82,11 +82,14 @@ static void node_options(builder *b, sim_plan_node *n)
             n->quota_bytes = sim_line_bytes(l);
         } else if (sim_line_takes(l, "slow")) {
             n->slow = (uint32_t)sim_line_number(l, 1, 100000);
+        } else if (sim_line_takes(l, "archive")) {
+            n->archive = true;
         } else if (sim_line_takes(l, "clock")) {
             n->skew_ms = sim_line_time(l) / 1000;
         } else {
             sim_line_fail(l, sim_line_word(l, ""),
-                          "durability, memory, disk, slow or clock expected");
+                          "durability, archive, memory, disk, slow or clock "
+                          "expected");
         }
     }
 }

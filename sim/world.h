@@ -49,6 +49,7 @@ struct sim_node {
     sim_random random; /* what env->random gives */
     sim_disk *disk;
     store_durability durability;
+    bool archive;
     sim_sub subs[SIM_SUBS_MAX];
     size_t sub_count;
 

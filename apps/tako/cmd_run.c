@@ -25,7 +25,8 @@ typedef struct run {
     const char *path;
     const char *name;
     const char *secret_file;
-    option_list listen, peers, subscribe;
+    option_list listen, peers, subscribe, keep;
+    bool archive;
     unsigned level;      /* of the log, a tako_level */
     unsigned durability; /* a tako_durability */
     bool json;
@@ -94,19 +95,29 @@ static int read_secret(run *r)
     return STATUS_OK;
 }
 
-static int subscribe(run *r, tako_db *db)
+static int subscribe_to(tako_db *db, const option_list *list, uint32_t flags)
 {
-    for (size_t i = 0; i < r->subscribe.count; i++) {
-        tako_sub sub;
-        tako_err err = tako_subscribe(db, r->subscribe.items[i], NULL, &sub);
+    for (size_t i = 0; i < list->count; i++) {
+        tako_err err =
+            tako_subscribe_with(db, list->items[i], NULL, flags, NULL);
 
         if (err != TAKO_OK) {
-            print_statement_error(r->subscribe.items[i], err,
-                                  tako_last_error(db));
+            print_statement_error(list->items[i], err, tako_last_error(db));
             return STATUS_FAILED;
         }
     }
-    if (r->subscribe.count == 0)
+    return STATUS_OK;
+}
+
+static int subscribe(run *r, tako_db *db)
+{
+    int status = subscribe_to(db, &r->subscribe, 0);
+
+    if (status == STATUS_OK)
+        status = subscribe_to(db, &r->keep, TAKO_SUBSCRIBE_KEEP);
+    if (status != STATUS_OK)
+        return status;
+    if (r->subscribe.count + r->keep.count == 0)
         log_line(r, TAKO_LEVEL_WARN, "no_subscription",
                  "{\"hint\":\"nothing is asked of others: --subscribe\"}");
     return STATUS_OK;
@@ -125,6 +136,7 @@ static int start_sync(run *r, tako_db *db)
     o.listen_count = r->listen.count;
     o.peers = r->peers.items;
     o.peers_count = r->peers.count;
+    o.archive = r->archive;
     if (tako_sync_start(db, &o) != TAKO_OK)
         return fail("cannot sync", tako_last_error(db));
     for (size_t i = 0; i < r->listen.count; i++) {
@@ -212,6 +224,10 @@ int cmd_run(const program *p, const command *self, int argc, char **argv)
           "the mesh secret (see `tako secret`)" },
         { "subscribe", OPTION_LIST, &r.subscribe, "SELECT",
           "what is wanted of others: SELECT * FROM c [WHERE ...]" },
+        { "keep", OPTION_LIST, &r.keep, "SELECT",
+          "the same, and what stops matching stays here as it was" },
+        { "archive", OPTION_FLAG, &r.archive, NULL,
+          "no document leaves this device by itself" },
         { "durability", OPTION_CHOICE, &r.durability, "normal|full",
           "commits survive a killed process, or power loss too" },
         { "log-level", OPTION_CHOICE, &r.level, "error|warn|info|debug",

@@ -18,7 +18,8 @@ static tako_err ignore(void *ctx, const char *kind, tako_slice json)
 }
 
 static tako_err ask(session *s, const program *p, uint64_t commit,
-                    const char *peer, uint64_t seconds, tako_errbuf *e)
+                    const char *peer, uint64_t keepers, uint64_t seconds,
+                    tako_errbuf *e)
 {
     tako_buf b = tako_buf_on(&p->env);
     tako_err err = TAKO_NOMEM;
@@ -30,6 +31,8 @@ static tako_err ask(session *s, const program *p, uint64_t commit,
         tako_put_str(&b, ",\"peer\":");
         json_put_string(&b, tako_slice_str(peer));
     }
+    if (keepers > 0)
+        tako_put_fmt(&b, ",\"keepers\":%llu", (unsigned long long)keepers);
     tako_put_u8(&b, '}');
     if (!b.failed)
         err = session_call(s, tako_buf_slice(&b), ignore, NULL, e);
@@ -38,7 +41,7 @@ static tako_err ask(session *s, const program *p, uint64_t commit,
 }
 
 static int wait_for(const program *p, const char *path, uint64_t commit,
-                    const char *peer, uint64_t seconds)
+                    const char *peer, uint64_t keepers, uint64_t seconds)
 {
     session *s;
     tako_errbuf e = { "" };
@@ -51,7 +54,7 @@ static int wait_for(const program *p, const char *path, uint64_t commit,
         print_problem("no `tako run` has this database", path);
         status = STATUS_FAILED;
     } else {
-        err = ask(s, p, commit, peer, seconds, &e);
+        err = ask(s, p, commit, peer, keepers, seconds, &e);
         if (err != TAKO_OK) {
             print_problem(path, print_reason(err, e.text));
             status = STATUS_FAILED;
@@ -65,12 +68,14 @@ int cmd_wait(const program *p, const command *self, int argc, char **argv)
 {
     const char *operand[1];
     const char *peer = NULL;
-    uint64_t commit = UINT64_MAX, seconds = 10;
+    uint64_t commit = UINT64_MAX, seconds = 10, keepers = 0;
     const option_spec specs[] = {
         { "commit", OPTION_NUMBER, &commit, "N",
           "as a mutation printed it; needed" },
         { "peer", OPTION_TEXT, &peer, "PEER",
           "its name, or its key in hex (any peer)" },
+        { "keepers", OPTION_NUMBER, &keepers, "K",
+          "until so many devices keep it on disk (0: acknowledged is enough)" },
         { "timeout", OPTION_NUMBER, &seconds, "SECONDS",
           "how long at most (10); 0: only look" },
         OPTION_SPEC_END,
@@ -83,5 +88,7 @@ int cmd_wait(const program *p, const command *self, int argc, char **argv)
         return options_wrong(self, "--commit", "a commit number is wanted");
     if (seconds > WAIT_SECONDS_MAX)
         return options_wrong(self, "--timeout", "too many seconds");
-    return wait_for(p, operand[0], commit, peer, seconds);
+    if (keepers > UINT32_MAX)
+        return options_wrong(self, "--keepers", "too many");
+    return wait_for(p, operand[0], commit, peer, keepers, seconds);
 }

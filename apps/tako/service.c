@@ -521,8 +521,13 @@ static tako_err op_wait(call *c)
     if (timeout > UINT32_MAX)
         timeout = UINT32_MAX;
     if (err == TAKO_OK) {
-        err = tako_wait(c->v->db, number_of(c, "commit", 0), who,
-                        (uint32_t)timeout);
+        tako_wait_opts opts = TAKO_WAIT_OPTS_INIT;
+
+        opts.commit = number_of(c, "commit", 0);
+        opts.peer = who;
+        opts.keepers = (uint32_t)number_of(c, "keepers", 0);
+        opts.timeout_ms = (uint32_t)timeout;
+        err = tako_wait_for(c->v->db, &opts);
         if (err != TAKO_OK)
             err = failed(c, err);
     }

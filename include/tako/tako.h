@@ -367,10 +367,12 @@ typedef struct tako_sync_opts {
     size_t listen_count;
     const char *const *peers; /* to dial, and redial for ever */
     size_t peers_count;
+    int archive; /* 1: no document leaves this device by itself, so that others
+                  * may let go of what it has */
 } tako_sync_opts;
 #define TAKO_SYNC_OPTS_INIT                                                    \
     {                                                                          \
-        sizeof(tako_sync_opts), NULL, NULL, 0, NULL, 0, NULL, 0                \
+        sizeof(tako_sync_opts), NULL, NULL, 0, NULL, 0, NULL, 0, 0             \
     }
 
 /* TAKO_INVALID (an address, the secret, the name), TAKO_EXISTS (a peer named
@@ -393,6 +395,16 @@ TAKO_API tako_err tako_peer_remove(tako_db *db, const char *address);
  * TAKO_UNSUPPORTED, TAKO_LIMIT, TAKO_BUSY; dropping: TAKO_NOTFOUND, TAKO_BUSY */
 TAKO_API tako_err tako_subscribe(tako_db *db, const char *select,
                                  const tako_params *params, tako_sub *out);
+/* The same; flags: 0, or TAKO_SUBSCRIBE_KEEP: a document that stops matching
+ * does not leave but stays here, as it was last. TAKO_MISUSE (unknown flags) */
+#define TAKO_SUBSCRIBE_KEEP 1u
+TAKO_API tako_err tako_subscribe_with(tako_db *db, const char *select,
+                                      const tako_params *params, uint32_t flags,
+                                      tako_sub *out);
+/* A document that matched a subscription of this device and matches none any
+ * more, because it was changed or the subscription was dropped, leaves: its
+ * content goes as soon as another device says that it keeps it, and a marker
+ * stays (docs/sync.md). Where no subscription is left nothing leaves. */
 TAKO_API tako_err tako_unsubscribe(tako_db *db, tako_sub sub);
 
 /* Waits until a peer (its name, or its key in hex; NULL: any one) has
@@ -401,6 +413,24 @@ TAKO_API tako_err tako_unsubscribe(tako_db *db, tako_sub sub);
  * TAKO_TIMEOUT, TAKO_CLOSED (sync is not running, or is stopped meanwhile) */
 TAKO_API tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
                             uint32_t timeout_ms);
+
+typedef struct tako_wait_opts {
+    size_t size; /* = sizeof(tako_wait_opts) */
+    uint64_t commit;
+    const char *peer; /* as tako_wait() */
+    uint32_t keepers; /* 0: acknowledged is enough */
+    uint32_t timeout_ms;
+} tako_wait_opts;
+#define TAKO_WAIT_OPTS_INIT                                                    \
+    {                                                                          \
+        sizeof(tako_wait_opts), 0, NULL, 0, 0                                  \
+    }
+
+/* Waits until so many linked or once linked devices (with peer: that one) have
+ * said that they keep the documents of this commit as they are now: on their
+ * disks, for a subscription of their own. Takes a second or two longer than
+ * an acknowledgement. Errors as tako_wait(); TAKO_MISUSE (options) */
+TAKO_API tako_err tako_wait_for(tako_db *db, const tako_wait_opts *opts);
 
 /* State for people and programs, as one JSON object, to be freed with
  * tako_free. Programs may rely on these keys; others may come and go.
@@ -427,6 +457,10 @@ TAKO_API tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
  *                              waiting_documents, bytes_in, bytes_out,
  *                              clock_ahead_ms (the peer's, before ours),
  *                              serves (what it wants: statement, in_sync)
+ *   leaving                    while sync runs: count of documents that wait
+ *                              for a keeper, since (wall time in ms, of the
+ *                              one that waits longest), stale (that stay, see
+ *                              TAKO_SUBSCRIBE_KEEP)
  *   attachments                fetching, passing (on, for others), parts_in,
  *                              parts_out, bytes_in, bytes_out, parts_again
  *                              (came twice), parts_bad (were refused)

@@ -294,6 +294,7 @@ typedef struct api_pending {
 
 typedef struct api_subscription {
     uint32_t id;
+    bool keep;
     tako_buf text, params;
     struct api_subscription *next;
 } api_subscription;
@@ -301,7 +302,8 @@ typedef struct api_subscription {
 typedef struct api_wait {
     const char *peer;
     uint64_t commit;
-    bool looked; /* the loop has answered at least once */
+    uint32_t keepers; /* 0: acknowledged is enough */
+    bool looked;      /* the loop has answered at least once */
     bool done;
     struct api_wait *next;
 } api_wait;
@@ -349,6 +351,9 @@ tako_err api_loop_call(tako_db *db, void (*fn)(void *arg), void *arg,
                        tako_errbuf *e);
 /* This device's keys, made at their first use, and the store's actor. */
 tako_err api_identity(tako_db *db, sec_identity *out, tako_errbuf *e);
+/* On the loop's thread. */
+tako_err api_node_subscribe(node *n, const api_subscription *sub,
+                            tako_errbuf *e);
 /* node_host.progress */
 void api_progress(void *ctx);
 void api_waits_close(tako_db *db, bool closed);

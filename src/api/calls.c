@@ -117,13 +117,19 @@ static void peer_remove(void *arg)
     c->err = node_peer_remove(c->db->sync.node, c->address);
 }
 
+tako_err api_node_subscribe(node *n, const api_subscription *sub,
+                            tako_errbuf *e)
+{
+    return (sub->keep ? node_subscribe_keep
+                      : node_subscribe)(n, sub->id, tako_buf_slice(&sub->text),
+                                        tako_buf_slice(&sub->params), e);
+}
+
 static void subscribe(void *arg)
 {
     node_call *c = arg;
 
-    c->err = node_subscribe(c->db->sync.node, c->sub->id,
-                            tako_buf_slice(&c->sub->text),
-                            tako_buf_slice(&c->sub->params), c->e);
+    c->err = api_node_subscribe(c->db->sync.node, c->sub, c->e);
 }
 
 static void unsubscribe(void *arg)
@@ -238,14 +244,22 @@ static tako_err sub_add(tako_db *db, api_subscription *sub, tako_errbuf *e)
 tako_err tako_subscribe(tako_db *db, const char *select,
                         const tako_params *params, tako_sub *out)
 {
+    return tako_subscribe_with(db, select, params, 0, out);
+}
+
+tako_err tako_subscribe_with(tako_db *db, const char *select,
+                             const tako_params *params, uint32_t flags,
+                             tako_sub *out)
+{
     tako_errbuf e = { "" };
     api_subscription *sub = NULL;
     tako_err err;
 
-    TAKO_ARG(db != NULL);
+    TAKO_ARG(db != NULL && (flags & ~TAKO_SUBSCRIBE_KEEP) == 0);
     err = sub_new(db, select, params, &sub, &e);
     if (err != TAKO_OK)
         return api_fail(db, err, &e);
+    sub->keep = (flags & TAKO_SUBSCRIBE_KEEP) != 0;
     sys_mutex_lock(db->sync.mutex);
     err = sub_add(db, sub, &e);
     if (err == TAKO_OK && out != NULL)
@@ -285,6 +299,13 @@ tako_err tako_unsubscribe(tako_db *db, tako_sub sub)
 
 /* ---- waiting ------------------------------------------------------------------------ */
 
+static bool is_reached(node *n, const api_wait *w)
+{
+    if (w->keepers == 0)
+        return node_acknowledged(n, w->peer, w->commit);
+    return node_kept_by(n, w->peer, w->commit) >= w->keepers;
+}
+
 void api_progress(void *ctx)
 {
     tako_db *db = ctx;
@@ -297,7 +318,7 @@ void api_progress(void *ctx)
     for (api_wait *w = s->waits; w != NULL; w = w->next) {
         wake = wake || !w->looked;
         w->looked = true;
-        if (!w->done && node_acknowledged(s->node, w->peer, w->commit)) {
+        if (!w->done && is_reached(s->node, w)) {
             w->done = true;
             wake = true;
         }
@@ -356,16 +377,18 @@ static tako_err wait_for(tako_db *db, api_wait *w, uint64_t until)
     return err;
 }
 
-tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
-                   uint32_t timeout_ms)
+tako_err tako_wait_for(tako_db *db, const tako_wait_opts *opts)
 {
     tako_errbuf e = { "" };
-    api_wait w = { peer, commit, false, false, NULL };
+    api_wait w = { 0 };
     uint64_t until;
     tako_err err;
 
-    TAKO_ARG(db != NULL);
-    until = db->env.mono_ms(db->env.ctx) + timeout_ms;
+    TAKO_ARG(db != NULL && opts != NULL && opts->size >= sizeof *opts);
+    w.peer = opts->peer;
+    w.commit = opts->commit;
+    w.keepers = opts->keepers;
+    until = db->env.mono_ms(db->env.ctx) + opts->timeout_ms;
     sys_mutex_lock(db->sync.wait_mutex);
     w.next = db->sync.waits;
     db->sync.waits = &w;
@@ -373,9 +396,21 @@ tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
     err = wait_for(db, &w, wait_look(db) ? until : 0);
     if (err == TAKO_CLOSED)
         (void)tako_fail(&e, err, "sync is not running");
-    if (err == TAKO_TIMEOUT)
+    if (err == TAKO_TIMEOUT && w.keepers > 0)
+        (void)tako_fail(&e, err, "commit %llu is not known to be kept by %s",
+                        (unsigned long long)w.commit,
+                        w.peer != NULL ? w.peer : "so many devices");
+    else if (err == TAKO_TIMEOUT)
         (void)tako_fail(&e, err, "commit %llu was not acknowledged by %s",
-                        (unsigned long long)commit,
-                        peer != NULL ? peer : "any peer");
+                        (unsigned long long)w.commit,
+                        w.peer != NULL ? w.peer : "any peer");
     return err == TAKO_OK ? TAKO_OK : api_fail(db, err, &e);
+}
+
+tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
+                   uint32_t timeout_ms)
+{
+    tako_wait_opts opts = { sizeof opts, commit, peer, 0, timeout_ms };
+
+    return tako_wait_for(db, &opts);
 }

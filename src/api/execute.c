@@ -101,17 +101,21 @@ tako_err api_kind_of(const tako_env *env, tako_slice text, query_kind *out,
 
 /* ---- running -------------------------------------------------------------------- */
 
-/* Begins a run of a query that was bound. */
-static tako_err start(tako_result *res, query *q)
+static tako_err take_note(tako_result *res, query *q)
 {
     const char *note = query_note(q);
 
-    if (note[0] != '\0') {
-        tako_put_str(&res->note, note);
-        (void)tako_buf_cstr(&res->note);
-        if (res->note.failed)
-            return TAKO_NOMEM;
-    }
+    if (note[0] == '\0' || res->note.len > 0)
+        return TAKO_OK;
+    tako_put_str(&res->note, note);
+    (void)tako_buf_cstr(&res->note);
+    return res->note.failed ? TAKO_NOMEM : TAKO_OK;
+}
+
+/* Begins a run of a query that was bound. */
+static tako_err start(tako_result *res, query *q)
+{
+    TAKO_TRY(take_note(res, q));
     query_guard(q, api_request_stop, &res->request);
     api_request_enter(&res->request);
     return TAKO_OK;
@@ -178,9 +182,12 @@ static tako_err run_query(tako_result *res, query *q, tako_slice params,
     if (query_kind_reads(kind))
         return take_rows(res, q, e);
     res->wrote = true;
-    if (query_has_rows(q))
-        return run_returning(db, q, res, e);
+    if (query_has_rows(q)) {
+        TAKO_TRY(run_returning(db, q, res, e));
+        return take_note(res, q);
+    }
     TAKO_TRY(query_run(q, db->store, &res->ids, &res->mutated, e));
+    TAKO_TRY(take_note(res, q));
     if (kind == QUERY_SET || kind == QUERY_RESET)
         db->settings_set = true;
     return TAKO_OK;

@@ -269,6 +269,7 @@ static tako_err start_node(tako_db *db, const tako_sync_opts *opts,
         .identity = &s->identity,
         .mesh = &s->mesh,
         .name = s->name,
+        .archive = opts->archive != 0,
     };
 
     TAKO_TRY(node_new(&n, &s->node, e));
@@ -277,8 +278,7 @@ static tako_err start_node(tako_db *db, const tako_sync_opts *opts,
     s->live = true;
     sys_mutex_unlock(s->gate);
     for (api_subscription *sub = s->subs; sub != NULL; sub = sub->next)
-        TAKO_TRY(node_subscribe(s->node, sub->id, tako_buf_slice(&sub->text),
-                                tako_buf_slice(&sub->params), e));
+        TAKO_TRY(api_node_subscribe(s->node, sub, e));
     TAKO_TRY(start_listeners(s, opts, e));
     for (size_t i = 0; i < opts->peers_count; i++)
         TAKO_TRY(node_peer_add(s->node, opts->peers[i], e));

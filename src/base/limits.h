@@ -126,6 +126,10 @@
 #define TAKO_SYNC_GRAVES_BYTES_MAX (4u << 20) /* of graveyards, waiting */
 #define TAKO_SYNC_VECTOR_ACTORS_MAX 4096u /* of what one node says it has */
 
+/* keepers */
+#define TAKO_KEEPERS_MAX 4096u /* devices, times their subscriptions */
+#define TAKO_ASK_MAX     256u  /* documents asked about in one message */
+
 /* observers */
 #define TAKO_OBSERVERS_MAX               65536u
 #define TAKO_OBSERVER_COLLECTIONS_MAX    64u   /* that one statement reads */

@@ -136,10 +136,11 @@ tako_err crdt_fresh_meta_at(crdt_dot dot, uint64_t generation, tako_slice body,
  * a checked body map this is a valid state. */
 bool crdt_meta_is_fresh(tako_slice meta, crdt_dot *dot);
 
-/* Only what the front of meta says, without decoding the rest; the context
- * also of a marker. */
+/* Only what the front of meta says, without decoding the rest; also of a
+ * marker. */
 tako_err crdt_meta_context(tako_arena *a, tako_slice meta, crdt_context *out);
 uint64_t crdt_meta_generation(tako_slice meta); /* 0 when malformed */
+uint64_t crdt_meta_top(tako_slice meta);        /* its greatest hlc, likewise */
 
 bool crdt_doc_alive(const crdt_doc *d);
 uint64_t crdt_doc_generation(const crdt_doc *d);
@@ -211,6 +212,11 @@ tako_err crdt_initial(tako_arena *a, tako_slice id, uint64_t seed_version,
  * state: it never travels, and decoding it as one gives TAKO_CORRUPT. */
 bool crdt_meta_is_marker(tako_slice meta);
 tako_err crdt_marker_put(const crdt_doc *d, tako_buf *meta);
+/* The same of one that left by itself, on a day of this store's counting. */
+tako_err crdt_marker_put_left(const crdt_doc *d, uint64_t day, tako_buf *meta);
+bool crdt_meta_is_left(tako_slice meta, uint64_t *day);
+/* A marker, and not of one that left. */
+bool crdt_meta_is_evicted(tako_slice meta);
 
 /* A document that only tells what was known; it takes no delta that brings
  * anything new, and is not to be written, merged or encoded.

@@ -152,7 +152,28 @@ uint64_t crdt_meta_generation(tako_slice meta)
 {
     crdt_front f;
 
+    if (crdt_meta_is_marker(meta))
+        meta = crdt_marker_meta(meta);
     return crdt_front_read(meta, &f) ? f.generation : 0;
+}
+
+uint64_t crdt_meta_top(tako_slice meta)
+{
+    crdt_front f;
+    uint64_t top = 0;
+
+    if (crdt_meta_is_marker(meta))
+        meta = crdt_marker_meta(meta);
+    if (!crdt_front_read(meta, &f) || f.count == 0)
+        return 0;
+    if (f.count == 1 && tako_reader_done(&f.rest))
+        return f.origin.hlc;
+    for (size_t i = 0; i < f.count; i++) {
+        uint64_t hlc = crdt_hlc_read(&f.rest, f.origin.hlc);
+
+        top = hlc > top ? hlc : top;
+    }
+    return f.rest.failed ? 0 : top;
 }
 
 void crdt_version(tako_slice meta, tako_slice body, uint8_t out[16])

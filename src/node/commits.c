@@ -78,6 +78,7 @@ static void tell(node *n, const node_commit *c)
     sync_blobs_on_commit(n->blobs);
     if (c->lsn > n->told)
         n->told = c->lsn;
+    node_leave_note(n, c);
 }
 
 static void lost_commits(node *n)
@@ -198,6 +199,8 @@ void node_quiet(node *n, uint64_t now_ms)
     if (n->tables != NULL)
         sync_tables_tick(n->tables, now_ms);
     err = store_sync(s);
+    if (err == TAKO_OK)
+        n->synced_lsn = store_lsn(s);
     n->host->write_end(n->host->ctx, 0);
     if (err == TAKO_OK)
         n->marked = false;
@@ -214,16 +217,6 @@ store *node_write_begin(void *ctx)
 
     n->writing = n->stopping ? NULL : n->host->write_begin(n->host->ctx);
     return n->writing;
-}
-
-void node_write_end(void *ctx, uint64_t lsn)
-{
-    node_link *l = ctx;
-    node *n = l->node;
-    store *st = n->writing;
-
-    n->writing = NULL;
-    node_wrote(n, st, lsn, l->session);
 }
 
 void node_wrote(node *n, store *st, uint64_t lsn, const sync_session *by)
@@ -245,4 +238,13 @@ void node_wrote(node *n, store *st, uint64_t lsn, const sync_session *by)
     c->merged = true;
     enqueue(n, c);
     node_commits_drain(n, node_now(n));
+}
+
+void node_write_end(void *ctx, uint64_t lsn)
+{
+    node_link *l = ctx;
+    store *st = l->node->writing;
+
+    l->node->writing = NULL;
+    node_wrote(l->node, st, lsn, l->session);
 }

@@ -24,6 +24,18 @@
 #define NODE_PEERS_MAX     256u
 #define NODE_LISTENERS_MAX 16u
 #define NODE_BUFFER_KEEP   (64u << 10)
+#define NODE_KEPT_MS       1000u /* between two times of saying what is kept */
+
+/* Of documents that leave (leave.c): */
+#define NODE_LEAVE_GRACE_MS  5000u  /* after a start, after an unsubscribe */
+#define NODE_LEAVE_SOON_MS   20u    /* between two steps */
+#define NODE_LEAVE_ASK_MS    1000u  /* an answer takes no longer */
+#define NODE_LEAVE_WAIT_MS   60000u /* between two askings, at most */
+#define NODE_LEAVE_BATCH     256u   /* documents of one step */
+#define NODE_LEAVE_SCAN_ROWS 4096u  /* looked at in one step of a sweep */
+#define NODE_RETAIN_MS       60000u /* between two rounds (retention.c) */
+#define NODE_ASK_HOPS        8u     /* a question is passed on so often */
+#define NODE_ASK_ROUTES      256u   /* questions whose answers go back */
 
 _Static_assert((int)SYNC_CONTROL == (int)MESH_CONTROL &&
                    (int)SYNC_LIVE == (int)MESH_LIVE &&
@@ -52,6 +64,66 @@ struct node_commit {
 
 typedef struct node_peer node_peer;
 
+/* What a device said that it keeps, for one of its subscriptions. */
+typedef struct node_keeper {
+    struct node_keeper *next;
+    uint8_t device[SEC_KEY_BYTES];
+    sync_predicate *predicate;
+    uint64_t lsn;
+    bool archive;
+    bool changed; /* not yet in the file */
+    bool gone;
+} node_keeper;
+
+/* A document that a commit took out of our last subscription. */
+typedef struct node_going {
+    uint32_t coll;
+    int64_t row;
+    store_leave_why why;
+} node_going;
+
+/* A subscription that was ended: what matched it may leave. */
+typedef struct node_sweep {
+    struct node_sweep *next;
+    sync_predicate *former;
+    bool keep;
+    uint64_t due_ms;
+    uint32_t coll;
+    int64_t after;
+} node_sweep;
+
+/* A document that we asked others about. */
+typedef struct node_ask {
+    uint32_t coll;
+    int64_t row;
+    uint64_t lsn; /* its state then */
+    bool granted;
+    bool spoilt; /* we told another that it may go, after we had asked */
+} node_ask;
+
+typedef struct node_route { /* a question that was passed on */
+    uint8_t device[SEC_KEY_BYTES];
+    uint64_t serial;
+    uint64_t link;
+} node_route;
+
+typedef struct node_leaving {
+    node_going *going;
+    size_t going_count, going_cap;
+    node_sweep *sweeps;
+    uint64_t at_ms;    /* when to look next */
+    uint64_t start_ms; /* nothing leaves before */
+    uint64_t wait_ms;
+    uint32_t tries; /* without an answer */
+    uint32_t after_coll;
+    int64_t after_row;
+    node_ask asks[NODE_LEAVE_BATCH];
+    size_t ask_count;
+    uint64_t serial, until_ms;
+    node_route routes[NODE_ASK_ROUTES];
+    size_t route_at;
+} node_leaving;
+
 /* LINK STATES
  *
  *   DIALLING -> HANDSHAKE -> UP -> CLOSING      any: CLOSING
@@ -77,6 +149,8 @@ typedef struct node_link {
     mesh_peer who;   /* from UP on */
     char address[TAKO_ADDRESS_BYTES_MAX];
     uint64_t since_ms; /* of this state */
+    uint64_t id;       /* never used again */
+    bool listed;       /* its keepers were compared with its interests */
     bool again;        /* the session has work that needs no event */
     tako_err failed;   /* to be closed at the end of this turn */
     tako_errbuf why;
@@ -97,6 +171,7 @@ struct node_peer {
 typedef struct node_sub {
     struct node_sub *next;
     uint32_t id;
+    bool keep;                 /* what leaves it stays, stale */
     sync_predicate *predicate; /* keeps it compiled */
 } node_sub;
 
@@ -104,6 +179,8 @@ typedef struct node_listener {
     tako_listener *listener;
     char address[TAKO_ADDRESS_BYTES_MAX];
 } node_listener;
+
+typedef struct node_retain node_retain;
 
 struct node {
     const tako_env *env;
@@ -133,7 +210,16 @@ struct node {
     uint64_t gap_ms;      /* since when a commit before the first is missing */
     bool marked;          /* the store has the dirty mark, for what we sent */
     uint64_t busy_ms;     /* when something was last said or written */
-    uint64_t care_ms;     /* when to look for what to reap */
+    bool archive;         /* never lets go of what it has */
+    uint64_t synced_lsn;  /* commits up to it are on disk for sure */
+    uint64_t kept_ms;     /* when it was last told what is kept; due after */
+    uint64_t link_last;
+    node_keeper *keepers;
+    size_t keeper_count;
+    bool keepers_changed;
+    node_leaving leave;
+    node_retain *retain;
+    uint64_t care_ms; /* when to look for what to reap */
     store *writing;
     uint64_t copies, copies_new; /* of sessions that ended */
     tako_buf out;
@@ -205,6 +291,56 @@ void node_wrote(node *n, store *st, uint64_t lsn, const sync_session *by);
 store *node_write_begin(void *ctx);
 void node_write_end(void *ctx, uint64_t lsn);
 
+/* ---- keepers.c ---------------------------------------------------------------- */
+
+tako_err node_keepers_load(node *n, tako_errbuf *e);
+void node_keepers_free(node *n);
+/* sync_host's; ctx is the link. */
+void node_kept(void *ctx, tako_slice text, uint64_t lsn, bool archive);
+/* Says what is kept, and writes down what others said. */
+void node_keepers_tick(node *n, uint64_t now_ms);
+/* At the end of a turn: whether there will be something to say. */
+void node_keepers_look(node *n, uint64_t now_ms);
+uint64_t node_keepers_deadline(const node *n);
+/* The commits so far are on disk. False: not now. */
+bool node_synced(node *n);
+/* Some device never lets go of this state. */
+bool node_archived(node *n, uint32_t coll, const store_row *row);
+
+bool node_is_kept(node *n, uint32_t coll, const store_row *row);
+
+/* ---- retention.c --------------------------------------------------------------- */
+
+tako_err node_retain_new(node *n);
+void node_retain_free(node *n);
+void node_retain_tick(node *n, uint64_t now_ms);
+uint64_t node_retain_deadline(const node *n);
+
+/* status.c: is it the device that `peer` (name, hex key, NULL any) means? */
+bool node_is_device(const node *n, const uint8_t device[SEC_KEY_BYTES],
+                    const char *peer);
+
+/* ---- leave.c ------------------------------------------------------------------ */
+
+/* Looks at what a commit changed. */
+void node_leave_note(node *n, const node_commit *c);
+/* A subscription ends; takes its predicate over. */
+void node_leave_sweep(node *n, sync_predicate *former, bool keep);
+/* Something happened that may let documents go. */
+void node_leave_wake(node *n);
+void node_leave_tick(node *n, uint64_t now_ms);
+uint64_t node_leave_deadline(const node *n);
+void node_leave_free(node *n);
+/* Does some subscription of ours match the document? *keep: one with KEEP. */
+bool node_wants(node *n, uint32_t coll, tako_slice id, tako_slice body,
+                bool *keep);
+
+/* ---- mayi.c -------------------------------------------------------------------- */
+
+/* Asks all peers about the documents of n->leave.asks. */
+void node_may_i(node *n, unsigned hops);
+/* sync_host's note; ctx is the link. */
+tako_err node_note(void *ctx, unsigned kind, tako_slice body, tako_errbuf *e);
 /* ---- care.c ------------------------------------------------------------------- */
 
 /* Reaps and sweeps some, when it is time to (store/deaths.h). */

@@ -16,6 +16,8 @@
  * two links dialled by the same side that side keeps the older. */
 #include "node/internal.h"
 
+#include "sync/wire.h"
+
 /* ---- up and down ----------------------------------------------------------- */
 
 static const char *link_name(const node_link *l, char *out, size_t cap)
@@ -114,6 +116,13 @@ static void link_on_up(void *user, const mesh_peer *peer)
     l->node->host->progress(l->node->host->ctx);
 }
 
+/* What keepers say of what is on disk does not put off the quiet sync. */
+static bool is_of_keepers(tako_slice message)
+{
+    return message.len > 0 && message.ptr[0] >= SYNC_MSG_KEPT &&
+           message.ptr[0] <= SYNC_MSG_RECEIPTS;
+}
+
 static void link_on_message(void *user, mesh_lane lane, tako_slice message)
 {
     node_link *l = user;
@@ -122,7 +131,7 @@ static void link_on_message(void *user, mesh_lane lane, tako_slice message)
 
     if (l->session == NULL || l->failed != TAKO_OK)
         return;
-    if (message.len > NODE_RECEIPT_BYTES)
+    if (!is_of_keepers(message) && message.len > NODE_RECEIPT_BYTES)
         l->node->busy_ms = node_now(l->node);
     err = sync_session_recv(l->session, node_now(l->node), (sync_lane)lane,
                             message, &e);
@@ -188,6 +197,8 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         l->node->marked = true;
         return;
     }
+    if (event == SYNC_EVENT_SERVED || event == SYNC_EVENT_CAUGHT_UP)
+        node_leave_wake(l->node);
     if (event == SYNC_EVENT_SWEEP)
         l->node->care_ms = node_now(l->node);
     if (event == SYNC_EVENT_HELD || event == SYNC_EVENT_CAUGHT_UP)
@@ -222,7 +233,10 @@ static node_link *link_new(node *n, sec_side side, const char *address)
                            .predicate_whole = node_predicate_whole,
                            .others = link_others,
                            .covered = link_covered,
-                           .event = link_on_event };
+                           .event = link_on_event,
+                           .kept = node_kept,
+                           .note = node_note };
+    l->id = ++n->link_last;
     (void)strncpy(l->address, address, sizeof l->address - 1);
     l->next = n->links;
     n->links = l;
@@ -415,7 +429,8 @@ static bool pump_session(node_link *l, uint64_t now_ms)
             return false;
         }
         if (n->out.len > 0) {
-            if (n->out.len > NODE_RECEIPT_BYTES)
+            if (!is_of_keepers(tako_buf_slice(&n->out)) &&
+                n->out.len > NODE_RECEIPT_BYTES)
                 n->busy_ms = now_ms;
             continue;
         }

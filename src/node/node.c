@@ -28,6 +28,9 @@ static void on_timer(void *ctx)
     if (!n->stopping) {
         node_commits_drain(n, node_now(n));
         node_quiet(n, node_now(n));
+        node_keepers_tick(n, node_now(n));
+        node_leave_tick(n, node_now(n));
+        node_retain_tick(n, node_now(n));
         node_care(n, node_now(n));
     }
     node_turn(n);
@@ -46,6 +49,9 @@ void node_timer(node *n)
 
         at = peers < commits ? peers : commits;
         at = quiet < at ? quiet : at;
+        at = node_keepers_deadline(n) < at ? node_keepers_deadline(n) : at;
+        at = node_leave_deadline(n) < at ? node_leave_deadline(n) : at;
+        at = node_retain_deadline(n) < at ? node_retain_deadline(n) : at;
         at = blobs < at ? blobs : at;
         at = n->care_ms < at ? n->care_ms : at;
     }
@@ -92,8 +98,10 @@ void node_turn(node *n)
     if (!n->stopping && sync_blobs_deadline(n->blobs) <= now)
         sync_blobs_tick(n->blobs, now);
     turn_links(n, now);
-    if (!n->stopping)
+    if (!n->stopping) {
         node_peers_dial(n, now);
+        node_keepers_look(n, now);
+    }
     if (n->out.cap > NODE_BUFFER_KEEP && n->timer_ms != 0)
         tako_buf_fini(&n->out);
     n->turning = false;
@@ -145,10 +153,17 @@ tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e)
     n->timer_ms = UINT64_MAX;
     n->marked = true; /* by an earlier node or process, for all we know */
     n->busy_ms = node_now(n);
+    n->archive = opts->archive;
+    n->kept_ms = UINT64_MAX;
+    n->leave.at_ms = n->leave.start_ms = n->busy_ms + NODE_LEAVE_GRACE_MS;
     n->care_ms = n->busy_ms + NODE_CARE_FIRST_MS;
     err = context_new(n, e);
     if (err == TAKO_OK && node_blobs_begin(n) != TAKO_OK)
         err = tako_fail(e, TAKO_NOMEM, "out of memory");
+    if (err == TAKO_OK)
+        err = node_retain_new(n);
+    if (err == TAKO_OK)
+        err = node_keepers_load(n, e);
     if (err != TAKO_OK) {
         node_free(n);
         return err;
@@ -182,6 +197,9 @@ void node_free(node *n)
         node_predicate_drop(n, sub->predicate);
         tako_env_free(n->env, sub, sizeof *sub);
     }
+    node_leave_free(n);
+    node_retain_free(n);
+    node_keepers_free(n);
     node_commits_free(n);
     node_peers_free(n);
     sync_tables_free(n->tables);
@@ -220,8 +238,8 @@ static node_sub **sub_at(node *n, uint32_t id)
     return at;
 }
 
-tako_err node_subscribe(node *n, uint32_t id, tako_slice text,
-                        tako_slice params, tako_errbuf *e)
+static tako_err subscribe(node *n, uint32_t id, tako_slice text,
+                          tako_slice params, bool keep, tako_errbuf *e)
 {
     node_sub **at = sub_at(n, id);
     node_sub *sub;
@@ -237,6 +255,7 @@ tako_err node_subscribe(node *n, uint32_t id, tako_slice text,
     if (sub == NULL)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     sub->id = id;
+    sub->keep = keep;
     err = node_predicate_get(n, text, params, &sub->predicate, e);
     if (err != TAKO_OK) {
         tako_env_free(n->env, sub, sizeof *sub);
@@ -254,8 +273,21 @@ tako_err node_subscribe(node *n, uint32_t id, tako_slice text,
         if (err != TAKO_OK)
             node_link_fail(l, err, why.text);
     }
+    node_leave_wake(n);
     node_turn(n);
     return TAKO_OK;
+}
+
+tako_err node_subscribe(node *n, uint32_t id, tako_slice text,
+                        tako_slice params, tako_errbuf *e)
+{
+    return subscribe(n, id, text, params, false, e);
+}
+
+tako_err node_subscribe_keep(node *n, uint32_t id, tako_slice text,
+                             tako_slice params, tako_errbuf *e)
+{
+    return subscribe(n, id, text, params, true, e);
 }
 
 tako_err node_unsubscribe(node *n, uint32_t id)
@@ -270,7 +302,7 @@ tako_err node_unsubscribe(node *n, uint32_t id)
     for (node_link *l = n->links; l != NULL; l = l->next)
         if (l->session != NULL)
             (void)sync_session_unsubscribe(l->session, id);
-    node_predicate_drop(n, sub->predicate);
+    node_leave_sweep(n, sub->predicate, sub->keep);
     tako_env_free(n->env, sub, sizeof *sub);
     node_turn(n);
     return TAKO_OK;

@@ -53,6 +53,7 @@ typedef struct node_opts {
     const sec_identity *identity;
     const sec_mesh *mesh;
     const char *name; /* of this device */
+    bool archive;     /* what is here never leaves by itself, and so is kept */
 } node_opts;
 
 tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e);
@@ -72,6 +73,9 @@ tako_err node_peer_remove(node *n, const char *address);
 tako_err node_subscribe(node *n, uint32_t id, tako_slice text,
                         tako_slice params, tako_errbuf *e);
 tako_err node_unsubscribe(node *n, uint32_t id);
+/* The same with KEEP: what leaves it stays here, as it was last. */
+tako_err node_subscribe_keep(node *n, uint32_t id, tako_slice text,
+                             tako_slice params, tako_errbuf *e);
 
 /* A commit of the app; takes the record over. In commit order. */
 void node_on_commit(node *n, node_commit *take);
@@ -86,6 +90,11 @@ bool node_acknowledged(const node *n, const char *peer, uint64_t lsn);
 
 /* Documents that came in cuts over all links, and how many changed something. */
 void node_copies(const node *n, uint64_t *copies, uint64_t *fresh);
+
+/* How many devices have said that they keep, on disk, every document of this
+ * commit as it is now; only `peer` (name or hex key; NULL any). Of documents
+ * that left since, one does. */
+uint32_t node_kept_by(node *n, const char *peer, uint64_t lsn);
 
 /* Attachments: fetches a content from neighbours until it is here whole.
  * TAKO_EXISTS (it is, or is being fetched), TAKO_LIMIT; the others:

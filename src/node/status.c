@@ -16,13 +16,30 @@ static void put_hex(const uint8_t *bytes, size_t len, char *out)
     out[2 * len] = '\0';
 }
 
-static bool is_peer(const node_link *l, const char *peer)
+static bool is_key(const uint8_t device[SEC_KEY_BYTES], const char *peer)
 {
     char key[2 * SEC_KEY_BYTES + 1];
 
-    put_hex(l->who.device, SEC_KEY_BYTES, key);
+    put_hex(device, SEC_KEY_BYTES, key);
+    return strcmp(peer, key) == 0;
+}
+
+static bool is_peer(const node_link *l, const char *peer)
+{
     return peer == NULL || strcmp(peer, l->who.name) == 0 ||
-           strcmp(peer, key) == 0;
+           is_key(l->who.device, peer);
+}
+
+bool node_is_device(const node *n, const uint8_t device[SEC_KEY_BYTES],
+                    const char *peer)
+{
+    if (peer == NULL || is_key(device, peer))
+        return true;
+    for (const node_link *l = n->links; l != NULL; l = l->next)
+        if (memcmp(l->who.device, device, SEC_KEY_BYTES) == 0 &&
+            strcmp(peer, l->who.name) == 0)
+            return true;
+    return false;
 }
 
 bool node_acknowledged(const node *n, const char *peer, uint64_t lsn)
@@ -270,6 +287,22 @@ static void put_sub(const node *n, tako_buf *out, const node_sub *sub)
     tako_put_u8(out, '}');
 }
 
+/* What is to leave and waits for a keeper, or stays stale; nothing when that
+ * cannot be read now. */
+static void put_leaving(node *n, tako_buf *out)
+{
+    store_leaving_facts f;
+
+    tako_put_fmt(out, ",\"archive\":%s", n->archive ? "true" : "false");
+    if (store_leaving_count(n->reader, &f, NULL) == TAKO_OK)
+        tako_put_fmt(out,
+                     ",\"leaving\":{\"count\":%llu,\"since\":%llu,"
+                     "\"stale\":%llu}",
+                     (unsigned long long)f.count,
+                     (unsigned long long)f.since_ms,
+                     (unsigned long long)f.stale);
+}
+
 tako_err node_status(node *n, tako_buf *json)
 {
     tako_put_str(json, "\"links\":[");
@@ -290,7 +323,9 @@ tako_err node_status(node *n, tako_buf *json)
         if (sub->next != NULL)
             tako_put_u8(json, ',');
     }
-    tako_put_str(json, "],");
+    tako_put_u8(json, ']');
+    put_leaving(n, json);
+    tako_put_u8(json, ',');
     node_blobs_status(n, json);
     return json->failed ? TAKO_NOMEM : TAKO_OK;
 }

@@ -251,7 +251,8 @@ typedef struct query_stmt {
     bool if_exists;   /* also: IF NOT EXISTS */
     node *index_keys; /* LIST of ORDER */
 
-    tako_slice setting; /* empty: ALL */
+    tako_slice setting;      /* empty: ALL */
+    tako_slice setting_coll; /* of ALTER COLLECTION; else empty */
     uint32_t setting_pos;
     node *setting_value; /* SET: NULL for DEFAULT */
     node *setting_like;  /* SHOW ALL LIKE */

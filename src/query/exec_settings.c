@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* ALTER SYSTEM SET, RESET and SHOW. The value of a SET is any expression that
+/* ALTER SYSTEM SET, ALTER COLLECTION SET, RESET and SHOW. The value of a SET is any expression that
  * reads nothing; SHOW is a SELECT of system:settings. */
 #include "query/internal.h"
 
 #include "codec/json.h"
 #include "query/emit.h"
+#include "query/retention.h"
 #include "query/settings.h"
 
 static tako_err unknown(query *q)
@@ -53,7 +54,12 @@ tako_err query_prepare_setting(query *q, tako_errbuf *e)
     emit m = { .p = &q->parse, .sql = tako_buf_on(q->env) };
     tako_err err;
 
-    if (st->setting.len > 0 && query_setting_find(st->setting) == SETTINGS)
+    if (st->setting_coll.len > 0 &&
+        !tako_slice_eq(st->setting, tako_slice_str("evict")))
+        return query_fail_at(&q->parse, st->setting_pos, TAKO_INVALID,
+                             "of a collection evict can be set");
+    if (st->setting_coll.len == 0 && st->setting.len > 0 &&
+        query_setting_find(st->setting) == SETTINGS)
         return unknown(q);
     if (st->kind == QUERY_RESET)
         return TAKO_OK;
@@ -71,6 +77,28 @@ tako_err query_prepare_setting(query *q, tako_errbuf *e)
     return err;
 }
 
+/* The rule of a collection, checked. */
+static tako_err put_rule(query *q, store *s, tako_slice value, tako_errbuf *e)
+{
+    tako_slice coll = q->parse.stmt.setting_coll;
+    query_pool *pool = NULL;
+    query_retention rule;
+    uint32_t number;
+    tako_err err = query_pool_new(q->env, &pool, e);
+
+    if (err != TAKO_OK)
+        return err;
+    err = query_retention_read(pool, coll, value, &rule, e);
+    if (err == TAKO_OK) {
+        query_retention_free(&rule);
+        err = store_coll_create(s, coll, &number, e);
+    }
+    if (err == TAKO_OK)
+        err = query_retention_put(s, coll, value, e);
+    query_pool_free(pool);
+    return err;
+}
+
 static tako_err set(query *q, store *s, setting which, tako_errbuf *e)
 {
     tako_buf value = tako_buf_on(q->env);
@@ -83,7 +111,9 @@ static tako_err set(query *q, store *s, setting which, tako_errbuf *e)
     (void)sqlite3_reset(q->stmt);
     if (err == TAKO_OK && value.failed)
         err = TAKO_NOMEM;
-    if (err == TAKO_OK)
+    if (err == TAKO_OK && q->parse.stmt.setting_coll.len > 0)
+        err = put_rule(q, s, tako_buf_slice(&value), e);
+    else if (err == TAKO_OK)
         err = query_setting_put(s, which, tako_buf_slice(&value), e);
     tako_buf_fini(&value);
     return err;
@@ -96,6 +126,8 @@ tako_err query_run_setting(query *q, store *s, tako_errbuf *e)
 
     if (st->kind == QUERY_SET)
         return set(q, s, which, e);
+    if (st->setting_coll.len > 0)
+        return query_retention_put(s, st->setting_coll, TAKO_SLICE_NONE, e);
     for (unsigned i = 0; i < SETTINGS; i++) {
         if (st->setting.len == 0 || i == (unsigned)which)
             TAKO_TRY(query_setting_reset(s, (setting)i, e));

@@ -62,6 +62,7 @@ struct query {
     void *stop_ctx;
     uint64_t run;     /* number of the present run */
     const char *note; /* see query_note */
+    char said[120];   /* of a run, for note */
     uint64_t prepare_ms;
 
     bool bound, done;

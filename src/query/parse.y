@@ -138,6 +138,15 @@ statement ::= ALTER SYSTEM SET setting EQ expr(V). {
     start(p, QUERY_SET);
     ST->setting_value = V;
 }
+statement ::= ALTER COLLECTION altered SET setting EQ expr(V). {
+    start(p, QUERY_SET);
+    ST->setting_value = V;
+}
+statement ::= ALTER COLLECTION altered SET setting EQ DEFAULT. {
+    start(p, QUERY_RESET);
+}
+statement ::= ALTER COLLECTION altered RESET setting. { start(p, QUERY_RESET); }
+altered ::= name(T).                        { ST->setting_coll = T.text; }
 statement ::= ALTER SYSTEM SET setting EQ DEFAULT. { start(p, QUERY_RESET); }
 statement ::= ALTER SYSTEM RESET setting.   { start(p, QUERY_RESET); }
 statement ::= ALTER SYSTEM RESET ALL.       { start(p, QUERY_RESET); }

@@ -633,6 +633,8 @@ tako_err query_bind(query *q, tako_slice params, tako_errbuf *e)
 
     query_reset(q);
     q->bound = false;
+    if (q->note == q->said) /* of an earlier run */
+        q->note = "";
     tako_buf_reset(&q->params);
     if (params.len == 0)
         params = tako_slice_of(empty_map, 1);

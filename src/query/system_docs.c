@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "codec/json.h"
+#include "query/retention.h"
 #include "query/settings.h"
 #include "store/deaths.h"
 
@@ -39,6 +40,18 @@ static tako_err count_rows(store_conn *c, uint32_t coll, uint64_t *documents,
                             : tako_fail(e, TAKO_IO, "counting documents");
 }
 
+/* What ALTER COLLECTION ... SET evict says, if anything. */
+static void put_rule(fn_state *s, tako_slice name, tako_buf *json)
+{
+    tako_buf value = tako_buf_on(s->env);
+
+    if (query_retention_get(s->conn, name, &value) == TAKO_OK) {
+        tako_put_str(json, ",\"evict\":");
+        (void)json_from_cbor(tako_buf_slice(&value), json);
+    }
+    tako_buf_fini(&value);
+}
+
 static tako_err put_collections(fn_state *s, tako_buf *json, tako_errbuf *e)
 {
     uint32_t max = store_coll_max(s->conn);
@@ -61,8 +74,10 @@ static tako_err put_collections(fn_state *s, tako_buf *json, tako_errbuf *e)
         json_put_string(json, name);
         put_text(json, "name", name);
         tako_put_fmt(
-            json, ",\"documents\":%llu,\"tombstones\":%llu,\"indexes\":%u}",
+            json, ",\"documents\":%llu,\"tombstones\":%llu,\"indexes\":%u",
             (unsigned long long)documents, (unsigned long long)tombstones, own);
+        put_rule(s, name, json);
+        tako_put_u8(json, '}');
     }
     tako_arena_fini(&arena);
     return err;

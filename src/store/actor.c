@@ -565,3 +565,14 @@ tako_err store_sync(store *s)
     next.hlc = add_sat(next.hlc, 1);
     return actor_save(s, &next, NULL);
 }
+
+tako_err store_flush(store *s)
+{
+    actor_state next;
+
+    TAKO_ARG(s != NULL && !s->txn.open);
+    if (!s->unsynced)
+        return TAKO_OK;
+    next = s->state;
+    return actor_save(s, &next, NULL);
+}

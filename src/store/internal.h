@@ -356,6 +356,8 @@ tako_err edit_replace(store *s, doc_edit *d, const uint8_t version[16],
 tako_err tomb_note(store *s, uint32_t coll, int64_t row, tako_slice meta,
                    tako_errbuf *e);
 /* The row goes for ever. TAKO_BUSY: another document gave way to it. */
+/* The day as it was counted last; also inside a transaction. */
+tako_err day_read(store *s, uint64_t *day, tako_errbuf *e);
 tako_err row_remove(store *s, uint32_t coll, int64_t row, tako_slice id,
                     tako_errbuf *e);
 

@@ -9,7 +9,8 @@
  * EVICTED  What is new of a document that was evicted here, by its marker's
  * context and generation, replaces the marker whole. A tombstone does so at
  * once, a living state only when the caller wants it (store_merge_back): only
- * it knows whether somebody here is still interested.
+ * it knows whether somebody here is still interested. Of what left by itself the
+ * very state that left may also come back so: then somebody is interested anew.
  *
  * DEAD  is a state with a birth of its present life in the graveyard: it is
  * not taken, before anything is merged (death.c). So a delta is judged by what
@@ -81,8 +82,13 @@ static tako_err check_body(tako_slice body, tako_errbuf *e)
 static tako_err meet_marker(store *s, doc_edit *d, crdt_doc *remote, bool back,
                             crdt_merge_info *info, tako_errbuf *e)
 {
-    if (crdt_context_covers(crdt_doc_context(d->doc),
-                            crdt_doc_context(remote)) ||
+    uint64_t day;
+    bool same =
+        crdt_meta_is_left(d->meta, &day) &&
+        crdt_context_eq(crdt_doc_context(d->doc), crdt_doc_context(remote));
+
+    if ((!same && crdt_context_covers(crdt_doc_context(d->doc),
+                                      crdt_doc_context(remote))) ||
         crdt_doc_generation(remote) < crdt_doc_generation(d->doc))
         return TAKO_OK;
     if (crdt_doc_alive(remote) && !back) {

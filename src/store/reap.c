@@ -60,6 +60,13 @@ static tako_err day_load(store *s, tako_errbuf *e)
     return err == TAKO_OK ? err : tako_fail(e, err, "reading the day failed");
 }
 
+tako_err day_read(store *s, uint64_t *day, tako_errbuf *e)
+{
+    TAKO_TRY(day_load(s, e));
+    *day = s->reaper.day;
+    return TAKO_OK;
+}
+
 static tako_err day_save(store *s, uint64_t day, uint64_t wall_day,
                          tako_errbuf *e)
 {

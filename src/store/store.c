@@ -222,7 +222,7 @@ static tako_err count_rows(store_conn *c, store_facts *out, tako_errbuf *e)
         TAKO_TRY(conn_int(c, sql, &alive, e));
         (void)snprintf(sql, sizeof sql,
                        "SELECT count(*) FROM c%u WHERE body IS NULL AND"
-                       " substr(meta,1,2)=x'0001'",
+                       " substr(meta,1,2) IN(x'0001',x'0003')",
                        coll);
         TAKO_TRY(conn_int(c, sql, &evicted, e));
         out->documents += (uint64_t)alive;

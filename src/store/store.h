@@ -161,6 +161,9 @@ typedef struct store_row {
 
 /* Evicted: no state of a document, and never to be sent as one. */
 bool store_row_is_marker(const store_row *row);
+/* And so because it left: where a subscription matches it again, even the state
+ * that left is taken back. */
+bool store_row_is_left(const store_row *row);
 
 /* Slices are borrowed until the next store call on the same conn.
  * TAKO_NOTFOUND: nothing stored under id, not even a tombstone. */
@@ -262,6 +265,63 @@ bool store_lost_changed(store *s);
 tako_err store_evict(store *s, uint32_t coll, tako_slice id, bool force,
                      tako_errbuf *e);
 
+/* The same of a document that leaves (leave.c), whoever changed it. */
+tako_err store_leave(store *s, uint32_t coll, tako_slice id, tako_errbuf *e);
+
+/* ---- keepers and what leaves (leave.c, keeper.c) --------------------------- */
+
+typedef enum store_leave_why {
+    STORE_CHANGED,      /* a change took it out of the last own subscription */
+    STORE_UNSUBSCRIBED, /* that subscription ended */
+    STORE_STALE,        /* one of them had KEEP: it stays, as it was */
+} store_leave_why;
+
+typedef struct store_leaving {
+    uint32_t coll;
+    int64_t row;
+    uint64_t since_ms; /* wall time */
+    store_leave_why why;
+} store_leaving;
+
+/* Documents that are to leave. Inside a transaction, or outside of any. */
+tako_err store_leaving_put(store *s, const store_leaving *l, tako_errbuf *e);
+tako_err store_leaving_remove(store *s, uint32_t coll, int64_t row,
+                              tako_errbuf *e);
+/* Up to `max` of them after (coll, row), in order, STORE_STALE passed over. */
+tako_err store_leaving_list(store_conn *c, uint32_t coll, int64_t row,
+                            store_leaving *out, size_t max, size_t *count);
+/* TAKO_NOTFOUND */
+tako_err store_leaving_find(store_conn *c, uint32_t coll, int64_t row,
+                            store_leaving *out);
+typedef struct store_leaving_facts {
+    uint64_t count, stale;
+    uint64_t since_ms; /* of the one that waits longest; 0 none */
+} store_leaving_facts;
+tako_err store_leaving_count(store_conn *c, store_leaving_facts *out,
+                             tako_errbuf *e);
+
+/* What a device said: it keeps all that matches `text` and was here by commit
+ * lsn, durably. */
+typedef struct store_keeper {
+    uint8_t device[32];
+    tako_slice text; /* canonical */
+    uint64_t lsn;
+    bool archive; /* and never lets go */
+} store_keeper;
+
+/* lsn 0: not any more. Likewise inside a transaction or outside. */
+tako_err store_keeper_put(store *s, const store_keeper *k, tako_errbuf *e);
+/* Calls fn for each; what it is given lives during the call. */
+tako_err store_keepers(store_conn *c,
+                       tako_err (*fn)(void *ctx, const store_keeper *k),
+                       void *ctx, tako_errbuf *e);
+/* Forgets markers of documents that left before `day`, looking at up to `rows`
+ * rows of a collection after *row; *row is INT64_MAX at its end. Inside a
+ * transaction. */
+tako_err store_markers_reap(store *s, uint32_t coll, uint64_t day,
+                            uint32_t rows, int64_t *row, uint64_t *reaped,
+                            tako_errbuf *e);
+
 /* What the last commit (or the running transaction) wrote, in order, each
  * document once. Valid until the next store_begin. */
 typedef struct store_change {
@@ -341,6 +401,8 @@ tako_err store_checkpoint(store *s, bool force, tako_errbuf *e);
  * sent, cleared by store_sync(), which syncs the log. */
 tako_err store_mark_dirty(store *s);
 tako_err store_sync(store *s);
+/* Syncs the log, and leaves the mark as it is. */
+tako_err store_flush(store *s);
 /* SQLite's integrity check, and each document's version recomputed. Calls
  * report(ctx, text) per finding; *findings counts. */
 tako_err store_check(store_conn *c, void (*report)(void *ctx, const char *text),

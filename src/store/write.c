@@ -259,7 +259,8 @@ tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e)
     if (d->marker && local && !crdt_doc_alive(d->doc))
         return TAKO_OK; /* nothing happened to it since */
     crdt_version(meta, body, version);
-    if (d->stored && memcmp(version, d->version, sizeof version) == 0)
+    if (d->stored && !d->marker &&
+        memcmp(version, d->version, sizeof version) == 0)
         return TAKO_OK;
     if (local)
         TAKO_TRY(size_check(s, body.len, d->body.len, e));

@@ -202,6 +202,10 @@ static tako_err settle(sync_session *s, answer_walk *d, sync_seen *seen,
     tako_arena_reset(&s->arena);
     if (store_row_is_notice(row))
         return settle_dead(s, d, seen, row);
+    if (store_row_is_left(row)) { /* as if nothing were here */
+        seen->reply = seen->context.count > 0;
+        return TAKO_OK;
+    }
     TAKO_TRY(context_of(s, row, &own));
     if (store_row_is_marker(row)) {
         seen->reply = seen->context.count > 0 &&

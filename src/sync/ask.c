@@ -233,7 +233,8 @@ static bool list_row(sync_session *s, void *ctx, const store_row *row,
     (void)err;
     if (d->out->len >= SYNC_LIST_BYTES)
         return false;
-    if (row->body.len == 0 && !store_row_is_marker(row))
+    if (row->body.len == 0 &&
+        (!store_row_is_marker(row) || store_row_is_left(row)))
         return true;
     if (row->body.len > 0 &&
         !s->host->predicate_match(s->host->ctx, d->sub->predicate, row->id,
@@ -482,6 +483,8 @@ static bool tell_row(sync_session *s, void *ctx, const store_row *row,
 
     if (d->writer.out->len >= SYNC_LIST_BYTES)
         return false;
+    if (store_row_is_left(row))
+        return true; /* as if it were not there: it is to come again */
     item.key = tako_hash64(s->digest_key, row->id);
     seen = sync_seen_find(d->sub->seen, d->sub->seen_count, item.key);
     if (seen == NULL)

@@ -46,7 +46,8 @@
  *
  * WHAT WAS EVICTED at one side is never sent. In a list it stands with the
  * version that it had, whatever it was, so that the server does not send that
- * version again.
+ * version again. What left by itself is in no summary and no list: where a
+ * subscription matches it again it is to come.
  *
  * A first download copies stored bytes (actors by number) and decodes nothing.
  * Each of its messages says up to which row it goes: the subscriber stores

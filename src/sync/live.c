@@ -137,7 +137,7 @@ void sync_session_start_over(sync_session *s)
     if (s->own_tables != NULL)
         sync_tables_start_over(s->own_tables);
     sync_dirty_clear(&s->dirty);
-    s->overflow = false;
+    s->overflow = s->close_asked = false;
     s->sent_lsn = s->heard;
     s->counts.resyncs++;
     for (size_t i = 0; i < s->want_count; i++) {
@@ -344,7 +344,7 @@ static tako_err close_cut(sync_session *s, uint64_t lsn, uint32_t documents,
     size_t len = out->len;
 
     TAKO_TRY(sync_claims_put(s, &w, last, e));
-    if (documents == 0 && out->len == len) {
+    if (documents == 0 && out->len == len && !s->close_asked) {
         tako_buf_reset(out);
         s->sent_lsn = lsn;
         sync_settle(s);
@@ -392,7 +392,7 @@ static tako_err cut_in_snapshot(sync_session *s, uint64_t now_ms, uint64_t lsn,
     store_note_sent(s->reader, lsn);
     TAKO_TRY(put_docs(s, out, &documents, e));
     TAKO_TRY(close_cut(s, lsn, documents, out, e));
-    s->close_due = s->claims_due = false;
+    s->close_due = s->claims_due = s->close_asked = false;
     s->claims_ms = 0;
     s->counts.documents_out += documents;
     if (s->overflow) /* what a peer waits for was evicted */
@@ -476,9 +476,11 @@ tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
         put_rest(s, out);
         return TAKO_OK;
     }
-    if (sync_dirty_left(&s->dirty) == 0 && !s->close_due)
+    if (sync_dirty_left(&s->dirty) == 0 && !s->close_due &&
+        !s->close_asked)
         return TAKO_OK;
-    TAKO_TRY(sync_mark(s, e));
+    if (sync_dirty_left(&s->dirty) > 0)
+        TAKO_TRY(sync_mark(s, e));
     TAKO_TRY(store_snapshot_begin(s->reader, &lsn, e));
     err = cut_in_snapshot(s, now_ms, lsn, out, e);
     store_snapshot_end(s->reader);

@@ -392,6 +392,8 @@ static tako_err on_drop(sync_session *s, tako_reader *in, tako_errbuf *e)
         return tako_fail(e, TAKO_CORRUPT, "malformed DROP");
     if (sync_want_find(s, number) == NULL)
         count_interest(s, number);
+    else
+        sync_kept_gone(s, sync_want_find(s, number));
     want_remove(s, number);
     sync_settle(s);
     return TAKO_OK;
@@ -428,38 +430,6 @@ static tako_err on_refused(sync_session *s, tako_reader *in, tako_errbuf *e)
     return TAKO_OK;
 }
 
-<<<<<<< HEAD
-static tako_err on_caught_up(sync_session *s, uint64_t now_ms, tako_reader *in,
-                             tako_errbuf *e)
-{
-    uint64_t number = tako_read_varint(in);
-    uint64_t lsn = tako_read_varint(in);
-    sync_sub *sub = sync_sub_find(s, number);
-    bool moved;
-
-    if (in->failed) /* what follows belongs to newer versions */
-        return tako_fail(e, TAKO_CORRUPT, "malformed CAUGHT_UP");
-    if (sub == NULL)
-        return TAKO_OK;
-    if (sub->state != SUB_ASKED)
-        return tako_fail(e, TAKO_CORRUPT, "CAUGHT_UP that nobody asked for");
-    moved = sub->documents > 0;
-    sync_sub_rest(s, sub);
-    sync_bulk_rest(s);
-    sub->state = SUB_IN_SYNC;
-    sub->peer_lsn = lsn;
-    sub->took_ms = now_ms - sub->since_ms;
-    tako_buf_reset(&s->scratch);
-    tako_put_varint(&s->scratch, number);
-    sync_control(s, SYNC_MSG_SERVED, tako_buf_slice(&s->scratch));
-    if (moved)
-        TAKO_TRY(sync_sub_save(s, sub, e));
-    s->host->event(s->host->ctx, SYNC_EVENT_CAUGHT_UP, sub->user, "");
-    return sync_tell_yard(s, sub->collection, e);
-}
-
-=======
->>>>>>> w-int
 static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     sync_want *w = sync_want_find(s, tako_read_varint(in));
@@ -545,6 +515,7 @@ static tako_err kind_of(uint8_t byte, sync_msg *kind, bool *skip,
         (byte >= SYNC_MSG_ASK && byte <= SYNC_MSG_PACKED) ||
         (byte >= SYNC_MSG_MODE && byte <= SYNC_MSG_SUMMARY) ||
         (byte >= SYNC_MSG_YARD && byte <= SYNC_MSG_DEAD) ||
+        (byte >= SYNC_MSG_KEPT && byte <= SYNC_MSG_RECEIPTS) ||
         (byte >= SYNC_MSG_BLOB_ASK && byte <= SYNC_MSG_BLOB_STOP)) {
         *kind = (sync_msg)byte;
         return TAKO_OK;
@@ -612,6 +583,16 @@ static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
         return sync_on_target(s, in, e);
     case SYNC_MSG_SUMMARY:
         return sync_on_summary(s, now_ms, in, e);
+    case SYNC_MSG_KEPT:
+        return sync_on_kept(s, in, e);
+    case SYNC_MSG_MAY_I:
+    case SYNC_MSG_YOU_MAY:
+    case SYNC_MSG_RECEIPTS:
+        return s->host->note == NULL
+                   ? TAKO_OK
+                   : s->host->note(s->host->ctx, kind,
+                                   tako_read_bytes(in, tako_reader_left(in)),
+                                   e);
     case SYNC_MSG_ASK:
         return sync_on_ask(s, in, e);
     case SYNC_MSG_FED:
@@ -680,6 +661,10 @@ static sync_lane lane_of(sync_msg kind)
     case SYNC_MSG_BYE:
     case SYNC_MSG_KNOWN:
     case SYNC_MSG_RENEWED:
+    case SYNC_MSG_KEPT:
+    case SYNC_MSG_MAY_I:
+    case SYNC_MSG_YOU_MAY:
+    case SYNC_MSG_RECEIPTS:
     case SYNC_MSG_MORE:
     case SYNC_MSG_YARD:
     case SYNC_MSG_BURIED:
@@ -856,7 +841,8 @@ uint64_t sync_session_deadline(sync_session *s)
     at = least(sync_inbox_deadline(s), sync_lazy_deadline(s));
     if (!s->cleared || sync_cuts_wait(s))
         return at;
-    if (sync_dirty_left(&s->dirty) == 0 && !s->close_due)
+    if (sync_dirty_left(&s->dirty) == 0 && !s->close_due &&
+        !s->close_asked)
         return s->claims_due ? least(at, s->claims_ms) : at;
     return least(at, s->stall_ms == 0 ? 0 : s->stall_ms + SYNC_STALL_MS);
 }

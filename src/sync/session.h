@@ -89,6 +89,14 @@ typedef struct sync_host {
     /* Something that people or waiting threads want to know. */
     void (*event)(void *ctx, sync_event event, uint32_t number,
                   const char *text);
+
+    /* Both may be NULL, for a host without keepers. The peer keeps, durably,
+     * all that matches this text of its and was here by commit lsn; 0: nothing
+     * any more. */
+    void (*kept)(void *ctx, tako_slice text, uint64_t lsn, bool archive);
+    /* A message between keepers, which only the host understands: its kind and
+     * body. An error ends the session. */
+    tako_err (*note)(void *ctx, unsigned kind, tako_slice body, tako_errbuf *e);
     /* Does it ask for its whole collection? NULL: none does. */
     bool (*predicate_whole)(void *ctx, const sync_predicate *p);
 } sync_host;
@@ -166,6 +174,21 @@ void sync_session_unmark(sync_session *s);
 
 /* The peer has acknowledged everything it wants of commits up to this one. */
 uint64_t sync_session_acked(const sync_session *s);
+
+/* Keepers (kept.c). due: more of the peer's documents are here than it was
+ * told are safe. After the store was synced: tells it so. archive: and that
+ * this device never lets go of them. */
+bool sync_session_kept_due(const sync_session *s);
+void sync_session_kept(sync_session *s, bool archive);
+/* Says how far the peer has all it wants, when nothing was wanted lately. */
+bool sync_session_close_due(const sync_session *s);
+void sync_session_close(sync_session *s);
+/* All interests that the peer promised in its hello are known. */
+bool sync_session_listed(const sync_session *s);
+/* False while a document of this commit may be unknown to the peer. */
+bool sync_session_delivered(sync_session *s, uint32_t coll, uint64_t lsn);
+/* Queues a message that the peer's host gets as sync_host.note. */
+void sync_session_note(sync_session *s, unsigned kind, tako_slice body);
 
 /* The farewell that tells the peer why: a message for the control lane. */
 void sync_bye(tako_buf *out, const char *reason);

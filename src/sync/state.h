@@ -147,6 +147,7 @@ typedef struct sync_want {
     bool restart;        /* the mode rose: say so with the next cut */
     sync_vector has;     /* what the peer's summaries say it has itself */
     bool has_whole;
+    uint64_t kept; /* what the peer keeps, it said: all up to this commit */
 } sync_want;
 
 #define SYNC_CLAIM_UNTOLD 0xffu
@@ -213,6 +214,7 @@ typedef struct sync_sub {
     uint64_t complete_ms; /* wall clock of the last close that was whole */
     bool verify;          /* `given` is to be here, or we ask anew */
     uint32_t useless;     /* cuts in a row that brought nothing */
+    uint64_t kept_said; /* the last KEPT */
 } sync_sub;
 
 /* ---- dirty documents (dirty.c) ------------------------------------------------ */
@@ -387,6 +389,9 @@ struct sync_session {
     size_t known_count, known_cap;
     sync_coll *colls;
     size_t coll_count, coll_cap;
+    uint64_t applied;  /* last close that is in the store */
+    bool close_asked;  /* say how far it went, though nothing is wanted */
+    bool keeps_listed; /* all promised interests of the peer were seen */
 
     tako_buf deaths; /* answers of the running transaction, of DEAD */
     sync_bulk *bulk; /* while something large goes or comes */
@@ -490,6 +495,12 @@ tako_err sync_on_known(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_renewed(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* The peer has event `hlc` of ours, and we have not. */
 tako_err sync_rolled_back(sync_session *s, uint64_t hlc, tako_errbuf *e);
+
+/* ---- kept.c --------------------------------------------------------------------- */
+
+tako_err sync_on_kept(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* A want of the peer's is gone: it keeps nothing for it any more. */
+void sync_kept_gone(sync_session *s, const sync_want *w);
 
 /* ---- apply.c -------------------------------------------------------------------- */
 

@@ -43,7 +43,7 @@ static const uint8_t no_fields[1] = { 0xa0 };
 static bool counted(const sync_host *host, sync_predicate *p, tako_slice id,
                     tako_slice meta, tako_slice body)
 {
-    if (body.len == 0 && crdt_meta_is_marker(meta))
+    if (body.len == 0 && crdt_meta_is_evicted(meta))
         body = tako_slice_of(no_fields, sizeof no_fields);
     return body.len > 0 && host->predicate_match(host->ctx, p, id, body);
 }
@@ -297,7 +297,7 @@ static tako_err put_in(sync_table *t, uint64_t told, const store_row *row)
         t->pending[t->pending_count++] = row->row;
         return TAKO_OK;
     }
-    t->sum.markers += store_row_is_marker(row);
+    t->sum.markers += store_row_is_marker(row) && !store_row_is_left(row);
     if (!sync_counted(all->host, t->predicate, row))
         return TAKO_OK;
     return sum_up(t, sync_item_of(all->key, row->id, row->version), 1);
@@ -319,7 +319,7 @@ static tako_err take_out(sync_table *t, const store_change *c, tako_slice id)
 {
     sync_tables *all = t->tables;
 
-    if (c->body_before.len == 0 && crdt_meta_is_marker(c->meta_before))
+    if (c->body_before.len == 0 && crdt_meta_is_evicted(c->meta_before))
         t->sum.markers--;
     if (!counted(all->host, t->predicate, id, c->meta_before, c->body_before))
         return TAKO_OK;
@@ -354,7 +354,7 @@ static tako_err follow(sync_table *t, uint64_t lsn, const store_change *c,
  * else the id, and with it the item, is not known any more. */
 static void gone(sync_table *t, const store_change *c)
 {
-    if (c->body_before.len > 0 || crdt_meta_is_marker(c->meta_before))
+    if (c->body_before.len > 0 || crdt_meta_is_evicted(c->meta_before))
         table_reset(t);
     else if (!was_pending(t, c->row) && c->lsn_before != 0)
         t->sum.rows--;

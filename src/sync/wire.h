@@ -45,6 +45,10 @@ typedef enum sync_msg {
     SYNC_MSG_BURIED,
     SYNC_MSG_GRAVES,
     SYNC_MSG_DEAD,
+    SYNC_MSG_KEPT = 38, /* 38 to 41: of keepers */
+    SYNC_MSG_MAY_I,
+    SYNC_MSG_YOU_MAY,
+    SYNC_MSG_RECEIPTS,
     /* of attachments, on a lane of their own (blobs.h) */
     SYNC_MSG_BLOB_ASK = 48,
     SYNC_MSG_BLOB_HAVE,
@@ -53,6 +57,10 @@ typedef enum sync_msg {
     SYNC_MSG_BLOB_NONE,
     SYNC_MSG_BLOB_STOP,
 } sync_msg;
+
+/* Flags of KEPT. PASSED is reserved for who carries without an interest. */
+#define SYNC_KEPT_ARCHIVE 1u
+#define SYNC_KEPT_PASSED  2u
 
 /* Bits of HELLO's features. */
 #define SYNC_FEATURE_PACKED 0x01u

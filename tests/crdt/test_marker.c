@@ -58,7 +58,8 @@ static void test_marker__tells_generation_births_and_context(void **state)
         assert_int_equal(crdt_doc_decode(&w.arena, tako_buf_slice(&meta),
                                          TAKO_SLICE_NONE, &no, NULL),
                          TAKO_CORRUPT);
-        assert_int_equal(crdt_meta_generation(tako_buf_slice(&meta)), 0);
+        assert_int_equal(crdt_meta_generation(tako_buf_slice(&meta)),
+                         crdt_doc_generation(w.doc[0]));
         tako_buf_fini(&meta);
     }
     world_fini(&w);
@@ -206,9 +207,41 @@ static void test_marker__damaged_ones_are_refused(void **state)
     world_fini(&w);
 }
 
+static void test_marker__says_that_a_document_left(void **state)
+{
+    uint64_t day = 0;
+    tako_buf evicted, left;
+    crdt_doc *d = NULL;
+    crdt_doc *was;
+    world w;
+
+    (void)state;
+    world_init(&w, 5);
+    world_insert(&w, 0, "{'a':1}");
+    was = w.doc[0];
+    evicted = marker_of(&w, was);
+    left = tako_buf_on(evicted.env);
+    assert_int_equal(crdt_marker_put_left(was, 20000, &left), TAKO_OK);
+    assert_true(crdt_meta_is_marker(tako_buf_slice(&left)));
+    assert_true(crdt_meta_is_left(tako_buf_slice(&left), &day));
+    assert_int_equal(day, 20000);
+    assert_false(crdt_meta_is_left(tako_buf_slice(&evicted), &day));
+    assert_int_equal(
+        crdt_marker_read(&w.arena, tako_buf_slice(&left), &d, NULL), TAKO_OK);
+    assert_true(crdt_context_eq(crdt_doc_context(d), crdt_doc_context(was)));
+    for (size_t len = 0; len < left.len; len++)
+        assert_int_equal(
+            crdt_marker_read(&w.arena, tako_slice_of(left.ptr, len), &d, NULL),
+            TAKO_CORRUPT);
+    tako_buf_fini(&left);
+    tako_buf_fini(&evicted);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_marker__says_that_a_document_left),
         cmocka_unit_test(test_marker__tells_generation_births_and_context),
         cmocka_unit_test(test_marker__is_small),
         cmocka_unit_test(test_marker__takes_no_delta),

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+/* KEEPERS -- who keeps what of ours (SYNC.md 3), and saying what we keep.
+ *
+ * A device says KEPT for each of its subscriptions: all that matches and was
+ * here by a commit of ours is on its disk. That is remembered, also over a
+ * restart, in table `keeper`, and written there lazily: what the file says is
+ * only ever behind what the device said. So a state of commit x is kept by
+ * that device if its number reaches x and its text matches the state.
+ *
+ * We say KEPT after a sync of the store that is made for that, at most once in
+ * NODE_KEPT_MS; nobody's acknowledgement waits for it. With the same beat a
+ * session that has been told KEPT says how far it is (sync_session_close), or
+ * what a keeper sent us would never count as known to it.
+ *
+ * It is no leave to let go: who said KEPT may have gone since. Only an archive,
+ * which never lets go, is taken by its word; anybody else is asked (mayi.c). */
+#include "node/internal.h"
+
+#define NODE_KEPT_DEVICES 64u /* that are counted for one commit */
+
+static node_keeper *keeper_find(node *n, const uint8_t device[SEC_KEY_BYTES],
+                                tako_slice text)
+{
+    for (node_keeper *k = n->keepers; k != NULL; k = k->next)
+        if (memcmp(k->device, device, SEC_KEY_BYTES) == 0 &&
+            tako_slice_eq(query_predicate_text(k->predicate->query), text))
+            return k;
+    return NULL;
+}
+
+static node_keeper *keeper_add(node *n, const uint8_t device[SEC_KEY_BYTES],
+                               tako_slice text)
+{
+    node_keeper *k;
+    tako_errbuf e = { "" };
+
+    if (n->keeper_count >= TAKO_KEEPERS_MAX)
+        return NULL;
+    k = tako_env_alloc(n->env, sizeof *k);
+    if (k == NULL)
+        return NULL;
+    if (node_predicate_get(n, text, TAKO_SLICE_NONE, &k->predicate, &e) !=
+        TAKO_OK) {
+        tako_env_free(n->env, k, sizeof *k);
+        return NULL;
+    }
+    memcpy(k->device, device, SEC_KEY_BYTES);
+    k->next = n->keepers;
+    n->keepers = k;
+    n->keeper_count++;
+    return k;
+}
+
+static void keeper_free(node *n, node_keeper *k)
+{
+    node_keeper **at = &n->keepers;
+
+    while (*at != k)
+        at = &(*at)->next;
+    *at = k->next;
+    n->keeper_count--;
+    node_predicate_drop(n, k->predicate);
+    tako_env_free(n->env, k, sizeof *k);
+}
+
+void node_keepers_free(node *n)
+{
+    while (n->keepers != NULL)
+        keeper_free(n, n->keepers);
+}
+
+static tako_err load_one(void *ctx, const store_keeper *in)
+{
+    node *n = ctx;
+    node_keeper *k = keeper_add(n, in->device, in->text);
+
+    if (k != NULL) { /* else it will say it again */
+        k->lsn = in->lsn;
+        k->archive = in->archive;
+    }
+    return TAKO_OK;
+}
+
+tako_err node_keepers_load(node *n, tako_errbuf *e)
+{
+    return store_keepers(n->reader, load_one, n, e);
+}
+
+/* ---- what others say ----------------------------------------------------------- */
+
+static void changed(node *n, node_keeper *k)
+{
+    k->changed = true;
+    n->keepers_changed = true;
+}
+
+void node_kept(void *ctx, tako_slice text, uint64_t lsn, bool archive)
+{
+    node_link *l = ctx;
+    node *n = l->node;
+    node_keeper *k = keeper_find(n, l->who.device, text);
+
+    if (lsn == 0) {
+        if (k == NULL)
+            return;
+        k->lsn = 0;
+        k->gone = true;
+        changed(n, k);
+        return;
+    }
+    if (k == NULL)
+        k = keeper_add(n, l->who.device, text);
+    if (k == NULL)
+        return;
+    k->gone = false;
+    k->archive = archive;
+    if (lsn > k->lsn) {
+        k->lsn = lsn;
+        changed(n, k);
+    }
+    node_leave_wake(n);
+    n->host->progress(n->host->ctx);
+}
+
+static bool serves(const node_link *l, tako_slice text)
+{
+    tako_slice one;
+    bool in_sync;
+
+    for (size_t i = 0; sync_session_served(l->session, i, &one, &in_sync); i++)
+        if (tako_slice_eq(one, text))
+            return true;
+    return false;
+}
+
+/* A device that dropped a subscription while it was away says nothing of it. */
+static void compare(node *n, node_link *l)
+{
+    if (l->listed || l->session == NULL || !sync_session_listed(l->session))
+        return;
+    l->listed = true;
+    for (node_keeper *k = n->keepers; k != NULL; k = k->next)
+        if (memcmp(k->device, l->who.device, SEC_KEY_BYTES) == 0 &&
+            !serves(l, query_predicate_text(k->predicate->query))) {
+            k->lsn = 0;
+            k->gone = true;
+            changed(n, k);
+        }
+}
+
+/* What was said, into the file. */
+static void write_down(node *n, store *st)
+{
+    node_keeper *next;
+    tako_err err = TAKO_OK;
+
+    for (node_keeper *k = n->keepers; k != NULL && err == TAKO_OK; k = next) {
+        store_keeper out = { .text = query_predicate_text(k->predicate->query),
+                             .lsn = k->lsn,
+                             .archive = k->archive };
+
+        next = k->next;
+        if (!k->changed)
+            continue;
+        memcpy(out.device, k->device, sizeof out.device);
+        err = store_keeper_put(st, &out, NULL);
+        if (err != TAKO_OK)
+            return;
+        k->changed = false;
+        if (k->gone)
+            keeper_free(n, k);
+    }
+    n->keepers_changed = false;
+}
+
+/* ---- what we say ---------------------------------------------------------------- */
+
+static bool kept_due(node *n)
+{
+    for (const node_link *l = n->links; l != NULL; l = l->next)
+        if (l->session != NULL && l->failed == TAKO_OK &&
+            sync_session_kept_due(l->session))
+            return true;
+    return false;
+}
+
+uint64_t node_keepers_deadline(const node *n)
+{
+    return n->kept_ms;
+}
+
+static bool synced(node *n, store *st)
+{
+    if (store_flush(st) != TAKO_OK)
+        return false;
+    n->synced_lsn = store_lsn(st);
+    return true;
+}
+
+bool node_synced(node *n)
+{
+    store *st = n->stopping ? NULL : n->host->write_try(n->host->ctx);
+    bool done;
+
+    if (st == NULL)
+        return false;
+    done = synced(n, st);
+    n->host->write_end(n->host->ctx, 0);
+    return done;
+}
+
+/* Is there anything to say, or to write down? */
+static bool is_due(node *n)
+{
+    for (const node_link *l = n->links; l != NULL; l = l->next)
+        if (l->session != NULL && l->failed == TAKO_OK &&
+            (sync_session_kept_due(l->session) ||
+             sync_session_close_due(l->session) ||
+             (!l->listed && sync_session_listed(l->session))))
+            return true;
+    return n->keepers_changed;
+}
+
+void node_keepers_look(node *n, uint64_t now_ms)
+{
+    if (n->kept_ms == UINT64_MAX && is_due(n))
+        n->kept_ms = now_ms + NODE_KEPT_MS;
+}
+
+void node_keepers_tick(node *n, uint64_t now_ms)
+{
+    bool say, safe = false;
+    store *st;
+
+    if (now_ms < n->kept_ms)
+        return;
+    n->kept_ms = UINT64_MAX;
+    for (node_link *l = n->links; l != NULL; l = l->next)
+        compare(n, l);
+    say = kept_due(n);
+    st = say || n->keepers_changed ? n->host->write_try(n->host->ctx) : NULL;
+    if (st != NULL) {
+        if (n->keepers_changed)
+            write_down(n, st);
+        safe = say && synced(n, st);
+        n->host->write_end(n->host->ctx, 0);
+    }
+    for (node_link *l = n->links; l != NULL; l = l->next) {
+        if (l->session == NULL || l->failed != TAKO_OK)
+            continue;
+        if (safe)
+            sync_session_kept(l->session, n->archive);
+        sync_session_close(l->session);
+    }
+}
+
+/* ---- who keeps a state ------------------------------------------------------------ */
+
+static bool keeps(node *n, const node_keeper *k, uint32_t coll,
+                  const store_row *row)
+{
+    return k->lsn >= row->lsn && !k->gone &&
+           tako_slice_eq(query_predicate_collection(k->predicate->query),
+                         store_coll_name(n->reader, coll)) &&
+           node_predicate_match(n, k->predicate, row->id, row->body);
+}
+
+bool node_archived(node *n, uint32_t coll, const store_row *row)
+{
+    for (const node_keeper *k = n->keepers; k != NULL; k = k->next)
+        if (k->archive && keeps(n, k, coll, row))
+            return true;
+    return false;
+}
+
+bool node_is_kept(node *n, uint32_t coll, const store_row *row)
+{
+    for (const node_keeper *k = n->keepers; k != NULL; k = k->next)
+        if (keeps(n, k, coll, row))
+            return true;
+    return false;
+}
+
+/* ---- who keeps a commit ------------------------------------------------------------ */
+
+/* Takes out of `devices` those that keep not this document as it is. */
+static void narrow(node *n, const store_touch *t,
+                   uint8_t (*devices)[SEC_KEY_BYTES], size_t *count)
+{
+    store_row row;
+    size_t left = 0;
+
+    if (store_get_row(n->reader, t->coll, t->row, &row) != TAKO_OK)
+        return;
+    if (store_row_is_marker(&row)) {
+        *count = *count > 1 ? 1 : *count;
+        return;
+    }
+    for (size_t i = 0; i < *count; i++) {
+        bool yes = false;
+
+        for (const node_keeper *k = n->keepers; k != NULL && !yes; k = k->next)
+            yes = memcmp(k->device, devices[i], SEC_KEY_BYTES) == 0 &&
+                  (row.body.len > 0 ? keeps(n, k, t->coll, &row)
+                                    : k->lsn >= row.lsn && !k->gone);
+        if (yes)
+            memmove(devices[left++], devices[i], SEC_KEY_BYTES);
+    }
+    *count = left;
+}
+
+static size_t all_devices(node *n, const char *peer,
+                          uint8_t (*devices)[SEC_KEY_BYTES])
+{
+    size_t count = 0;
+
+    for (const node_keeper *k = n->keepers;
+         k != NULL && count < NODE_KEPT_DEVICES; k = k->next) {
+        size_t i = 0;
+
+        while (i < count && memcmp(devices[i], k->device, SEC_KEY_BYTES) != 0)
+            i++;
+        if (i == count && !k->gone && node_is_device(n, k->device, peer))
+            memcpy(devices[count++], k->device, SEC_KEY_BYTES);
+    }
+    return count;
+}
+
+uint32_t node_kept_by(node *n, const char *peer, uint64_t lsn)
+{
+    uint8_t devices[NODE_KEPT_DEVICES][SEC_KEY_BYTES];
+    tako_arena a = tako_arena_on(n->env);
+    size_t count = all_devices(n, peer, devices), touches = 0;
+    store_touch *touched = NULL;
+    uint64_t found = 0;
+    tako_err err = TAKO_NOTFOUND;
+
+    if (lsn > 0)
+        err =
+            store_feed_next(n->reader, lsn - 1, &a, &found, &touched, &touches);
+    if (err != TAKO_OK || found != lsn)
+        count = 0; /* not made, or nobody can tell any more */
+    for (size_t i = 0; i < touches && count > 0; i++)
+        narrow(n, &touched[i], devices, &count);
+    tako_arena_fini(&a);
+    return (uint32_t)count;
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+/* KEPT -- who keeps what (SYNC.md 3), as far as one session can know.
+ *
+ * Of each own subscription that is in sync the receiver holds all that the
+ * peer had of it up to a commit: that of the last closed cut, or of the end of
+ * the catch-up. Once the store is synced it says so: KEPT, one number a
+ * subscription. That is said lazily, when the host has synced anyway, so the
+ * acknowledgement of a change stays as small as it is.
+ *
+ * A close says how far the peer is; where nothing was wanted for a while there
+ * is none, and the number stands still behind commits that concern nobody, or
+ * came from this very peer. So a sender that has been told KEPT before sends,
+ * when asked, a cut with nothing in it. */
+#include "sync/state.h"
+
+/* What is here of a subscription, by the peer's commits. Over a link that does
+ * not push all of it a close says nothing. */
+static uint64_t held_of(const sync_session *s, const sync_sub *sub)
+{
+    if (sub->state != SUB_IN_SYNC || sub->mode != SYNC_EAGER)
+        return 0;
+    return sub->peer_lsn > s->applied ? sub->peer_lsn : s->applied;
+}
+
+bool sync_session_kept_due(const sync_session *s)
+{
+    if (s->dead || !s->cleared || s->held.first != NULL || s->staged.first != NULL)
+        return false;
+    for (size_t i = 0; i < s->sub_count; i++)
+        if (held_of(s, &s->subs[i]) > s->subs[i].kept_said)
+            return true;
+    return false;
+}
+
+void sync_session_kept(sync_session *s, bool archive)
+{
+    if (!sync_session_kept_due(s))
+        return;
+    for (size_t i = 0; i < s->sub_count; i++) {
+        sync_sub *sub = &s->subs[i];
+        uint64_t held = held_of(s, sub);
+
+        if (held <= sub->kept_said)
+            continue;
+        tako_buf_reset(&s->scratch);
+        tako_put_varint(&s->scratch, sub->number);
+        tako_put_varint(&s->scratch, held);
+        tako_put_u8(&s->scratch, archive ? SYNC_KEPT_ARCHIVE : 0);
+        sync_control(s, SYNC_MSG_KEPT, tako_buf_slice(&s->scratch));
+        sub->kept_said = held;
+    }
+}
+
+tako_err sync_on_kept(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    sync_want *w = sync_want_find(s, tako_read_varint(in));
+    uint64_t lsn = tako_read_varint(in);
+    uint8_t flags = tako_read_u8(in);
+
+    if (!tako_reader_done(in) || lsn == 0 || lsn > s->heard)
+        return tako_fail(e, TAKO_CORRUPT, "malformed KEPT");
+    if (w == NULL || w->state == WANT_AGAIN ||
+        (flags & SYNC_KEPT_PASSED) != 0 || lsn <= w->kept)
+        return TAKO_OK;
+    w->kept = lsn;
+    if (s->host->kept != NULL)
+        s->host->kept(s->host->ctx, tako_slice_of(w->text, w->text_len), lsn,
+                      (flags & SYNC_KEPT_ARCHIVE) != 0);
+    return TAKO_OK;
+}
+
+void sync_kept_gone(sync_session *s, const sync_want *w)
+{
+    if (s->host->kept != NULL)
+        s->host->kept(s->host->ctx, tako_slice_of(w->text, w->text_len), 0,
+                      false);
+}
+
+bool sync_session_close_due(const sync_session *s)
+{
+    bool behind = false;
+
+    if (s->dead || !s->cleared || s->close_asked ||
+        sync_dirty_left(&s->dirty) > 0 || s->ack_in != s->cut_lsn ||
+        s->sent_lsn <= s->cut_lsn)
+        return false;
+    for (size_t i = 0; i < s->want_count; i++) {
+        if (s->wants[i].state != WANT_LIVE)
+            return false;
+        behind = behind || (s->wants[i].mode == SYNC_EAGER &&
+                            s->wants[i].kept > 0 &&
+                            s->wants[i].kept < s->sent_lsn);
+    }
+    return behind;
+}
+
+void sync_session_close(sync_session *s)
+{
+    s->close_asked = s->close_asked || sync_session_close_due(s);
+}
+
+bool sync_session_listed(const sync_session *s)
+{
+    return s->greeted && s->interests_seen >= s->peer_interests;
+}
+
+bool sync_session_delivered(sync_session *s, uint32_t coll, uint64_t lsn)
+{
+    if (s->dead || s->acked >= lsn)
+        return true;
+    if (!sync_session_listed(s))
+        return false;
+    for (size_t i = 0; i < s->want_count; i++) {
+        if (s->wants[i].coll == 0)
+            (void)store_coll_find(s->reader, s->wants[i].collection,
+                                  &s->wants[i].coll);
+        if (s->wants[i].coll == coll)
+            return false;
+    }
+    return true;
+}
+
+void sync_session_note(sync_session *s, unsigned kind, tako_slice body)
+{
+    TAKO_ASSERT(kind >= SYNC_MSG_MAY_I && kind <= SYNC_MSG_RECEIPTS);
+    if (!s->dead)
+        sync_control(s, (sync_msg)kind, body);
+}
