@@ -718,8 +718,8 @@ if __name__ == "__main__":
         other = Peer("other", secret, [SUBSCRIPTION])
         other.join(shop.address)
         for count, (name, case) in enumerate(
-                cases("link_", "greeting_", "message_", "document_", "catchup_",
-                      "dead_"), 1):
+                cases("link_", "greeting_", "message_", "document_",
+                      "catchup_", "dead_"), 1):
             case(Bad(shop.address, secret))
             # Meanwhile another one is served.
             shop.query("UPDATE orders SET n = :n WHERE _id = 1", n=count)

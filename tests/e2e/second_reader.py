@@ -272,7 +272,8 @@ def apart(world, shop, reader):
     reader.leave()
     reader.join(shop.address)
     meet(shop, reader, "in sync already")
-    need(not {5, 6, 7, 20, 22} & set(reader.session.kinds_in), "nothing to tell")
+    need(not {5, 6, 7, 20, 22} & set(reader.session.kinds_in),
+         "nothing to tell")
     print("ok in sync already")
     reader.leave()
 
