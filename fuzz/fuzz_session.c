@@ -46,7 +46,8 @@ static void host_end(void *ctx, uint64_t lsn)
 
     (void)ctx;
     if (lsn != 0)
-        (void)sync_session_on_commit(w.session, lsn, changes, count, true);
+        (void)sync_session_on_commit(w.session, lsn, changes, count,
+                                     SYNC_BY_SESSION);
 }
 
 static tako_err predicate_open(void *ctx, tako_slice text, sync_predicate **out,
@@ -65,6 +66,27 @@ static void predicate_close(void *ctx, sync_predicate *p)
 {
     (void)ctx;
     tako_env_free(&w.env, p, sizeof *p);
+}
+
+static bool predicate_covers(void *ctx, const sync_predicate *big,
+                             const sync_predicate *small)
+{
+    (void)ctx;
+    (void)big;
+    (void)small;
+    return true;
+}
+
+static size_t others(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static bool covered(void *ctx, uint32_t number)
+{
+    (void)ctx;
+    return number % 2 == 1;
 }
 
 static bool predicate_match(void *ctx, sync_predicate *p, tako_slice id,
@@ -93,9 +115,16 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
 }
 
 static const sync_host host = {
-    NULL,           host_begin,      host_end,
-    predicate_open, predicate_close, predicate_match,
-    host_event,     predicate_whole
+    .write_begin = host_begin,
+    .write_end = host_end,
+    .predicate_open = predicate_open,
+    .predicate_close = predicate_close,
+    .predicate_match = predicate_match,
+    .predicate_covers = predicate_covers,
+    .predicate_whole = predicate_whole,
+    .others = others,
+    .covered = covered,
+    .event = host_event,
 };
 
 static void must(bool ok)

@@ -104,7 +104,7 @@ static sim_written *written_on(sim_write *w, uint32_t key)
 }
 
 /* The node's document has this write, or has ended it since. */
-static bool has(const sim_model *m, const sim_written *d, size_t at)
+bool sim_has(const sim_model *m, const sim_written *d, size_t at)
 {
     uint64_t g = m->seen[at][d->key].generation;
 
@@ -241,7 +241,7 @@ static void check_kept(sim_model *m, const sim_node *n, uint32_t key)
         if (d->stamp == m->stamp || (d->holders & bit_of(n)) == 0)
             continue;
         d->holders &= ~bit_of(n);
-        if (!has(m, d, n->index))
+        if (!sim_has(m, d, n->index))
             sim_fail(m->world, "no write is lost",
                      "%s: k%u had t%u in generation %llu and lost it", n->name,
                      key, l->items[i], (unsigned long long)d->generation);
@@ -270,11 +270,11 @@ static void look_at(sim_model *m, sim_node *n, uint32_t key,
 
 /* The node has it; or has no such document alive, and elsewhere it ended: then
  * nobody needs to tell it that there was one (tombstones are not compared). */
-static bool has_or_ended(const sim_model *m, const sim_written *d, size_t at)
+bool sim_has_or_ended(const sim_model *m, const sim_written *d, size_t at)
 {
     uint64_t end = d->generation + (d->kind != SIM_OP_DELETE);
 
-    if (has(m, d, at))
+    if (sim_has(m, d, at))
         return true;
     for (size_t i = 0; i < m->world->count && !m->seen[at][d->key].alive; i++)
         if (m->seen[i][d->key].generation >= end)
@@ -282,59 +282,19 @@ static bool has_or_ended(const sim_model *m, const sim_written *d, size_t at)
     return false;
 }
 
-/* ---- P7 and causal order -------------------------------------------------------------- */
-
-/* A neighbour that wants a part passes on what it has of it: where there is
- * one, the engine does not promise whole transactions yet (sim/README.md). */
-static bool checkable(const sim_model *m, const sim_write *w)
-{
-    return !m->mixed && w->acked && w->steady && w->epoch == m->epoch;
-}
-
-static void check_cut(sim_model *m, sim_node *n, size_t token)
-{
-    sim_write *w = &m->writes[token];
-
-    for (size_t i = 0; w->count > 1 && i < w->count; i++) {
-        if (has_or_ended(m, &w->docs[i], n->index))
-            continue;
-        if (!checkable(m, w)) {
-            m->torn++;
-            return;
-        }
-        sim_fail(m->world, "P7 whole transactions",
-                 "%s: sees t%zu in part: not in k%u", n->name, token,
-                 w->docs[i].key);
-    }
-    m->checked_cuts += w->count > 1 && checkable(m, w);
-}
-
-static void check_order(sim_model *m, sim_node *n, size_t token)
-{
-    const sim_write *w = &m->writes[token], *b;
-
-    if (w->before == SIM_NONE)
-        return;
-    b = &m->writes[w->before];
-    if (!checkable(m, w) || !checkable(m, b))
-        return;
-    m->checked_order++;
-    for (size_t i = 0; i < b->count; i++)
-        if (!has_or_ended(m, &b->docs[i], n->index))
-            sim_fail(m->world, "causal order",
-                     "%s: sees t%zu and not t%zu, which its writer had seen",
-                     n->name, token, w->before);
-}
+/* ---- what a commit brought ------------------------------------------------------------- */
 
 static void check_fresh(sim_model *m, sim_node *n, bool own)
 {
+    bool whole = !own && m->fresh.count > 0 && sim_says_whole(m, n);
+
     for (size_t i = 0; i < m->fresh.count; i++) {
         size_t token = m->fresh.items[i];
 
-        if (!own && (m->whole & bit_of(n)) != 0) {
-            check_cut(m, n, token);
-            check_order(m, n, token);
-        }
+        if (!own)
+            sim_check_cut(m, n, token, whole);
+        if (whole)
+            sim_check_order(m, n, token);
         if (!own)
             m->last[n->index] = token;
     }
@@ -343,13 +303,31 @@ static void check_fresh(sim_model *m, sim_node *n, bool own)
 
 /* ---- what the world tells ---------------------------------------------------------------- */
 
-static void note_own(sim_model *m, uint32_t key, const store_row *row)
+/* Who wants the document, as it was or as it is? */
+static uint64_t wanted_by(const sim_model *m, const store_change *c,
+                          const store_row *row)
+{
+    store_row before = *row;
+    uint64_t nodes = 0;
+
+    before.body = c->body_before;
+    for (size_t i = 0; i < m->world->count; i++)
+        if (sim_wanted(m, m->world->nodes[i], row) ||
+            sim_wanted(m, m->world->nodes[i], &before))
+            nodes |= UINT64_C(1) << i;
+    return nodes;
+}
+
+static void note_own(sim_model *m, uint32_t key, const store_change *c,
+                     const store_row *row)
 {
     sim_written *d =
         m->running == SIM_NONE ? NULL : written_on(&m->writes[m->running], key);
 
-    if (d != NULL)
-        d->generation = crdt_meta_generation(row->meta);
+    if (d == NULL)
+        return;
+    d->generation = crdt_meta_generation(row->meta);
+    d->wanted = wanted_by(m, c, row);
 }
 
 static void on_committed(void *ctx, sim_node *n, uint64_t lsn, bool own)
@@ -375,7 +353,7 @@ static void on_committed(void *ctx, sim_node *n, uint64_t lsn, bool own)
             continue;
         m->deliveries += !own;
         if (own)
-            note_own(m, key, &row);
+            note_own(m, key, &change, &row);
         look_at(m, n, key, &row, false);
     }
     check_fresh(m, n, own);
@@ -405,7 +383,7 @@ static void rescan(sim_model *m, sim_node *n)
 static bool elsewhere(const sim_model *m, const sim_written *d)
 {
     for (size_t i = 0; i < m->world->count; i++)
-        if (m->seen[i][d->key].generation > 0 && has(m, d, i))
+        if (m->seen[i][d->key].generation > 0 && sim_has(m, d, i))
             return true;
     return false;
 }
@@ -415,8 +393,8 @@ static void after_end(sim_model *m, const sim_node *n, size_t token,
 {
     sim_write *w = &m->writes[token];
 
-    if (has(m, d, n->index) && !(d->kind == SIM_OP_DELETE &&
-                                 m->seen[n->index][d->key].generation == 0))
+    if (sim_has(m, d, n->index) && !(d->kind == SIM_OP_DELETE &&
+                                     m->seen[n->index][d->key].generation == 0))
         return;
     if (m->end[n->index] == SIM_DISK_KILL || n->durability == STORE_FULL) {
         sim_fail(
@@ -426,6 +404,7 @@ static void after_end(sim_model *m, const sim_node *n, size_t token,
             n->durability == STORE_FULL ? "full" : "normal", token, d->key);
         return;
     }
+    m->last[n->index] = SIM_NONE; /* of what it had seen, some is lost */
     if (!elsewhere(m, d) && !w->losable) {
         w->losable = true;
         m->lost_to_power++;
@@ -447,7 +426,8 @@ static void on_started(void *ctx, sim_node *n)
 
             had[t * SIM_STEPS_MAX + i] =
                 d->generation != 0 &&
-                m->seen[n->index][d->key].generation > 0 && has(m, d, n->index);
+                m->seen[n->index][d->key].generation > 0 &&
+                sim_has(m, d, n->index);
             d->holders &= ~bit_of(n);
         }
     }
@@ -464,17 +444,22 @@ static void on_ended(void *ctx, sim_node *n, sim_disk_end how)
 {
     sim_model *m = ctx;
 
-    m->epoch++;
     /* Two ends without a start between: the worse one counts. */
     if (!m->ended[n->index] || how == SIM_DISK_POWER)
         m->end[n->index] = how;
     m->ended[n->index] = true;
 }
 
-static void on_unsteady(void *ctx, sim_node *n)
+/* Compiled, so that it can be asked what a node wants. */
+static void want_add(sim_model *m, const sim_node *n, size_t j)
 {
-    (void)n;
-    ((sim_model *)ctx)->epoch++;
+    tako_errbuf e = { "" };
+
+    if (query_predicate_new(m->env, tako_slice_str(n->subs[j].text),
+                            TAKO_SLICE_NONE, &m->wants[n->index][j],
+                            &e) != TAKO_OK)
+        sim_fail(m->world, "the scenario", "%.100s: %.200s", n->subs[j].text,
+                 e.text);
 }
 
 void sim_model_watch(sim_model *m)
@@ -485,17 +470,16 @@ void sim_model_watch(sim_model *m)
     w->committed = on_committed;
     w->started = on_started;
     w->ended = on_ended;
-    w->unsteady = on_unsteady;
     for (size_t i = 0; i < m->world->count; i++) {
         const sim_node *n = m->world->nodes[i];
-        uint64_t before = m->whole;
 
         m->seen[i] = sim_new(m->env, SIM_KEYS_MAX * sizeof(sim_seen));
         m->last[i] = SIM_NONE;
-        for (size_t j = 0; j < n->sub_count; j++)
+        for (size_t j = 0; j < n->sub_count; j++) {
+            want_add(m, n, j);
             if (strstr(n->subs[j].text, "WHERE") == NULL)
                 m->whole |= bit_of(n);
-        m->mixed = m->mixed || (n->sub_count > 0 && m->whole == before);
+        }
     }
 }
 
@@ -516,8 +500,11 @@ void sim_model_free(sim_model *m)
         return;
     for (size_t i = 0; i < SIM_KEYS_MAX; i++)
         list_free(m->env, &m->by_key[i]);
-    for (size_t i = 0; i < SIM_NODES_MAX; i++)
+    for (size_t i = 0; i < SIM_NODES_MAX; i++) {
         tako_env_free(m->env, m->seen[i], SIM_KEYS_MAX * sizeof(sim_seen));
+        for (size_t j = 0; j < SIM_SUBS_MAX; j++)
+            query_predicate_free(m->wants[i][j]);
+    }
     list_free(m->env, &m->fresh);
     tako_env_free(m->env, m->states, m->state_cap * sizeof *m->states);
     tako_env_free(m->env, m->writes, m->write_cap * sizeof *m->writes);
@@ -526,14 +513,6 @@ void sim_model_free(sim_model *m)
 }
 
 /* ---- writes ------------------------------------------------------------------------------- */
-
-static bool mesh_in_sync(sim_world *w)
-{
-    for (size_t i = 0; i < w->count; i++)
-        if (!sim_node_in_sync(w->nodes[i]))
-            return false;
-    return true;
-}
 
 static sim_write *write_new(sim_model *m)
 {
@@ -558,9 +537,11 @@ size_t sim_model_begin(sim_model *m, sim_node *n, const sim_action *a)
     w->node = n->index;
     w->at_us = m->world->now_us;
     w->count = a->step_count;
-    w->epoch = m->epoch;
     w->before = m->last[n->index];
-    w->steady = mesh_in_sync(m->world);
+    for (size_t i = 0; w->before != SIM_NONE && i < m->writes[w->before].count;
+         i++)
+        if (sim_has(m, &m->writes[w->before].docs[i], n->index))
+            w->before_docs |= (uint8_t)(1u << i);
     for (size_t i = 0; i < a->step_count; i++) {
         const sim_op_step *s = &a->steps[i];
 
@@ -683,6 +664,22 @@ static bool text_converged(sim_model *m, const char *text, char *why,
     return good;
 }
 
+/* Which document of an acknowledged write is not at some node that wants all:
+ * SIM_NONE when none. */
+static size_t not_everywhere(const sim_model *m, size_t token, size_t *at)
+{
+    const sim_write *w = &m->writes[token];
+
+    if (!w->acked || w->losable)
+        return SIM_NONE;
+    for (size_t i = 0; i < w->count; i++)
+        for (*at = 0; *at < m->world->count; ++*at)
+            if ((m->whole >> *at & 1) != 0 &&
+                !sim_has_or_ended(m, &w->docs[i], *at))
+                return i;
+    return SIM_NONE;
+}
+
 bool sim_model_converged(sim_model *m, char *why, size_t cap)
 {
     for (size_t i = 0; i < m->world->count; i++) {
@@ -691,6 +688,15 @@ bool sim_model_converged(sim_model *m, char *why, size_t cap)
         for (size_t j = 0; j < n->sub_count; j++)
             if (!text_converged(m, n->subs[j].text, why, cap))
                 return false;
+    }
+    for (size_t t = 0; t < m->write_count; t++) {
+        size_t at;
+
+        if (not_everywhere(m, t, &at) == SIM_NONE)
+            continue;
+        (void)snprintf(why, cap, "t%zu is not at %s", t,
+                       m->world->nodes[at]->name);
+        return false;
     }
     return true;
 }
@@ -716,19 +722,16 @@ static void check_sound(sim_model *m, sim_node *n)
 
 static void check_everywhere(sim_model *m, size_t token)
 {
-    sim_write *w = &m->writes[token];
+    const sim_write *w = &m->writes[token];
+    size_t at, i = not_everywhere(m, token, &at);
 
-    if (!w->acked || w->losable)
-        return;
-    for (size_t i = 0; i < w->count; i++)
-        for (size_t j = 0; j < m->world->count; j++)
-            if ((m->whole >> j & 1) != 0 && !has_or_ended(m, &w->docs[i], j))
-                sim_fail(m->world, "no acknowledged write is lost",
-                         "t%zu (%s of k%u by %s at %llu ms) is not at %s",
-                         token, sim_op_names[w->docs[i].kind], w->docs[i].key,
-                         m->world->nodes[w->node]->name,
-                         (unsigned long long)(w->at_us / SIM_MS),
-                         m->world->nodes[j]->name);
+    if (i != SIM_NONE)
+        sim_fail(m->world, "no acknowledged write is lost",
+                 "t%zu (%s of k%u by %s at %llu ms) is not at %s", token,
+                 sim_op_names[w->docs[i].kind], w->docs[i].key,
+                 m->world->nodes[w->node]->name,
+                 (unsigned long long)(w->at_us / SIM_MS),
+                 m->world->nodes[at]->name);
 }
 
 void sim_model_final(sim_model *m)

@@ -16,8 +16,9 @@
  *       whether its tombstone was reaped or not.
  *   whole transactions (P7)   who sees a transaction's token in one document
  *       sees it in all; and
- *   causal order   sees what the writer had seen last before it: both while
- *       the mesh is steady, as the design promises no more while catching up.
+ *   causal order   sees what the writer had seen last before it: both at
+ *       every node, on every hop, but while the node itself says that it is
+ *       catching up or loose. Who wants a part has to show what it wants.
  *   equal interests, equal documents   after healing, in bounded time.
  *   bounded   memory of each node, what waits in each stream.
  *   all memory is given back; the database is sound. */
@@ -37,6 +38,7 @@ typedef struct sim_written {
     uint64_t generation; /* after it; 0: not known */
     uint64_t stamp;      /* of the last look that found the token */
     uint64_t holders;    /* nodes whose document has the token, as bits */
+    uint64_t wanted;     /* nodes that wanted it, before or after */
 } sim_written;
 
 typedef struct sim_write {
@@ -45,10 +47,9 @@ typedef struct sim_write {
     sim_written docs[SIM_STEPS_MAX];
     size_t count;
     bool acked;
-    bool losable;   /* a power failure may have taken it */
-    bool steady;    /* the mesh was in sync when it was made */
-    uint64_t epoch; /* of the mesh, then */
-    size_t before;  /* the write that its node had seen last; SIM_NONE */
+    bool losable;        /* a power failure may have taken it */
+    size_t before;       /* the write that its node had seen last; SIM_NONE */
+    uint8_t before_docs; /* in which of its documents, as bits */
 } sim_write;
 
 typedef struct sim_list { /* of writes, by number */
@@ -74,13 +75,12 @@ typedef struct sim_model {
     sim_list by_key[SIM_KEYS_MAX];
     sim_seen *seen[SIM_NODES_MAX]; /* by key */
     uint64_t whole;                /* nodes that want the whole collection */
-    bool mixed;                    /* some node wants only a part */
-    size_t last[SIM_NODES_MAX];    /* the write seen last */
-    size_t running;                /* the write under way */
+    query_predicate *wants[SIM_NODES_MAX][SIM_SUBS_MAX];
+    size_t last[SIM_NODES_MAX]; /* the write seen last */
+    size_t running;             /* the write under way */
     sim_disk_end end[SIM_NODES_MAX];
     bool ended[SIM_NODES_MAX];
     uint64_t stamp;    /* counts looks */
-    uint64_t epoch;    /* rises when a link comes or goes */
     sim_state *states; /* P2: a hash table */
     size_t state_cap, state_count;
     sim_list fresh; /* writes that the present commit brought */
@@ -109,5 +109,17 @@ uint64_t sim_model_documents(sim_model *m); /* of a whole interest; or 0 */
 /* The tokens of a document at a node, "[1,17]"; for histories. */
 void sim_model_tokens(sim_model *m, const sim_node *n, uint32_t key,
                       tako_buf *out);
+
+/* ---- between checkers.c and cuts.c ------------------------------------------ */
+
+/* Node `at` has this write of a document, or has ended it since. */
+bool sim_has(const sim_model *m, const sim_written *d, size_t at);
+/* Or has no such document, and it ended elsewhere. */
+bool sim_has_or_ended(const sim_model *m, const sim_written *d, size_t at);
+bool sim_wanted(const sim_model *m, const sim_node *n, const store_row *row);
+/* The node says that it is neither catching up nor loose. */
+bool sim_says_whole(const sim_model *m, const sim_node *n);
+void sim_check_cut(sim_model *m, sim_node *n, size_t token, bool whole);
+void sim_check_order(sim_model *m, sim_node *n, size_t token);
 
 #endif /* TAKO_SIM_CHECKERS_H */

@@ -154,6 +154,7 @@ static void on_over(sim_world *w, void *ctx, uint64_t number)
 
 void sim_fault(sim_world *w, const sim_action *a)
 {
+    w->faulted = true;
     apply(w, a, true);
     if (a->for_us > 0 && a->kind != SIM_RESET)
         sim_at(w, w->now_us + a->for_us, on_over, (void *)(uintptr_t)a,

@@ -15,7 +15,7 @@
 
 #include "sim/world.h"
 
-#define SIM_LINKS_MAX       1024u
+#define SIM_LINKS_MAX       2048u
 #define SIM_PORT            7400
 #define SIM_WINDOW_BYTES    (64u << 10) /* sent and not acknowledged */
 #define SIM_RESENDS_MAX     7u          /* then the stream is reset */

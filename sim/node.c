@@ -99,9 +99,6 @@ static void env_random(void *ctx, void *buf, size_t len)
 static void env_log(void *ctx, tako_log_level level, const char *event,
                     const char *fields)
 {
-    static const char *const unsteady[] = { "link_up", "link_down",
-                                            "link_closed", "commits_missed",
-                                            "actor_renewed" };
     sim_node *n = ctx;
     sim_world *w = n->world;
 
@@ -109,9 +106,6 @@ static void env_log(void *ctx, tako_log_level level, const char *event,
         return;
     if (level < TAKO_LOG_DEBUG)
         sim_note(w, n, "%s %s", event, fields);
-    for (size_t i = 0; i < sizeof unsteady / sizeof unsteady[0]; i++)
-        if (w->watch.unsteady != NULL && strcmp(event, unsteady[i]) == 0)
-            w->watch.unsteady(w->watch.ctx, n);
     if (strcmp(event, "two_contents_under_one_dot") == 0)
         sim_fail(w, "P1 a dot is used once", "%s: %s", n->name, fields);
 }

@@ -184,7 +184,8 @@ static void put_action(const sim_plan *p, const sim_action *a, tako_buf *out)
 static void put_expect(const sim_expect *x, tako_buf *out)
 {
     static const char *const kinds[] = { "documents", "commits", "converge",
-                                         "memory",    "bytes",   "torn" };
+                                         "memory",    "bytes",   "torn",
+                                         "redundancy" };
     static const char *const relations[] = { "<=", "=", ">=" };
 
     tako_put_fmt(out, "expect %s %s %llu%s\n", kinds[x->kind],

@@ -19,6 +19,7 @@ typedef struct run {
     sim_model *model;
     sim_workload work;
     uint64_t converged_us;
+    uint64_t copies[2], fresh[2]; /* at half the time, and at its end */
 } run;
 
 /* ---- making the world ------------------------------------------------------------ */
@@ -59,6 +60,21 @@ static void on_action(sim_world *w, void *ctx, uint64_t number)
         sim_work(&r->work, a);
     else
         sim_fault(w, a);
+}
+
+static void count_copies(const run *r, uint64_t *copies, uint64_t *fresh)
+{
+    *copies = *fresh = 0;
+    for (size_t i = 0; i < r->world->count; i++) {
+        const sim_node *n = r->world->nodes[i];
+        uint64_t in, made;
+
+        if (n->node == NULL)
+            continue;
+        node_copies(n->node, &in, &made);
+        *copies += in;
+        *fresh += made;
+    }
 }
 
 static void make_actions(run *r)
@@ -111,6 +127,8 @@ static const struct {
     [SIM_EXPECT_MEMORY] = { "memory", offsetof(sim_result, memory_peak) },
     [SIM_EXPECT_BYTES] = { "bytes", offsetof(sim_result, bytes) },
     [SIM_EXPECT_TORN] = { "torn", offsetof(sim_result, torn) },
+    [SIM_EXPECT_REDUNDANCY] = { "redundancy",
+                                offsetof(sim_result, redundancy) },
 };
 
 static void check_expected(run *r, const sim_result *out)
@@ -152,6 +170,9 @@ static void count(run *r, sim_result *out)
     out->checked_states = m->checked_states;
     out->torn = m->torn;
     out->documents = sim_model_documents(r->model);
+    if (r->fresh[1] > r->fresh[0])
+        out->redundancy =
+            (r->copies[1] - r->copies[0]) * 100 / (r->fresh[1] - r->fresh[0]);
     out->events = w->events_done;
     out->virtual_us = w->now_us;
     out->converged_us = r->converged_us;
@@ -207,7 +228,10 @@ void sim_run(const sim_run_opts *opts, sim_result *out)
     for (size_t i = 0; i < r.world->count; i++)
         sim_node_start(r.world->nodes[i]);
     make_actions(&r);
+    sim_run_until(r.world, opts->plan->time_us / 2);
+    count_copies(&r, &r.copies[0], &r.fresh[0]);
     sim_run_until(r.world, opts->plan->time_us);
+    count_copies(&r, &r.copies[1], &r.fresh[1]);
     if (!r.world->failed)
         settle(&r);
     check_bounds(&r);
@@ -270,5 +294,6 @@ void sim_result_json(const sim_result *r, tako_buf *out)
     put(out, "checked_cuts", r->checked_cuts);
     put(out, "checked_order", r->checked_order);
     put(out, "torn_while_catching_up", r->torn);
+    put(out, "redundancy_percent", r->redundancy);
     tako_put_u8(out, '}');
 }

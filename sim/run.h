@@ -31,7 +31,8 @@ typedef struct sim_result {
     uint64_t commits, merges, deliveries, documents;
     uint64_t bytes, segments, resent, dials, resets;
     uint64_t events, virtual_us, converged_us; /* after healing */
-    uint64_t memory_peak, checked_cuts, checked_order, checked_states, torn;
+    uint64_t memory_peak, checked_cuts, checked_order, checked_states;
+    uint64_t torn, redundancy;
     char last[SIM_LAST_LINES][SIM_LINE_BYTES_MAX]; /* oldest first, "" none */
 } sim_result;
 

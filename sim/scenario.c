@@ -372,13 +372,15 @@ static void do_move(builder *b)
 static void do_expect(builder *b)
 {
     static const char *const kinds[] = { "documents", "commits", "converge",
-                                         "memory",    "bytes",   "torn" };
+                                         "memory",    "bytes",   "torn",
+                                         "redundancy" };
     static const char *const relations[] = { "<=", "=", ">=" };
     sim_expect x;
 
     x.kind = (sim_expect_kind)sim_line_choice(
         b->line, kinds, COUNT_OF(kinds),
-        "documents, commits, converge, memory, bytes or torn");
+        "documents, commits, converge, memory, bytes, torn or "
+        "redundancy");
     x.relation = (int)sim_line_choice(b->line, relations, 3, "<=, = or >=") - 1;
     if (x.kind == SIM_EXPECT_CONVERGE)
         x.value = sim_line_span(b->line);

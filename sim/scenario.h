@@ -87,13 +87,15 @@ typedef struct sim_plan_sub {
 } sim_plan_sub;
 
 typedef enum sim_expect_kind {
-    SIM_EXPECT_DOCUMENTS, /* alive at the end, at a node of whole interest */
-    SIM_EXPECT_COMMITS,   /* acknowledged */
-    SIM_EXPECT_CONVERGE,  /* seconds after healing */
-    SIM_EXPECT_MEMORY,    /* most of any node */
-    SIM_EXPECT_BYTES,     /* over all links */
-    SIM_EXPECT_TORN,      /* transactions that were seen in part, where the
+    SIM_EXPECT_DOCUMENTS,  /* alive at the end, at a node of whole interest */
+    SIM_EXPECT_COMMITS,    /* acknowledged */
+    SIM_EXPECT_CONVERGE,   /* seconds after healing */
+    SIM_EXPECT_MEMORY,     /* most of any node */
+    SIM_EXPECT_BYTES,      /* over all links */
+    SIM_EXPECT_TORN,       /* transactions that were seen in part, where the
                            * checkers do not ask */
+    SIM_EXPECT_REDUNDANCY, /* percent: documents in cuts, of those that were
+                            * new, in the second half of the time */
 } sim_expect_kind;
 
 typedef struct sim_expect {

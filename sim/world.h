@@ -101,8 +101,6 @@ typedef struct sim_watch {
     /* One line of the world's log. */
     void (*line)(void *ctx, const char *line);
     void *line_ctx;
-    /* Links between nodes came, went, or started over. */
-    void (*unsteady)(void *ctx, sim_node *n);
 } sim_watch;
 
 typedef struct sim_event {
@@ -129,6 +127,7 @@ struct sim_world {
     sim_watch watch;
     uint64_t trace;
     uint64_t healings; /* what began before one is over */
+    bool faulted;      /* something went wrong already */
     char last[SIM_LAST_LINES][SIM_LINE_BYTES_MAX];
     uint64_t line_count;
     bool quiet;  /* nothing is written down any more */

@@ -22,7 +22,9 @@ static const struct {
       { "peer", "address", "state", "rtt_ms", "acknowledged",
         "waiting_documents", "bytes_in", "bytes_out" } },
     { "peers", 5, { "address", "linked", "failures", "retry_ms", "error" } },
-    { "subscriptions", 3, { "id", "statement", "in_sync" } },
+    { "subscriptions",
+      5,
+      { "id", "statement", "state", "complete_with", "behind_documents" } },
 };
 
 static void choose_columns(table *t, tako_slice key)

@@ -431,8 +431,17 @@ TAKO_API tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
  *                              parts_out, bytes_in, bytes_out, parts_again
  *                              (came twice), parts_bad (were refused)
  *   subscriptions              of each: id, statement; while sync runs also
- *                              in_sync (with one peer at least), and peers
- *                              (peer, in_sync, refused, documents)
+ *                              in_sync (with one peer at least), state, and
+ *                              peers (peer, in_sync, refused, documents,
+ *                              covers, mode). state is what is proven:
+ *                              "complete" (all that the peer complete_with,
+ *                              which holds all of it, had at complete_ms, by
+ *                              our clock), "behind" (behind_documents and
+ *                              behind_bytes came and wait to be whole; or no
+ *                              such peer closed yet), "catching up" (a first
+ *                              download: transactions may show in part),
+ *                              "loose" (no peer holds all of it: likewise),
+ *                              "waiting" (no peer)
  *
  * links and subscriptions are always there. TAKO_BUSY (sync waits for a
  * transaction of this program) */

@@ -69,7 +69,9 @@ static void tell(node *n, const node_commit *c)
         if (l->session == NULL || l->failed != TAKO_OK)
             continue;
         err = sync_session_on_commit(l->session, c->lsn, c->changes, c->count,
-                                     c->by == l->session);
+                                     c->by == l->session ? SYNC_BY_SESSION
+                                     : c->merged         ? SYNC_BY_OTHER
+                                                         : SYNC_BY_APP);
         if (err != TAKO_OK)
             node_link_fail(l, err, "taking over a commit failed");
     }
@@ -240,6 +242,7 @@ void node_wrote(node *n, store *st, uint64_t lsn, const sync_session *by)
     if (c == NULL)
         return;
     c->by = by;
+    c->merged = true;
     enqueue(n, c);
     node_commits_drain(n, node_now(n));
 }

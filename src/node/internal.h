@@ -43,7 +43,8 @@ struct node_commit {
     const tako_env *env;
     uint64_t lsn;
     node_commit *next;
-    const sync_session *by; /* whose merge it was; NULL the app's */
+    const sync_session *by; /* whose merge it was; NULL: it is gone */
+    bool merged;            /* not the app's */
     size_t bytes;           /* of the block */
     size_t count;
     store_change changes[];
@@ -134,6 +135,7 @@ struct node {
     uint64_t busy_ms;     /* when something was last said or written */
     uint64_t care_ms;     /* when to look for what to reap */
     store *writing;
+    uint64_t copies, copies_new; /* of sessions that ended */
     tako_buf out;
     uint64_t timer_ms;
     bool turning;
@@ -222,5 +224,7 @@ void node_predicate_close(void *ctx, sync_predicate *p);
 bool node_predicate_match(void *ctx, sync_predicate *p, tako_slice id,
                           tako_slice body);
 bool node_predicate_whole(void *ctx, const sync_predicate *p);
+bool node_predicate_covers(void *ctx, const sync_predicate *big,
+                           const sync_predicate *small);
 
 #endif /* TAKO_NODE_INTERNAL_H */

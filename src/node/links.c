@@ -132,6 +132,35 @@ static void link_on_message(void *user, mesh_lane lane, tako_slice message)
 
 static const mesh_link_events link_events = { link_on_up, link_on_message };
 
+static size_t link_others(void *ctx)
+{
+    const node_link *l = ctx;
+    size_t n = 0;
+
+    for (const node_link *k = l->node->links; k != NULL; k = k->next)
+        n += k != l && k->session != NULL && k->failed == TAKO_OK;
+    return n;
+}
+
+static bool link_covered(void *ctx, uint32_t number)
+{
+    const node_link *l = ctx;
+
+    for (const node_link *k = l->node->links; k != NULL; k = k->next)
+        if (k != l && k->session != NULL && k->failed == TAKO_OK &&
+            sync_session_covers(k->session, number))
+            return true;
+    return false;
+}
+
+/* Who covers what changed. */
+static void recheck(const node *n)
+{
+    for (node_link *k = n->links; k != NULL; k = k->next)
+        if (k->session != NULL)
+            sync_session_recheck(k->session);
+}
+
 static void link_on_event(void *ctx, sync_event event, uint32_t number,
                           const char *text)
 {
@@ -150,6 +179,7 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         [SYNC_EVENT_DEAD] = { "documents_dead", TAKO_LOG_WARN },
         [SYNC_EVENT_SWEEP] = { NULL, TAKO_LOG_DEBUG },
         [SYNC_EVENT_DOUBTFUL] = { "documents_doubtful", TAKO_LOG_WARN },
+        [SYNC_EVENT_HELD] = { "subscription_is", TAKO_LOG_INFO },
     };
     node_link *l = ctx;
     char name[160], why[300];
@@ -160,7 +190,10 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
     }
     if (event == SYNC_EVENT_SWEEP)
         l->node->care_ms = node_now(l->node);
-    if (logged[event].name != NULL)
+    if (event == SYNC_EVENT_HELD || event == SYNC_EVENT_CAUGHT_UP)
+        recheck(l->node);
+    if (logged[event].name != NULL &&
+        (event != SYNC_EVENT_HELD || *text != '\0'))
         tako_log(l->node->env, logged[event].level, logged[event].name,
                  "\"peer\":%s,\"subscription\":%lu,\"reason\":%s",
                  link_name(l, name, sizeof name), (unsigned long)number,
@@ -179,14 +212,17 @@ static node_link *link_new(node *n, sec_side side, const char *address)
     l->node = n;
     l->side = side;
     l->since_ms = node_now(n);
-    l->host = (sync_host){ l,
-                           node_write_begin,
-                           node_write_end,
-                           node_predicate_open,
-                           node_predicate_close,
-                           node_predicate_match,
-                           link_on_event,
-                           node_predicate_whole };
+    l->host = (sync_host){ .ctx = l,
+                           .write_begin = node_write_begin,
+                           .write_end = node_write_end,
+                           .predicate_open = node_predicate_open,
+                           .predicate_close = node_predicate_close,
+                           .predicate_match = node_predicate_match,
+                           .predicate_covers = node_predicate_covers,
+                           .predicate_whole = node_predicate_whole,
+                           .others = link_others,
+                           .covered = link_covered,
+                           .event = link_on_event };
     (void)strncpy(l->address, address, sizeof l->address - 1);
     l->next = n->links;
     n->links = l;
@@ -197,13 +233,18 @@ static node_link *link_new(node *n, sec_side side, const char *address)
 static void session_end(node_link *l)
 {
     sync_session *s = l->session;
+    sync_counts c;
 
     l->session = NULL;
     if (s == NULL)
         return;
     node_session_rest(l->node, s);
     node_commits_forget(l->node, s);
+    sync_session_counts(s, &c);
+    l->node->copies += c.copies_in;
+    l->node->copies_new += c.copies_new;
     sync_session_free(s);
+    recheck(l->node);
 }
 
 static void link_free(node_link *l)

@@ -84,6 +84,9 @@ void node_on_commit_lost(node *n);
  * wants up to commit lsn. */
 bool node_acknowledged(const node *n, const char *peer, uint64_t lsn);
 
+/* Documents that came in cuts over all links, and how many changed something. */
+void node_copies(const node *n, uint64_t *copies, uint64_t *fresh);
+
 /* Attachments: fetches a content from neighbours until it is here whole.
  * TAKO_EXISTS (it is, or is being fetched), TAKO_LIMIT; the others:
  * TAKO_NOTFOUND, it is not being fetched */

@@ -96,6 +96,15 @@ bool node_predicate_match(void *ctx, sync_predicate *p, tako_slice id,
     return query_predicate_match(p->query, id, body);
 }
 
+bool node_predicate_covers(void *ctx, const sync_predicate *big,
+                           const sync_predicate *small)
+{
+    (void)ctx;
+    if (big == small)
+        return true;
+    return query_predicate_covers(big->query, small->query);
+}
+
 bool node_predicate_whole(void *ctx, const sync_predicate *p)
 {
     (void)ctx;

@@ -34,6 +34,21 @@ bool node_acknowledged(const node *n, const char *peer, uint64_t lsn)
     return false;
 }
 
+void node_copies(const node *n, uint64_t *copies, uint64_t *fresh)
+{
+    sync_counts c;
+
+    *copies = n->copies;
+    *fresh = n->copies_new;
+    for (const node_link *l = n->links; l != NULL; l = l->next) {
+        if (l->session == NULL)
+            continue;
+        sync_session_counts(l->session, &c);
+        *copies += c.copies_in;
+        *fresh += c.copies_new;
+    }
+}
+
 static void put_text(tako_buf *out, const char *key, const char *value)
 {
     tako_put_fmt(out, "\"%s\":", key);
@@ -70,6 +85,9 @@ static void put_session(tako_buf *out, const node_link *l)
     put_number(out, "cuts_in", c.cuts_in);
     put_number(out, "cuts_out", c.cuts_out);
     put_number(out, "asked_again", c.needs_in + c.needs_out);
+    put_number(out, "copies_in", c.copies_in);
+    put_number(out, "copies_new", c.copies_new);
+    put_number(out, "grafts", c.grafts);
     put_number(out, "clock_ahead_ms", c.clock_ahead_ms);
     tako_put_str(out, ",\"serves\":[");
     for (size_t i = 0; sync_session_served(l->session, i, &text, &in_sync);
@@ -148,6 +166,78 @@ static bool find_state(const node_link *l, uint32_t id, uint64_t now_ms,
     return false;
 }
 
+typedef struct sub_rows {
+    const node_sub *sub;
+    size_t rows;
+    bool found;
+    uint8_t why;
+} sub_rows;
+
+static tako_err sub_row(void *ctx, const store_held *row)
+{
+    sub_rows *r = ctx;
+
+    r->rows += row->text.len > 0;
+    if (!tako_slice_eq(row->text,
+                       query_predicate_text(r->sub->predicate->query)))
+        return TAKO_OK;
+    r->found = true;
+    r->why = row->why;
+    return TAKO_OK;
+}
+
+/* Whether a subscription is whole, from what is stored: 0, or a sync_held. */
+static sync_state_why why_of(const node *n, const node_sub *sub)
+{
+    sub_rows r = { sub, 0, false, 0 };
+
+    if (store_held_each(n->reader,
+                        query_predicate_collection(sub->predicate->query),
+                        sub_row, &r) != TAKO_OK)
+        return SYNC_STATE_CATCHING_UP;
+    if (!r.found)
+        return r.rows > 0 ? SYNC_STATE_CATCHING_UP : SYNC_STATE_WHOLE;
+    return r.why == 0   ? SYNC_STATE_WHOLE
+           : r.why == 1 ? SYNC_STATE_CATCHING_UP
+                        : SYNC_STATE_LOOSE;
+}
+
+/* One word for an own subscription (SYNC.md 7): what is proven, and no more.
+ * `complete` names the peer and the time of the latest proof. */
+static void put_state(const node *n, tako_buf *out, const node_sub *sub)
+{
+    sync_state_why why = why_of(n, sub);
+    sync_subscription_state s, best = { 0 };
+    const node_link *with = NULL;
+    uint64_t behind = 0, behind_bytes = 0;
+    bool served = false;
+
+    for (const node_link *l = n->links; l != NULL; l = l->next) {
+        if (l->session == NULL || !find_state(l, sub->id, node_now(n), &s))
+            continue;
+        served = served || !s.refused;
+        behind += s.waiting;
+        behind_bytes += s.waiting_bytes;
+        if (s.complete_ms > best.complete_ms) {
+            best = s;
+            with = l;
+        }
+    }
+    tako_put_fmt(out, ",\"state\":\"%s\"",
+                 why == SYNC_STATE_CATCHING_UP ? "catching up"
+                 : why == SYNC_STATE_LOOSE     ? "loose"
+                 : !served                     ? "waiting"
+                 : behind > 0 || with == NULL  ? "behind"
+                                               : "complete");
+    put_number(out, "behind_documents", behind);
+    put_number(out, "behind_bytes", behind_bytes);
+    if (with == NULL)
+        return;
+    tako_put_u8(out, ',');
+    put_text(out, "complete_with", with->who.name);
+    put_number(out, "complete_ms", best.complete_ms);
+}
+
 static void put_sub(const node *n, tako_buf *out, const node_sub *sub)
 {
     sync_subscription_state s;
@@ -168,10 +258,16 @@ static void put_sub(const node *n, tako_buf *out, const node_sub *sub)
         put_number(out, "peer_commit", s.peer_lsn);
         put_number(out, "documents", s.documents);
         put_number(out, "catchup_ms", s.catchup_ms);
-        tako_put_u8(out, '}');
+        tako_put_fmt(out, ",\"covers\":%s,\"mode\":\"%s\"}",
+                     s.covers ? "true" : "false",
+                     s.mode == 0   ? "eager"
+                     : s.mode == 1 ? "own"
+                                   : "pruned");
         in_sync = in_sync || s.in_sync;
     }
-    tako_put_fmt(out, "],\"in_sync\":%s}", in_sync ? "true" : "false");
+    tako_put_fmt(out, "],\"in_sync\":%s", in_sync ? "true" : "false");
+    put_state(n, out, sub);
+    tako_put_u8(out, '}');
 }
 
 tako_err node_status(node *n, tako_buf *json)

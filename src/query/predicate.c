@@ -358,6 +358,83 @@ const query_terms *query_predicate_terms(const query_predicate *p)
     return &p->terms;
 }
 
+/* ---- covering ----------------------------------------------------------------- */
+
+/* The WHERE of a canonical text; empty when it has none. */
+static tako_slice condition(const query_predicate *p)
+{
+    static const char word[] = " WHERE ";
+    size_t len = sizeof word - 1;
+
+    if (p->all)
+        return TAKO_SLICE_NONE;
+    for (size_t i = sizeof "SELECT * FROM " - 1; i + len <= p->text.len; i++)
+        if (memcmp(p->text.ptr + i, word, len) == 0)
+            return tako_slice_of(p->text.ptr + i + len, p->text.len - i - len);
+    return TAKO_SLICE_NONE;
+}
+
+/* Where the literal or quoted name that begins at `at` ends. */
+static size_t quoted_end(tako_slice text, size_t at)
+{
+    uint8_t quote = text.ptr[at++];
+
+    for (; at < text.len && text.ptr[at] != quote; at++)
+        at += quote != '`' && text.ptr[at] == '\\';
+    return at;
+}
+
+/* Where the operand that begins at `at` ends: at " OR ", or at the bracket
+ * that closes them all. */
+static size_t operand_end(tako_slice text, size_t at)
+{
+    static const char word[] = " OR ";
+    size_t len = sizeof word - 1;
+    unsigned depth = 0;
+
+    for (; at < text.len; at++) {
+        uint8_t c = text.ptr[at];
+
+        if (c == '\'' || c == '"' || c == '`')
+            at = quoted_end(text, at);
+        else if (c == '(' || c == '[' || c == '{')
+            depth++;
+        else if ((c == ')' || c == ']' || c == '}') && depth-- == 0)
+            return at;
+        else if (depth == 0 && at + len <= text.len &&
+                 memcmp(text.ptr + at, word, len) == 0)
+            return at;
+    }
+    return at;
+}
+
+static bool has_operand(tako_slice text, tako_slice operand)
+{
+    size_t at = 1;
+
+    if (text.len < 2 || text.ptr[0] != '(')
+        return false;
+    while (at < text.len) {
+        size_t end = operand_end(text, at);
+
+        if (end + 1 < text.len && text.ptr[end] == ')')
+            return false; /* the first bracket is not of all of it */
+        if (tako_slice_eq(tako_slice_of(text.ptr + at, end - at), operand))
+            return true;
+        at = end + sizeof " OR " - 1;
+    }
+    return false;
+}
+
+bool query_predicate_covers(const query_predicate *big,
+                            const query_predicate *small)
+{
+    if (!tako_slice_eq(big->collection, small->collection))
+        return false;
+    return big->all || tako_slice_eq(big->text, small->text) ||
+           has_operand(condition(big), condition(small));
+}
+
 /* ---- judging ------------------------------------------------------------------ */
 
 static bool terms_hold(const query_terms *t, tako_slice id, tako_slice body)

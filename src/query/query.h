@@ -188,6 +188,11 @@ tako_slice query_predicate_collection(const query_predicate *p);
 tako_slice query_predicate_text(const query_predicate *p);
 /* id: CBOR; body: as stored. An empty body (tombstone) never matches. A
  * failure reads as no match; of the second it is told. */
+/* Whether `big`, by its canonical text, matches whatever `small` does: the
+ * same text, the whole collection, or an OR with it as one operand. Nothing
+ * cleverer, so false says little. */
+bool query_predicate_covers(const query_predicate *big,
+                            const query_predicate *small);
 bool query_predicate_match(query_predicate *p, tako_slice id, tako_slice body);
 tako_err query_predicate_eval(query_predicate *p, tako_slice id,
                               tako_slice body, bool *match);

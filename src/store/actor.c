@@ -450,6 +450,7 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
     if (why != NULL) {
         TAKO_TRY(seen_put(s, last, e));
         TAKO_TRY(former_add(s, last.actor, e));
+        TAKO_TRY(held_former(s, last, e));
         mint(s, &next, next.lsn, why);
         next.dirty = false;
         last.hlc = 0;
@@ -501,13 +502,15 @@ uint64_t store_own_hlc(const store *s)
     return s->own_last;
 }
 
-tako_err actor_renew(store *s, uint64_t taken, tako_errbuf *e)
+tako_err actor_renew(store *s, uint64_t taken, uint64_t whole, tako_errbuf *e)
 {
     crdt_dot last = { s->state.actor, s->own_kept };
+    crdt_dot former = { s->state.actor, whole };
     actor_state next = s->state;
 
     TAKO_TRY(seen_put(s, last, e));
     TAKO_TRY(former_add(s, last.actor, e));
+    TAKO_TRY(held_former(s, former, e));
     /* What is sent under the new name is as unsynced as before: the dirty
      * mark stays. */
     mint(s, &next, s->next_lsn - 1,
@@ -527,7 +530,7 @@ tako_err actor_renew(store *s, uint64_t taken, tako_errbuf *e)
 tako_err store_renew_actor(store *s, tako_errbuf *e)
 {
     TAKO_ARG(s != NULL && !s->txn.open);
-    return actor_renew(s, 0, e);
+    return actor_renew(s, 0, s->foreign != 0 ? 0 : s->own_kept, e);
 }
 
 /* ---- the dirty mark ------------------------------------------------------ */

@@ -139,7 +139,7 @@ tako_err actor_save(store *s, const actor_state *next, tako_errbuf *e);
  * it would claim to have seen what it has not. */
 tako_err actor_retire(store *s, tako_errbuf *e);
 /* store_renew_actor; hlcs of the new actor up to `taken` are taken. */
-tako_err actor_renew(store *s, uint64_t taken, tako_errbuf *e);
+tako_err actor_renew(store *s, uint64_t taken, uint64_t whole, tako_errbuf *e);
 
 /* ---- other actors (seen.c) ----------------------------------------------- */
 
@@ -150,6 +150,8 @@ tako_err seen_write(store *s, tako_errbuf *e);
 void seen_reset(store *s);
 /* One actor, outside transactions; nothing for hlc 0. */
 tako_err seen_put(store *s, crdt_dot dot, tako_errbuf *e);
+/* The greatest own hlc of an actor that this file had. */
+tako_err held_former(store *s, crdt_dot last, tako_errbuf *e);
 
 /* ---- what merging lost (lost.c) ------------------------------------------ */
 

@@ -238,7 +238,7 @@ tako_err store_rolled_back(store *s, uint64_t hlc, uint64_t *lsn,
                         " ORDER BY feed.lsn DESC LIMIT 1",
                         id, r.sent, &last, &found, e));
     unsent = own > hlc && last <= hlc && r.what.seen <= hlc;
-    TAKO_TRY(actor_renew(s, unsent ? own : 0, e));
+    TAKO_TRY(actor_renew(s, unsent ? own : 0, r.what.seen, e));
     if (!unsent)
         return TAKO_OK;
     r.what.to = s->state.actor;

@@ -50,7 +50,10 @@ static const char schema_sql[] =
     "day INTEGER NOT NULL, PRIMARY KEY(coll, row)) WITHOUT ROWID;"
     "CREATE TABLE quarantine(number INTEGER PRIMARY KEY,"
     "coll INTEGER NOT NULL, id BLOB NOT NULL, why INTEGER NOT NULL,"
-    "at INTEGER NOT NULL, body BLOB);";
+    "at INTEGER NOT NULL, body BLOB);"
+    "CREATE TABLE held(coll BLOB NOT NULL, text BLOB NOT NULL,"
+    "v BLOB NOT NULL, target BLOB NOT NULL, why INTEGER NOT NULL,"
+    "PRIMARY KEY(coll, text)) WITHOUT ROWID;";
 
 typedef struct schema_facts {
     int64_t app, version, tables, pages;

@@ -302,6 +302,25 @@ tako_err store_checkpoint_put(store *s, tako_slice peer, tako_slice text,
 /* Forgets those of all subscriptions to a collection. */
 tako_err store_checkpoint_drop(store *s, tako_slice collection, tako_errbuf *e);
 
+/* ---- what is complete ------------------------------------------------------- */
+
+/* Of one subscription; see held.c. The text is empty for what this file's
+ * former actors wrote. */
+typedef struct store_held {
+    tako_slice text;
+    tako_slice v, target; /* vectors: 16 bytes of actor, 8 of hlc */
+    uint8_t why;          /* the caller's, of a target */
+} store_held;
+
+/* Those of a collection, and former actors; borrowed for the call. */
+tako_err store_held_each(store_conn *c, tako_slice coll,
+                         tako_err (*fn)(void *ctx, const store_held *held),
+                         void *ctx);
+/* Inside a transaction. */
+tako_err store_held_put(store *s, tako_slice coll, const store_held *held);
+/* The present actor and its last committed hlc (0: none), as c sees them. */
+tako_err store_own_last(store_conn *c, crdt_dot *out);
+
 /* ---- feed --------------------------------------------------------------------------- */
 
 /* The first commit after `after`: its lsn and what it touched. TAKO_NOTFOUND:

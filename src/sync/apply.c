@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* APPLY -- what the peer sends goes into the store, one message one
- * transaction.
+/* APPLY -- what the peer sends goes into the store: what inbox.c says belongs
+ * together in one transaction, with what it makes complete (cover.c).
  *
- * HELD CUTS. A delta whose base we do not have is refused, and with it the
- * whole cut: applying the rest would show half of a transaction. The cut is
- * kept (bounded by TAKO_SYNC_HELD_BYTES_MAX), the peer is asked for the whole
- * states of the refused documents (NEEDS), and later cuts queue up behind.
- * When all answers are here, in later cuts, everything is applied together: a
- * refusal counts no more once a later record of the same document was taken.
- * Whole states are never refused, so this ends.
+ * REFUSED is a delta whose base we do not have, and with it all of the
+ * transaction. A refusal counts no more once a later record of the same
+ * document was taken. What is taken though it is not whole (torn) is taken
+ * without what is refused.
  *
  * NO ECHO. A document whose context after the merge is what the peer sent
  * needs no way back; `known` remembers it until the commit comes round as
@@ -153,11 +150,10 @@ typedef struct apply {
     sync_session *s;
     store *st;
     tako_errbuf *e;
-    bool cold;  /* the peer fills an empty collection */
-    bool loose; /* what is refused does not hold the rest */
-    sync_lane lane;
-    sync_sub *place_of; /* whose first download goes up to `place` */
-    store_checkpoint_at place;
+    sync_lane lane; /* of the present list, */
+    bool cold;      /* which fills an empty collection */
+    bool torn;      /* taken though it is not whole; what is refused likewise */
+    sync_verdict verdict;
     size_t known; /* entries of `known` before */
     sync_need *refused;
     bool forged, lost;
@@ -198,7 +194,7 @@ static tako_err note_known(apply *a, uint32_t coll, tako_slice id,
     return sync_known_add(s, coll, row.row);
 }
 
-static sync_need *need_find(sync_need *list, uint32_t name, tako_slice id)
+sync_need *sync_need_find(sync_need *list, uint32_t name, tako_slice id)
 {
     while (list != NULL && (list->name != name || !tako_slice_eq(list->id, id)))
         list = list->next;
@@ -218,14 +214,15 @@ static tako_err refuse(apply *a, const sync_held *h)
 {
     sync_need *need;
 
-    if (need_find(a->refused, h->name, h->record.id) != NULL)
+    if (sync_need_find(a->refused, h->name, h->record.id) != NULL)
         return TAKO_OK;
     need = TAKO_NEW(&a->s->arena, sync_need);
     if (need == NULL)
         return TAKO_NOMEM;
-    *need = (sync_need){ a->refused, h->name, h->record.id, false };
+    *need = (sync_need){ a->refused, h->name,
+                         tako_arena_copy(&a->s->arena, h->record.id), false };
     a->refused = need;
-    return TAKO_OK;
+    return need->id.ptr != NULL ? TAKO_OK : TAKO_NOMEM;
 }
 
 static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
@@ -240,6 +237,8 @@ static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
     crdt_delta_result result = CRDT_DELTA_STALE;
     tako_err err;
 
+    if (h->nameless)
+        return refuse(a, h);
     sync_delta_names(&d, &names);
     err = store_merge_delta(a->st, coll, h->record.id, &in, s->peer_sum_key,
                             &names, &result, info, a->e);
@@ -307,6 +306,8 @@ static tako_err apply_record(apply *a, const sync_held *h)
     err = h->record.delta ? apply_delta(a, h, coll, &info)
                           : apply_state(a, h, coll, &info);
     a->s->counts.documents_in++;
+    a->s->taken++;
+    a->s->fresh += info.changed;
     a->forged = a->forged || info.forged;
     a->lost = a->lost || info.lost;
     return err;
@@ -366,6 +367,45 @@ static void tell(apply *a)
         host->event(host->ctx, SYNC_EVENT_LOST, 0, "");
 }
 
+static tako_err apply_records(apply *a, const sync_list *lists, size_t count)
+{
+    tako_err err = TAKO_OK;
+
+    for (size_t i = 0; i < count; i++) {
+        a->cold = lists[i].cold;
+        a->lane = lists[i].lane;
+        for (const sync_held *h = lists[i].first; h != NULL && err == TAKO_OK;
+             h = h->next)
+            err = apply_record(a, h);
+    }
+    return err;
+}
+
+/* How far the first downloads are that are not over. */
+static tako_err put_places(apply *a)
+{
+    sync_session *s = a->s;
+    tako_err err = TAKO_OK;
+
+    for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++) {
+        const sync_sub *sub = &s->subs[i];
+
+        if (sub->placed && sub->state != SUB_CLOSING &&
+            sub->state != SUB_IN_SYNC)
+            err = store_checkpoint_put(
+                a->st, tako_slice_of(s->peer, s->peer_len),
+                tako_slice_of(sub->text, sub->text_len), sub->collection,
+                &sub->place, a->e);
+    }
+    return err;
+}
+
+/* Nobody else may bring what is missing, or it took too long. */
+static bool may_wait(const sync_session *s)
+{
+    return !s->impatient && s->host->others(s->host->ctx) > 0;
+}
+
 /* Applies lists in one transaction; when a document stays refused, nothing
  * is changed and *refused (in the arena) says which. */
 static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
@@ -379,18 +419,19 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
         return err;
     a->known = s->known_count;
     sync_dead_drop(s);
-    for (size_t i = 0; i < count; i++)
-        for (const sync_held *h = lists[i].first; h != NULL && err == TAKO_OK;
-             h = h->next)
-            err = apply_record(a, h);
+    err = sync_judge(s, store_writer(a->st), lists, count, a->torn, &a->verdict,
+                     a->e);
+    a->verdict.wait = a->verdict.wait && may_wait(s);
+    if (err == TAKO_OK && !a->verdict.wait)
+        err = apply_records(a, lists, count);
     if (err == TAKO_OK && !a->again)
         a->foreign = store_foreign_self(a->st);
-    whole = (a->refused == NULL || a->loose) && a->foreign == 0;
-    if (err == TAKO_OK && whole && a->place_of != NULL)
-        err = store_checkpoint_put(
-            a->st, tako_slice_of(s->peer, s->peer_len),
-            tako_slice_of(a->place_of->text, a->place_of->text_len),
-            a->place_of->collection, &a->place, a->e);
+    whole = (a->refused == NULL || a->torn) && a->foreign == 0 &&
+            !a->verdict.wait;
+    if (err == TAKO_OK && whole)
+        err = put_places(a);
+    if (err == TAKO_OK && whole)
+        err = sync_verdict_write(s, a->st, &a->verdict, a->e);
     if (err == TAKO_OK && whole)
         err = store_commit(a->st, &lsn, a->e);
     if (err != TAKO_OK || !whole) {
@@ -411,6 +452,18 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
     return err;
 }
 
+static void tell_held(sync_session *s, const sync_verdict *verdict)
+{
+    static const char *const states[] = { "whole", "catching up", "loose" };
+
+    for (const sync_holds *h = verdict->holds; h != NULL; h = h->next)
+        for (const sync_hold *o = h->first; o != NULL; o = o->next)
+            if (o->sub != NULL)
+                s->host->event(s->host->ctx, SYNC_EVENT_HELD, o->sub->user,
+                               states[o->why]);
+}
+
+/* Once more where that took another name. */
 static tako_err apply_again(apply *a, const sync_list *lists, size_t count)
 {
     sync_session *s = a->s;
@@ -420,6 +473,7 @@ static tako_err apply_again(apply *a, const sync_list *lists, size_t count)
     do {
         a->foreign = 0;
         a->refused = NULL;
+        s->taken = s->fresh = 0;
         a->st = s->host->write_begin(s->host->ctx);
         if (a->st == NULL)
             return tako_fail(a->e, TAKO_CLOSED, "shutting down");
@@ -431,27 +485,32 @@ static tako_err apply_again(apply *a, const sync_list *lists, size_t count)
             err = sync_rolled_back(s, foreign, a->e);
         a->again = true;
     } while (foreign != 0 && err == TAKO_OK);
-    if (err == TAKO_OK && (a->refused == NULL || a->loose))
-        sync_dead_send(s);
     return err;
 }
 
-static tako_err apply_all(sync_session *s, const sync_list *lists, size_t count,
-                          sync_need **refused, tako_errbuf *e)
+tako_err sync_apply(sync_session *s, const sync_list *lists, size_t count,
+                    bool torn, sync_need **refused, bool *wait, tako_errbuf *e)
 {
-    apply a = { .s = s, .e = e, .lane = SYNC_LIVE };
+    apply a = { .s = s, .e = e, .torn = torn };
     tako_err err = apply_again(&a, lists, count);
 
     *refused = a.refused;
-    return err;
+    *wait = a.verdict.wait;
+    if (err != TAKO_OK || *wait || (a.refused != NULL && !torn))
+        return err;
+    sync_dead_send(s);
+    if (a.verdict.changed)
+        tell_held(s, &a.verdict);
+    return TAKO_OK;
 }
 
-/* Reads all records of a message into the arena. */
-static tako_err read_records(sync_session *s, sync_names *names,
-                             tako_reader *in, sync_list *out, bool *replaced,
-                             tako_errbuf *e)
+tako_err sync_read_records(sync_session *s, sync_names *names, tako_reader *in,
+                           sync_list *out, bool *replaced, tako_errbuf *e)
 {
-    *out = (sync_list){ NULL, &out->first, 0 };
+    *out = (sync_list){ .tail = &out->first,
+                        .lane = names == &s->names_in[SYNC_CATCHUP]
+                                    ? SYNC_CATCHUP
+                                    : SYNC_LIVE };
     *replaced = false;
     for (;;) {
         sync_held *h = TAKO_NEW(&s->arena, sync_held);
@@ -472,198 +531,4 @@ static tako_err read_records(sync_session *s, sync_names *names,
         *out->tail = h;
         out->tail = &h->next;
     }
-}
-
-/* ---- held cuts -------------------------------------------------------------------- */
-
-void sync_held_drop(sync_session *s)
-{
-    tako_arena_reset(&s->held_arena);
-    s->held = (sync_list){ NULL, &s->held.first, 0 };
-    s->held_bytes = 0;
-    s->needs = NULL;
-}
-
-/* Copies a cut to the end of those that wait. */
-static tako_err hold(sync_session *s, const sync_list *list, tako_errbuf *e)
-{
-    tako_arena *a = &s->held_arena;
-
-    for (const sync_held *h = list->first; h != NULL; h = h->next) {
-        sync_held *copy = TAKO_NEW(a, sync_held);
-
-        if (copy == NULL)
-            return tako_fail(e, TAKO_NOMEM, "out of memory");
-        *copy = *h;
-        copy->next = NULL;
-        copy->record.id = tako_arena_copy(a, h->record.id);
-        copy->record.meta = tako_arena_copy(a, h->record.meta);
-        copy->record.body = tako_arena_copy(a, h->record.body);
-        if ((h->record.id.len > 0 && copy->record.id.ptr == NULL) ||
-            (h->record.meta.len > 0 && copy->record.meta.ptr == NULL) ||
-            (h->record.body.len > 0 && copy->record.body.ptr == NULL))
-            return tako_fail(e, TAKO_NOMEM, "out of memory");
-        s->held_bytes += sizeof *copy + h->record.id.len + h->record.meta.len +
-                         h->record.body.len;
-        if (s->held_bytes > TAKO_SYNC_HELD_BYTES_MAX)
-            return tako_fail(e, TAKO_LIMIT,
-                             "cuts of %u bytes wait for an answer",
-                             TAKO_SYNC_HELD_BYTES_MAX);
-        *s->held.tail = copy;
-        s->held.tail = &copy->next;
-        s->held.count++;
-    }
-    return TAKO_OK;
-}
-
-/* Puts a document on the list of needs; *asked: it is there, unanswered. */
-static bool need_note(sync_session *s, const sync_need *refused, bool *asked)
-{
-    sync_need *need = need_find(s->needs, refused->name, refused->id);
-
-    *asked = need != NULL && !need->answered;
-    if (need != NULL) {
-        need->answered = false;
-        return true;
-    }
-    need = TAKO_NEW(&s->held_arena, sync_need);
-    if (need == NULL)
-        return false;
-    *need = (sync_need){ s->needs, refused->name,
-                         tako_arena_copy(&s->held_arena, refused->id), false };
-    s->needs = need;
-    return need->id.ptr != NULL;
-}
-
-/* Asks for what was refused and not asked for before. */
-static tako_err ask(sync_session *s, const sync_need *refused, tako_errbuf *e)
-{
-    tako_buf head = tako_buf_on(s->env);
-    uint64_t count = 0;
-    bool asked;
-
-    tako_buf_reset(&s->scratch);
-    for (; refused != NULL; refused = refused->next) {
-        const sync_coll *c = &s->colls[refused->name];
-
-        if (!need_note(s, refused, &asked))
-            return tako_fail(e, TAKO_NOMEM, "out of memory");
-        if (asked)
-            continue;
-        tako_put_block(&s->scratch, tako_slice_of(c->name, c->len));
-        sync_put_id(&s->scratch, refused->id);
-        if (++count > TAKO_SYNC_NEEDS_MAX)
-            return tako_fail(e, TAKO_LIMIT, "too many refused deltas");
-    }
-    if (count == 0)
-        return TAKO_OK;
-    s->counts.needs_out += count;
-    tako_put_varint(&head, count);
-    if (!head.failed && !s->scratch.failed)
-        tako_buf_insert(&s->scratch, 0, tako_buf_slice(&head));
-    s->scratch.failed = s->scratch.failed || head.failed;
-    tako_buf_fini(&head);
-    sync_control(s, SYNC_MSG_NEEDS, tako_buf_slice(&s->scratch));
-    return s->scratch.failed ? tako_fail(e, TAKO_NOMEM, "out of memory")
-                             : TAKO_OK;
-}
-
-/* Are all answers here, with this cut? */
-static bool answered(sync_session *s, const sync_list *list)
-{
-    bool all = true;
-
-    for (const sync_held *h = list->first; h != NULL; h = h->next) {
-        sync_need *need =
-            h->record.delta ? NULL : need_find(s->needs, h->name, h->record.id);
-
-        if (need != NULL)
-            need->answered = true;
-    }
-    for (const sync_need *n = s->needs; n != NULL; n = n->next)
-        all = all && n->answered;
-    return all;
-}
-
-static tako_err apply_cut(sync_session *s, const sync_list *list,
-                          tako_errbuf *e)
-{
-    sync_list lists[2] = { s->held, *list };
-    sync_need *refused = NULL;
-    bool ready = s->held.first == NULL || answered(s, list);
-    bool nothing = list->first == NULL && s->held.first == NULL;
-    tako_err err = TAKO_OK;
-
-    if (ready && !nothing)
-        err = apply_all(s, lists, 2, &refused, e);
-    if (err != TAKO_OK)
-        return err;
-    if (ready && refused == NULL) {
-        sync_held_drop(s);
-        if (s->close_in > s->ack_out)
-            s->ack_due = s->close_in;
-        return TAKO_OK;
-    }
-    TAKO_TRY(hold(s, list, e));
-    return ask(s, refused, e);
-}
-
-/* ---- catching up ------------------------------------------------------------------ */
-
-/* How far the message takes a first download, to be stored with it. */
-static tako_err read_place(apply *a, sync_sub *sub, tako_reader *in)
-{
-    uint8_t flags = tako_read_u8(in);
-    sync_session *s = a->s;
-
-    if ((flags & 1u) != 0) {
-        a->place = (store_checkpoint_at){ .lsn = tako_read_varint(in),
-                                          .streaming = true };
-        a->place.row = (int64_t)tako_read_u64(in);
-        memcpy(a->place.incarnation, s->peer_incarnation, 16);
-        if (sub != NULL && s->peer_len > 0 && a->place.lsn != 0)
-            a->place_of = sub;
-    }
-    return in->failed || flags > 1u || a->place.lsn > INT64_MAX
-               ? tako_fail(a->e, TAKO_CORRUPT, "malformed STATES")
-               : TAKO_OK;
-}
-
-tako_err sync_on_states(sync_session *s, tako_reader *in, tako_errbuf *e)
-{
-    apply a = { .s = s, .e = e, .loose = true, .lane = SYNC_CATCHUP };
-    sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
-    sync_list list;
-    bool replaced;
-    tako_err err;
-
-    TAKO_TRY(read_place(&a, sub, in));
-    err = read_records(s, &s->names_in[SYNC_CATCHUP], in, &list, &replaced, e);
-    if (err != TAKO_OK || list.first == NULL)
-        return err;
-    a.cold = sub != NULL && sub->empty;
-    err = apply_again(&a, &list, 1);
-    if (err != TAKO_OK)
-        return err;
-    if (sub != NULL)
-        sub->documents += list.count;
-    return ask(s, a.refused, e);
-}
-
-tako_err sync_on_cut(sync_session *s, tako_reader *in, tako_errbuf *e)
-{
-    uint64_t close = tako_read_varint(in);
-    sync_list list;
-    bool replaced;
-
-    if (in->failed || (close > 0 && close - 1u > UINT64_MAX - s->close_in))
-        return tako_fail(e, TAKO_CORRUPT, "malformed CUT");
-    TAKO_TRY(read_records(s, &s->names_in[SYNC_LIVE], in, &list, &replaced, e));
-    if (replaced && s->held.first != NULL)
-        return tako_fail(e, TAKO_LIMIT,
-                         "names were replaced while a cut waits for an answer");
-    if (close > 0)
-        s->close_in += close - 1u;
-    s->counts.cuts_in++;
-    return apply_cut(s, &list, e);
 }

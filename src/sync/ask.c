@@ -7,7 +7,8 @@
  * close of a catch-up, or of the last cut, whichever is later; while a first
  * download runs, up to a row of the peer's. Stored with the chunk, when a
  * catch-up closes, and when the session rests; named in the next question. A
- * session that asks anew names what it knows itself. */
+ * session that asks anew names what it knows itself. Of a server that does not
+ * push all there is none that is later. */
 #include "sync/state.h"
 
 /* ---- checkpoints ---------------------------------------------------------- */
@@ -17,7 +18,8 @@ bool sync_sub_reached(const sync_session *s, const sync_sub *sub,
 {
     uint64_t applied = s->ack_due > s->ack_out ? s->ack_due : s->ack_out;
 
-    if (sub->state != SUB_IN_SYNC || sub->peer_lsn == 0 || !s->greeted)
+    if (sub->state != SUB_IN_SYNC || sub->peer_lsn == 0 || !s->greeted ||
+        sub->mode != SYNC_EAGER || sub->verify)
         return false;
     *out =
         (store_checkpoint_at){ .lsn = applied > sub->peer_lsn ? applied
@@ -77,7 +79,7 @@ tako_err sync_session_rest(sync_session *s, store *st, bool quiet,
     if (s->dead && quiet)
         return TAKO_OK;
     if (quiet)
-        s->close_due = s->sent_lsn > s->cut_lsn;
+        s->rest_due = s->sent_lsn > s->cut_lsn;
     for (size_t i = 0; s->peer_len > 0 && i < s->sub_count; i++)
         if (sync_sub_reached(s, &s->subs[i], &at) &&
             !is_stored(&s->subs[i], &at))
@@ -563,6 +565,7 @@ static bool sub_due(const sync_session *s, const sync_sub *sub)
     case SUB_DECODED:
         return s->cleared;
     case SUB_ASKED:
+    case SUB_CLOSING:
     case SUB_IN_SYNC:
     case SUB_REFUSED:
         break;
@@ -583,6 +586,7 @@ static tako_err ask_one(sync_session *s, sync_sub *sub, uint64_t now_ms,
     case SUB_DECODED:
         return tell_seen(s, sub, out, e);
     case SUB_ASKED:
+    case SUB_CLOSING:
     case SUB_IN_SYNC:
     case SUB_REFUSED:
         break;
@@ -626,5 +630,5 @@ tako_err sync_on_fed(sync_session *s, tako_reader *in, tako_errbuf *e)
         return tako_fail(e, TAKO_CORRUPT, "FED that nobody asked for");
     sync_sub_rest(s, sub);
     sub->state = SUB_AGAIN;
-    return TAKO_OK;
+    return sync_inbox_fed(s, e);
 }

@@ -601,6 +601,12 @@ bool sync_serve_due(sync_session *s)
     return false;
 }
 
+bool sync_want_sends(sync_session *s, sync_want *w)
+{
+    return want_due(s, w) && (w->state == WANT_STREAM || w->state == WANT_FEED ||
+                              w->state == WANT_DIFF || w->state == WANT_ANSWER);
+}
+
 tako_err sync_serve_step(sync_session *s, tako_buf *out, tako_errbuf *e)
 {
     for (size_t i = 0; i < s->want_count; i++) {

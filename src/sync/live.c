@@ -4,8 +4,14 @@
  * on_commit puts what one commit changed, where the peer may want it, into the
  * dirty set. A cut takes one read snapshot, at commit m, and sends the state
  * in it of every dirty document that matches now or did before; its end says
- * "closed at m", and the receiver applies it in one transaction. A cut longer
- * than TAKO_SYNC_CUT_BYTES_MAX goes in several messages, each a transaction.
+ * "closed at m" and what is complete with it (cover.c), and the receiver
+ * applies it in one transaction. A cut longer than TAKO_SYNC_CUT_BYTES_MAX goes
+ * in several messages: each reads a later snapshot, and what changed between is
+ * dirty again, so that the close is one of all.
+ *
+ * WHILE A CATCH-UP GOES ON whose answer fits in a cut, cuts wait: the receiver
+ * keeps the answer until the cut that closes it is here, which is sent when
+ * the catch-up ends, be it empty.
  *
  * A snapshot may show commits that on_commit has not told of yet (another
  * thread made them a moment ago): half of such a commit would be sent. So the
@@ -50,6 +56,12 @@ tako_err sync_mark(sync_session *s, tako_errbuf *e)
 
 /* ---- what a commit means for the peer --------------------------------------- */
 
+/* Does the peer want this kind of change now? */
+static bool takes(const sync_want *w, bool local)
+{
+    return w->mode == SYNC_EAGER || (w->mode == SYNC_OWN && local);
+}
+
 static bool want_has_coll(sync_session *s, sync_want *w, uint32_t coll)
 {
     if (w->coll == 0)
@@ -57,16 +69,16 @@ static bool want_has_coll(sync_session *s, sync_want *w, uint32_t coll)
     return w->coll == coll;
 }
 
-static bool coll_wanted(sync_session *s, uint32_t coll)
+static bool coll_wanted(sync_session *s, uint32_t coll, bool local)
 {
     for (size_t i = 0; i < s->want_count; i++)
-        if (want_has_coll(s, &s->wants[i], coll))
+        if (want_has_coll(s, &s->wants[i], coll) && takes(&s->wants[i], local))
             return true;
     return false;
 }
 
 /* Did the state before match, and does the peer have it? */
-static tako_err judge_before(sync_session *s, const store_change *c,
+static tako_err judge_before(sync_session *s, const store_change *c, bool local,
                              bool *matched, bool *has)
 {
     store_row row;
@@ -79,7 +91,7 @@ static tako_err judge_before(sync_session *s, const store_change *c,
         sync_want *w = &s->wants[i];
         uint64_t known = w->lsn > s->sent_lsn ? w->lsn : s->sent_lsn;
 
-        if (w->coll != c->coll ||
+        if (w->coll != c->coll || !takes(w, local) ||
             !s->host->predicate_match(s->host->ctx, w->predicate, row.id,
                                       c->body_before))
             continue;
@@ -91,25 +103,27 @@ static tako_err judge_before(sync_session *s, const store_change *c,
 
 /* echo: the peer sent this document, and the merge made something else of it.
  * Then it has an older state, whether that matches here or not. */
-static tako_err take_change(sync_session *s, const store_change *c, bool echo)
+static tako_err take_change(sync_session *s, const store_change *c, bool echo,
+                            bool local)
 {
     sync_dirty_doc *doc;
     bool fresh, matched, has;
 
-    if (!coll_wanted(s, c->coll))
+    if (!coll_wanted(s, c->coll, local))
         return TAKO_OK;
     doc = sync_dirty_touch(&s->dirty, c->coll, c->row, &fresh);
     if (doc == NULL) {
         s->overflow = true;
         return TAKO_OK;
     }
+    doc->local = doc->local || local;
     doc->matched = doc->matched || echo ||
                    crdt_meta_is_marker(c->meta_before) ||
                    (c->lsn_before == 0 && !c->alive); /* deletes travel */
     /* Also the second time: a walk may have sent the state between. */
     if (doc->matched)
         return TAKO_OK;
-    TAKO_TRY(judge_before(s, c, &matched, &has));
+    TAKO_TRY(judge_before(s, c, local, &matched, &has));
     doc->matched = matched;
     if (has && fresh)
         sync_dirty_base(&s->dirty, doc, c->meta_before, c->body_before);
@@ -141,8 +155,9 @@ void sync_session_start_over(sync_session *s)
 
 tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
                                 const store_change *changes, size_t count,
-                                bool own)
+                                sync_author author)
 {
+    bool own = author == SYNC_BY_SESSION, local = author == SYNC_BY_APP;
     bool ended = false;
     tako_err err = TAKO_OK;
 
@@ -150,13 +165,16 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
         return TAKO_OK;
     if (s->own_tables != NULL)
         TAKO_TRY(sync_tables_on_commit(s->own_tables, lsn, changes, count));
-    own = own && lsn != s->redot_lsn;
+    if (lsn == s->redot_lsn) {
+        own = false;
+        local = true;
+    }
     for (size_t i = 0; i < count && err == TAKO_OK && s->want_count > 0; i++) {
         ended = ended || !changes[i].alive;
         if (own && (changes[i].lsn_before == 0 ||
                     sync_known_has(s, lsn, changes[i].coll, changes[i].row)))
             continue;
-        err = take_change(s, &changes[i], own);
+        err = take_change(s, &changes[i], own, local);
     }
     if (ended && err == TAKO_OK)
         err = sync_epoch_risen(s, NULL);
@@ -164,6 +182,10 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
         sync_known_forget(s, lsn);
     if (lsn > s->heard)
         s->heard = lsn;
+    s->retry = true;
+    s->claims_due = true;
+    s->summary_due = true;
+    s->compare_due = s->compare_due || sync_is_lazy(s);
     if (s->overflow && err == TAKO_OK)
         sync_session_start_over(s);
     sync_settle(s);
@@ -182,7 +204,9 @@ void sync_settle(sync_session *s)
     for (size_t i = 0; i < s->want_count; i++)
         if (s->wants[i].state != WANT_LIVE)
             return;
-    if (idle && s->ack_in == s->cut_lsn)
+    if (sync_is_lazy(s))
+        acked = s->lazy_lsn;
+    else if (idle && s->ack_in == s->cut_lsn)
         acked = s->heard;
     if (acked <= s->acked)
         return;
@@ -207,7 +231,7 @@ static tako_err fill_from_feed(sync_session *s, tako_errbuf *e)
         err =
             store_feed_next(s->reader, lsn, &s->arena, &lsn, &touched, &count);
         for (size_t i = 0; err == TAKO_OK && i < count; i++)
-            if (coll_wanted(s, touched[i].coll) &&
+            if (coll_wanted(s, touched[i].coll, true) &&
                 sync_dirty_touch(&s->dirty, touched[i].coll, touched[i].row,
                                  &fresh) == NULL)
                 s->overflow = true;
@@ -242,12 +266,13 @@ static tako_err put_delta(sync_session *s, sync_writer *w,
                           before, s->sum_key);
 }
 
-static bool matches_now(sync_session *s, uint32_t coll, const store_row *row)
+static bool matches_now(sync_session *s, uint32_t coll, const store_row *row,
+                        bool local)
 {
     if (row->body.len == 0)
         return false;
     for (size_t i = 0; i < s->want_count; i++)
-        if (s->wants[i].coll == coll &&
+        if (s->wants[i].coll == coll && takes(&s->wants[i], local) &&
             s->host->predicate_match(s->host->ctx, s->wants[i].predicate,
                                      row->id, row->body))
             return true;
@@ -274,7 +299,8 @@ static tako_err put_doc(sync_session *s, sync_writer *w,
         s->overflow = s->overflow || doc->whole;
         return doc->matched ? sync_tell_dead(s, doc->coll, &row, e) : TAKO_OK;
     }
-    if (!doc->matched && !doc->whole && !matches_now(s, doc->coll, &row))
+    if (!doc->matched && !doc->whole &&
+        !matches_now(s, doc->coll, &row, doc->local))
         return TAKO_OK;
     name = (sync_doc_name){ doc->coll, store_coll_name(s->reader, doc->coll),
                             doc->row, row.id };
@@ -307,10 +333,23 @@ static tako_err put_docs(sync_session *s, tako_buf *out, uint32_t *documents,
     }
 }
 
-static void close_cut(sync_session *s, uint64_t lsn, tako_buf *out)
+/* Its head, before the records, and its claims, behind them. A cut without
+ * either is none. */
+static tako_err close_cut(sync_session *s, uint64_t lsn, uint32_t documents,
+                          tako_buf *out, tako_errbuf *e)
 {
+    sync_writer w = { &s->names_out[SYNC_LIVE], out, &s->scratch, 0 };
     bool last = sync_dirty_left(&s->dirty) == 0;
     tako_buf head = tako_buf_on(s->env);
+    size_t len = out->len;
+
+    TAKO_TRY(sync_claims_put(s, &w, last, e));
+    if (documents == 0 && out->len == len) {
+        tako_buf_reset(out);
+        s->sent_lsn = lsn;
+        sync_settle(s);
+        return TAKO_OK;
+    }
 
     tako_put_varint(&head, last ? lsn - s->cut_lsn + 1u : 0);
     out->failed = out->failed || head.failed;
@@ -321,6 +360,7 @@ static void close_cut(sync_session *s, uint64_t lsn, tako_buf *out)
         s->cut_lsn = s->sent_lsn = lsn;
     s->counts.cuts_out++;
     s->counts.live_bytes_out += out->len;
+    return TAKO_OK;
 }
 
 /* Is the snapshot one that may be sent? */
@@ -351,36 +391,72 @@ static tako_err cut_in_snapshot(sync_session *s, uint64_t now_ms, uint64_t lsn,
     }
     store_note_sent(s->reader, lsn);
     TAKO_TRY(put_docs(s, out, &documents, e));
-    if (documents > 0) {
-        close_cut(s, lsn, out);
-    } else {
-        tako_buf_reset(out);
-        s->sent_lsn = lsn;
-        sync_settle(s);
-    }
+    TAKO_TRY(close_cut(s, lsn, documents, out, e));
+    s->close_due = s->claims_due = false;
+    s->claims_ms = 0;
     s->counts.documents_out += documents;
     if (s->overflow) /* what a peer waits for was evicted */
         sync_session_start_over(s);
     return out->failed ? tako_fail(e, TAKO_NOMEM, "out of memory") : TAKO_OK;
 }
 
-bool sync_close_due(const sync_session *s)
+bool sync_cuts_wait(const sync_session *s)
 {
-    if (!s->close_due || !s->cleared || s->overflow ||
-        sync_dirty_left(&s->dirty) > 0 || s->sent_lsn <= s->cut_lsn ||
-        s->want_count == 0)
+    if (!s->greeted || s->interests_seen < s->peer_interests)
+        return true;
+    for (size_t i = 0; i < s->want_count; i++)
+        if (s->wants[i].state != WANT_SENT && s->wants[i].state != WANT_LIVE &&
+            !s->wants[i].big)
+            return true;
+    return false;
+}
+
+/* What rose without a document for this peer is told after a while. */
+static tako_err claims_step(sync_session *s, uint64_t now_ms, tako_errbuf *e)
+{
+    tako_err err;
+
+    if (!s->claims_due || s->close_due || sync_dirty_left(&s->dirty) > 0)
+        return TAKO_OK;
+    if (s->claims_ms == 0)
+        s->claims_ms = now_ms + SYNC_CLAIMS_MS;
+    if (now_ms < s->claims_ms)
+        return TAKO_OK;
+    s->claims_due = false;
+    s->claims_ms = 0;
+    TAKO_TRY(store_snapshot_begin(s->reader, NULL, e));
+    err = sync_claims_new(s, &s->close_due);
+    store_snapshot_end(s->reader);
+    return err == TAKO_OK
+               ? err
+               : tako_fail(e, err, "reading what is complete failed");
+}
+
+void sync_session_recheck(sync_session *s)
+{
+    s->claims_due = true;
+    s->claims_ms = 1; /* at once */
+    s->modes_due = true;
+    s->summary_due = true;
+}
+
+bool sync_rest_due(const sync_session *s)
+{
+    if (!s->rest_due || !s->cleared || s->overflow || sync_cuts_wait(s) ||
+        sync_dirty_left(&s->dirty) > 0 || s->close_due ||
+        s->sent_lsn <= s->cut_lsn || s->want_count == 0)
         return false;
     for (size_t i = 0; i < s->want_count; i++)
-        if (s->wants[i].state != WANT_LIVE)
+        if (s->wants[i].state != WANT_LIVE || s->wants[i].mode != SYNC_EAGER)
             return false;
     return true;
 }
 
 /* Things are quiet: what the peer itself brought here since the last cut is
- * nothing that it has to hear of again. */
-static void put_close(sync_session *s, tako_buf *out)
+ * nothing that it has to hear of again, only how far it is. */
+static void put_rest(sync_session *s, tako_buf *out)
 {
-    s->close_due = false;
+    s->rest_due = false;
     tako_put_u8(out, SYNC_MSG_CUT);
     tako_put_varint(out, s->sent_lsn - s->cut_lsn + 1u);
     s->cut_lsn = s->sent_lsn;
@@ -393,11 +469,14 @@ tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
     uint64_t lsn;
     tako_err err;
 
-    if (sync_close_due(s)) {
-        put_close(s, out);
+    if (sync_cuts_wait(s))
+        return TAKO_OK;
+    TAKO_TRY(claims_step(s, now_ms, e));
+    if (sync_rest_due(s)) {
+        put_rest(s, out);
         return TAKO_OK;
     }
-    if (sync_dirty_left(&s->dirty) == 0)
+    if (sync_dirty_left(&s->dirty) == 0 && !s->close_due)
         return TAKO_OK;
     TAKO_TRY(sync_mark(s, e));
     TAKO_TRY(store_snapshot_begin(s->reader, &lsn, e));
@@ -413,7 +492,7 @@ void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row)
     sync_dirty_doc *doc;
     bool fresh;
 
-    if (!coll_wanted(s, coll) || matches_now(s, coll, row) ||
+    if (!coll_wanted(s, coll, true) || matches_now(s, coll, row, true) ||
         store_row_is_marker(row) || store_row_is_notice(row))
         return;
     doc = sync_dirty_touch(&s->dirty, coll, row->row, &fresh);

@@ -100,7 +100,9 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
     s->deaths = tako_buf_on(s->env);
     s->arena = tako_arena_on(s->env);
     s->held_arena = tako_arena_on(s->env);
-    sync_held_drop(s);
+    s->stage_arena = tako_arena_on(s->env);
+    s->need_arena = tako_arena_on(s->env);
+    sync_inbox_drop(s);
     sync_dirty_init(&s->dirty, s->env);
     err = s->tables == NULL ? own_tables(s, opts, e) : TAKO_OK;
     if (err == TAKO_OK)
@@ -127,6 +129,9 @@ static void want_free(sync_session *s, sync_want *w)
 {
     sync_want_rest(s, w);
     sync_table_let_go(w->table, s->now_ms);
+    sync_vector_fini(s->env, &w->bounded);
+    sync_vector_fini(s->env, &w->told);
+    sync_vector_fini(s->env, &w->has);
     if (w->predicate != NULL)
         s->host->predicate_close(s->host->ctx, w->predicate);
     tako_env_free(s->env, w->text, w->text_len);
@@ -136,6 +141,10 @@ static void sub_free(sync_session *s, sync_sub *sub)
 {
     sync_sub_rest(s, sub);
     sync_table_let_go(sub->table, s->now_ms);
+    sync_vector_fini(s->env, &sub->theirs);
+    sync_vector_fini(s->env, &sub->given);
+    sync_vector_fini(s->env, &sub->said);
+    sync_vector_fini(s->env, &sub->lacks);
     if (sub->predicate != NULL)
         s->host->predicate_close(s->host->ctx, sub->predicate);
     tako_env_free(s->env, sub->text, sub->text_len);
@@ -165,6 +174,8 @@ void sync_session_free(sync_session *s)
     tako_buf_fini(&s->deaths);
     tako_arena_fini(&s->arena);
     tako_arena_fini(&s->held_arena);
+    tako_arena_fini(&s->stage_arena);
+    tako_arena_fini(&s->need_arena);
     sync_dirty_fini(&s->dirty);
     sync_bulk_rest(s);
     sync_tables_free(s->own_tables);
@@ -346,7 +357,7 @@ static tako_err on_interest(sync_session *s, tako_reader *in, tako_errbuf *e)
     uint64_t number = tako_read_varint(in);
     uint64_t replaces = tako_read_varint(in);
     tako_slice text = tako_read_block(in);
-    sync_want w = { .number = (uint32_t)number };
+    sync_want w = { .number = (uint32_t)number, .claim = SYNC_CLAIM_UNTOLD };
     tako_errbuf why = { "" };
     tako_err err;
 
@@ -417,35 +428,6 @@ static tako_err on_refused(sync_session *s, tako_reader *in, tako_errbuf *e)
     return TAKO_OK;
 }
 
-static tako_err on_caught_up(sync_session *s, uint64_t now_ms, tako_reader *in,
-                             tako_errbuf *e)
-{
-    uint64_t number = tako_read_varint(in);
-    uint64_t lsn = tako_read_varint(in);
-    sync_sub *sub = sync_sub_find(s, number);
-    bool moved;
-
-    if (in->failed) /* what follows belongs to newer versions */
-        return tako_fail(e, TAKO_CORRUPT, "malformed CAUGHT_UP");
-    if (sub == NULL)
-        return TAKO_OK;
-    if (sub->state != SUB_ASKED)
-        return tako_fail(e, TAKO_CORRUPT, "CAUGHT_UP that nobody asked for");
-    moved = sub->documents > 0;
-    sync_sub_rest(s, sub);
-    sync_bulk_rest(s);
-    sub->state = SUB_IN_SYNC;
-    sub->peer_lsn = lsn;
-    sub->took_ms = now_ms - sub->since_ms;
-    tako_buf_reset(&s->scratch);
-    tako_put_varint(&s->scratch, number);
-    sync_control(s, SYNC_MSG_SERVED, tako_buf_slice(&s->scratch));
-    if (moved)
-        TAKO_TRY(sync_sub_save(s, sub, e));
-    s->host->event(s->host->ctx, SYNC_EVENT_CAUGHT_UP, sub->user, "");
-    return sync_tell_yard(s, sub, e);
-}
-
 static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     sync_want *w = sync_want_find(s, tako_read_varint(in));
@@ -463,6 +445,23 @@ static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
     return TAKO_OK;
 }
 
+void sync_sub_again(sync_session *s, sync_sub *sub)
+{
+    (void)sync_sub_reached(s, sub, &sub->stored);
+    sync_sub_rest(s, sub);
+    sync_unjoin(s, sub->number);
+    sub->replaces = sub->number + 1u;
+    sub->number = s->next_number++;
+    sub->state = SUB_NEW;
+    sub->claim = SYNC_CLAIM_NONE;
+    sub->big = sub->placed = false;
+    sub->given.count = sub->said.count = 0; /* `theirs` bounds what is held */
+    sub->said_whole = sub->verify = false;
+    sub->mode = SYNC_EAGER; /* as the server takes a new question */
+    sub->useless = 0;
+    s->counts.resyncs++;
+}
+
 /* The peer lost track of its changes: asks us to ask anew. What was held
  * comes again with the answer. */
 static tako_err on_resync(sync_session *s, tako_reader *in, tako_errbuf *e)
@@ -471,21 +470,15 @@ static tako_err on_resync(sync_session *s, tako_reader *in, tako_errbuf *e)
 
     if (!tako_reader_done(in))
         return tako_fail(e, TAKO_CORRUPT, "malformed RESYNC");
-    if (s->held.first != NULL) {
-        sync_held_drop(s);
+    sync_inbox_drop(s);
+    s->cut_open = false;
+    if (s->close_in > s->ack_out)
         s->ack_due = s->close_in;
-    }
     if (sub == NULL)
         return TAKO_OK;
     if (sub->state == SUB_NEW)
         return tako_fail(e, TAKO_CORRUPT, "RESYNC of what was not asked");
-    (void)sync_sub_reached(s, sub, &sub->stored);
-    sync_sub_rest(s, sub);
-    sync_unjoin(s, sub->number);
-    sub->replaces = sub->number + 1u;
-    sub->number = s->next_number++;
-    sub->state = SUB_NEW;
-    s->counts.resyncs++;
+    sync_sub_again(s, sub);
     return TAKO_OK;
 }
 
@@ -518,6 +511,7 @@ static tako_err kind_of(uint8_t byte, sync_msg *kind, bool *skip,
     *kind = SYNC_MSG_BYE;
     if ((byte >= SYNC_MSG_HELLO && byte <= SYNC_MSG_RENEWED) ||
         (byte >= SYNC_MSG_ASK && byte <= SYNC_MSG_PACKED) ||
+        (byte >= SYNC_MSG_MODE && byte <= SYNC_MSG_SUMMARY) ||
         (byte >= SYNC_MSG_YARD && byte <= SYNC_MSG_DEAD) ||
         (byte >= SYNC_MSG_BLOB_ASK && byte <= SYNC_MSG_BLOB_STOP)) {
         *kind = (sync_msg)byte;
@@ -529,7 +523,8 @@ static tako_err kind_of(uint8_t byte, sync_msg *kind, bool *skip,
                              "a message of the unknown kind %u", byte);
 }
 
-static tako_err on_packed(sync_session *s, tako_reader *in, tako_errbuf *e)
+static tako_err on_packed(sync_session *s, uint64_t now_ms, tako_reader *in,
+                          tako_errbuf *e)
 {
     tako_slice message;
     tako_reader inner;
@@ -538,7 +533,7 @@ static tako_err on_packed(sync_session *s, tako_reader *in, tako_errbuf *e)
     inner = tako_reader_of(message);
     if (tako_read_u8(&inner) != SYNC_MSG_STATES)
         return tako_fail(e, TAKO_CORRUPT, "PACKED holds no STATES");
-    return sync_on_states(s, &inner, e);
+    return sync_on_states(s, now_ms, &inner, e);
 }
 
 static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
@@ -560,13 +555,13 @@ static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
     case SYNC_MSG_LIST:
         return sync_on_list(s, in, e);
     case SYNC_MSG_STATES:
-        return sync_on_states(s, in, e);
+        return sync_on_states(s, now_ms, in, e);
     case SYNC_MSG_CAUGHT_UP:
-        return on_caught_up(s, now_ms, in, e);
+        return sync_on_caught_up(s, now_ms, in, e);
     case SYNC_MSG_SERVED:
         return on_served(s, in, e);
     case SYNC_MSG_CUT:
-        return sync_on_cut(s, in, e);
+        return sync_on_cut(s, now_ms, in, e);
     case SYNC_MSG_ACK:
         return sync_on_ack(s, in, e);
     case SYNC_MSG_NEEDS:
@@ -579,6 +574,12 @@ static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
         return sync_on_known(s, in, e);
     case SYNC_MSG_RENEWED:
         return sync_on_renewed(s, in, e);
+    case SYNC_MSG_MODE:
+        return sync_on_mode(s, in, e);
+    case SYNC_MSG_TARGET:
+        return sync_on_target(s, in, e);
+    case SYNC_MSG_SUMMARY:
+        return sync_on_summary(s, now_ms, in, e);
     case SYNC_MSG_ASK:
         return sync_on_ask(s, in, e);
     case SYNC_MSG_FED:
@@ -590,7 +591,7 @@ static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
     case SYNC_MSG_SEEN:
         return sync_on_seen(s, in, e);
     case SYNC_MSG_PACKED:
-        return on_packed(s, in, e);
+        return on_packed(s, now_ms, in, e);
     case SYNC_MSG_YARD:
         return sync_on_yard(s, in, e);
     case SYNC_MSG_BURIED:
@@ -627,6 +628,7 @@ static sync_lane lane_of(sync_msg kind)
     case SYNC_MSG_SYMBOLS:
     case SYNC_MSG_SEEN:
     case SYNC_MSG_PACKED:
+    case SYNC_MSG_TARGET:
         return SYNC_CATCHUP;
     case SYNC_MSG_BLOB_ASK:
     case SYNC_MSG_BLOB_HAVE:
@@ -651,6 +653,8 @@ static sync_lane lane_of(sync_msg kind)
     case SYNC_MSG_BURIED:
     case SYNC_MSG_GRAVES:
     case SYNC_MSG_DEAD:
+    case SYNC_MSG_MODE:
+    case SYNC_MSG_SUMMARY:
         break;
     }
     return SYNC_CONTROL;
@@ -732,10 +736,35 @@ static void send_control(sync_session *s, tako_buf *out)
     tako_buf_reset(&s->control);
 }
 
+/* Counts what a catch-up sent: one that is longer than a cut holds cuts back
+ * no more. The cut that closes it is due when it ended. */
+static tako_err serve(sync_session *s, tako_buf *out, tako_errbuf *e)
+{
+    tako_reader in;
+    sync_want *w;
+    uint8_t kind;
+
+    TAKO_TRY(sync_serve_step(s, out, e));
+    in = tako_reader_of(tako_buf_slice(out));
+    kind = tako_read_u8(&in);
+    if (out->failed || out->len == 0 ||
+        (kind != SYNC_MSG_STATES && kind != SYNC_MSG_CAUGHT_UP))
+        return TAKO_OK;
+    w = sync_want_find(s, tako_read_varint(&in));
+    if (w == NULL)
+        return TAKO_OK;
+    w->bytes += out->len;
+    w->big = w->bytes > TAKO_SYNC_CUT_BYTES_MAX;
+    s->close_due = s->close_due || kind == SYNC_MSG_CAUGHT_UP;
+    return kind == SYNC_MSG_STATES ? sync_pack(s, out, e) : TAKO_OK;
+}
+
 static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
                           sync_lane *lane, tako_buf *out, tako_errbuf *e)
 {
     *lane = SYNC_CONTROL;
+    TAKO_TRY(sync_inbox_step(s, now_ms, e));
+    TAKO_TRY(sync_lazy_step(s, now_ms, e));
     if ((lanes & SYNC_LANE_BIT(SYNC_CONTROL)) != 0)
         send_control(s, out);
     if (out->len == 0 && s->cleared &&
@@ -748,9 +777,9 @@ static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
     if (out->len == 0 && s->greeted &&
         (lanes & SYNC_LANE_BIT(SYNC_CATCHUP)) != 0) {
         *lane = SYNC_CATCHUP;
-        TAKO_TRY(sync_serve_step(s, out, e));
-        if (out->len > 0 && !out->failed && out->ptr[0] == SYNC_MSG_STATES)
-            TAKO_TRY(sync_pack(s, out, e));
+        TAKO_TRY(sync_target_put(s, out, e));
+        if (out->len == 0)
+            TAKO_TRY(serve(s, out, e));
     }
     if (out->len == 0 && s->blobs != NULL &&
         (lanes & SYNC_LANE_BIT(SYNC_BLOBS)) != 0) {
@@ -777,17 +806,27 @@ tako_err sync_session_send(sync_session *s, uint64_t now_ms, unsigned lanes,
     return finish(s, err, e);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 uint64_t sync_session_deadline(sync_session *s)
 {
+    uint64_t at;
+
     if (s->dead)
         return UINT64_MAX;
     if (!s->hello_sent || s->control.len > 0 || s->ack_due > s->ack_out ||
         sync_ask_due(s) || (s->greeted && sync_serve_due(s)) ||
-        sync_close_due(s) || (s->blobs != NULL && sync_blob_peer_due(s->blobs)))
+        sync_rest_due(s) || (s->blobs != NULL && sync_blob_peer_due(s->blobs)))
         return 0;
-    if (sync_dirty_left(&s->dirty) == 0 || !s->cleared)
-        return UINT64_MAX;
-    return s->stall_ms == 0 ? 0 : s->stall_ms + SYNC_STALL_MS;
+    at = least(sync_inbox_deadline(s), sync_lazy_deadline(s));
+    if (!s->cleared || sync_cuts_wait(s))
+        return at;
+    if (sync_dirty_left(&s->dirty) == 0 && !s->close_due)
+        return s->claims_due ? least(at, s->claims_ms) : at;
+    return least(at, s->stall_ms == 0 ? 0 : s->stall_ms + SYNC_STALL_MS);
 }
 
 /* ---- what is known -------------------------------------------------------------------------------- */
@@ -827,6 +866,11 @@ bool sync_session_subscription(const sync_session *s, size_t i, uint64_t now_ms,
         .peer_lsn = sub->peer_lsn,
         .documents = sub->documents,
         .catchup_ms = sub->took_ms,
+        .covers = sub->claim == SYNC_CLAIM_ALL,
+        .mode = (uint8_t)sub->mode,
+        .complete_ms = sub->complete_ms,
+        .waiting = s->held.count + s->staged.count,
+        .waiting_bytes = s->held_bytes + s->staged_bytes,
     };
     if (!out->in_sync && !out->refused && sub->since_ms != 0)
         out->catchup_ms = now_ms - sub->since_ms;

@@ -56,6 +56,7 @@ typedef enum sync_event {
     SYNC_EVENT_DEAD,      /* so many documents here were dead, and are gone */
     SYNC_EVENT_DOUBTFUL,  /* so many of ours the peer does not take */
     SYNC_EVENT_SWEEP,     /* a collection is to be swept on (store/deaths.h) */
+    SYNC_EVENT_HELD,      /* a subscription became whole, or is no more */
 } sync_event;
 
 typedef struct sync_host {
@@ -64,8 +65,7 @@ typedef struct sync_host {
     /* Locks the writer; NULL while shutting down. */
     store *(*write_begin)(void *ctx);
     /* Lets go. lsn: the commit just made, 0 none; the host then owes
-     * sync_session_on_commit to every session, the writing one included (own =
-     * true), in commit order, at once or later. */
+     * sync_session_on_commit to every session, the writing one included (SYNC_BY_SESSION), in commit order, at once or later. */
     void (*write_end)(void *ctx, uint64_t lsn);
 
     /* Compiles a canonical subscription text of the peer's. *collection lives
@@ -77,6 +77,14 @@ typedef struct sync_host {
     /* An empty body (a tombstone) never matches. */
     bool (*predicate_match)(void *ctx, sync_predicate *p, tako_slice id,
                             tako_slice body);
+
+    /* Does `big` match, by its text, whatever `small` does? */
+    bool (*predicate_covers)(void *ctx, const sync_predicate *big,
+                             const sync_predicate *small);
+    /* How many other sessions are there? */
+    size_t (*others)(void *ctx);
+    /* Does one of them cover our subscription (sync_session_covers)? */
+    bool (*covered)(void *ctx, uint32_t number);
 
     /* Something that people or waiting threads want to know. */
     void (*event)(void *ctx, sync_event event, uint32_t number,
@@ -125,11 +133,22 @@ tako_err sync_session_send(sync_session *s, uint64_t now_ms, unsigned lanes,
 /* When to call send again though nothing arrives; UINT64_MAX never. */
 uint64_t sync_session_deadline(sync_session *s);
 
-/* A commit here, in commit order. own: made by this session's recv. The
- * changes are borrowed for the call. */
+typedef enum sync_author {
+    SYNC_BY_APP,     /* the dot is ours */
+    SYNC_BY_SESSION, /* this session's recv or send merged it */
+    SYNC_BY_OTHER,   /* another's */
+} sync_author;
+
+/* A commit here, in commit order. The changes are borrowed for the call. */
 tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
                                 const store_change *changes, size_t count,
-                                bool own);
+                                sync_author author);
+
+/* Our subscription is in sync, and this peer pushes all of it, whole. */
+bool sync_session_covers(const sync_session *s, uint32_t number);
+
+/* SYNC_EVENT_HELD was told to some session: all are to look again. */
+void sync_session_recheck(sync_session *s);
 
 /* Commits were missed: asks the peer to ask for everything anew, so that
  * summaries find what changed. */
@@ -164,6 +183,9 @@ typedef struct sync_counts {
         needs_out; /* documents asked for after a refused delta */
     uint64_t resyncs;
     uint64_t dead_in;    /* states that were dead, or doubtful: not taken */
+    uint64_t grafts;     /* catch-ups asked for because of a summary */
+    uint64_t copies_in;  /* documents that came in cuts */
+    uint64_t copies_new; /* of these: changed something here */
     uint32_t dirty;      /* documents to be sent */
     uint32_t held_bytes; /* of cuts that wait for an answer */
     bool greeted;        /* the peer's hello, and what it knows, are here */
@@ -176,10 +198,23 @@ typedef struct sync_subscription_state {
     uint32_t number;
     bool in_sync;
     bool refused;
-    uint64_t peer_lsn;   /* in sync with this commit of the peer's */
-    uint64_t documents;  /* received for it while catching up */
-    uint64_t catchup_ms; /* how long that took, or takes so far */
+    uint64_t peer_lsn;    /* in sync with this commit of the peer's */
+    uint64_t documents;   /* received for it while catching up */
+    uint64_t catchup_ms;  /* how long that took, or takes so far */
+    bool covers;          /* the peer says that it holds all of it, whole */
+    uint8_t mode;         /* 0 all is pushed, 1 what is its own, 2 nothing */
+    uint64_t complete_ms; /* wall clock: when we last had all that this
+                           * covering peer had; 0 never */
+    uint64_t waiting, waiting_bytes; /* documents that came and wait */
 } sync_subscription_state;
+
+/* What is stored of a subscription (store_held.why). */
+typedef enum sync_state_why {
+    SYNC_STATE_WHOLE,
+    SYNC_STATE_CATCHING_UP,
+    SYNC_STATE_LOOSE,
+} sync_state_why;
+
 /* The i-th of our own; false beyond the last. */
 bool sync_session_subscription(const sync_session *s, size_t i, uint64_t now_ms,
                                sync_subscription_state *out);

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "store/deaths.h"
+#include "sync/cover.h"
 #include "sync/session.h"
 #include "sync/symbols.h"
 #include "sync/tables.h"
@@ -15,6 +16,8 @@
 #define SYNC_LIST_BYTES   (64u << 10) /* of one message */
 #define SYNC_STALL_MS     5u /* patience with a commit not yet heard of */
 #define SYNC_SCRATCH_KEEP (64u << 10) /* of a buffer between uses */
+#define SYNC_WAIT_MS      1000u       /* patience with what a cut depends on */
+#define SYNC_CLAIMS_MS    300u /* quiet, until claims go without documents */
 
 /* A walk over a collection in row order, in pieces, each with a snapshot of
  * its own. Rows that change behind it are told by on_commit. */
@@ -60,6 +63,14 @@ typedef struct sync_seen {
 
 sync_seen *sync_seen_find(sync_seen *list, size_t count, uint64_t key);
 void sync_seen_sort(sync_seen *list, size_t count);
+
+/* How a subscriber wants its changes. */
+typedef enum sync_mode {
+    SYNC_EAGER,  /* all, at once */
+    SYNC_OWN,    /* what the server's own app writes; others are compared */
+    SYNC_PRUNED, /* none: they come over another link */
+    SYNC_MODES,
+} sync_mode;
 
 /* ---- what the peer wants --------------------------------------------------- */
 
@@ -127,25 +138,38 @@ typedef struct sync_want {
     size_t seen_bytes;
     sync_version *items; /* DIFF: the peer's, sorted when complete */
     size_t item_count, item_cap;
+    bool big;            /* its catch-up is longer than a cut */
+    size_t bytes;        /* of it, sent */
+    sync_vector bounded; /* what TARGET said, on the catch-up lane */
+    sync_vector told;    /* what cuts said, on the live lane */
+    uint8_t claim;       /* and how; SYNC_CLAIM_UNTOLD at first */
+    sync_mode mode;      /* how the peer wants it */
+    bool restart;        /* the mode rose: say so with the next cut */
+    sync_vector has;     /* what the peer's summaries say it has itself */
+    bool has_whole;
 } sync_want;
+
+#define SYNC_CLAIM_UNTOLD 0xffu
 
 /* ---- what we want ------------------------------------------------------------ */
 
 /* SUB STATES
  *
- *   NEW -> ASKED -+-> LISTING -> ASKED -> IN_SYNC        any: REFUSED
+ *   NEW -> ASKED -+-> LISTING -> ASKED -> CLOSING -> IN_SYNC   any: REFUSED
  *                 +-> DECODED -> ASKED
  *                 +-> AGAIN (after the feed) -> ASKED
  *
  * NEW and AGAIN wait for the table, to ask; LISTING walks our documents for
  * the list; DECODED walks them to tell what we have seen of what differs;
- * RESYNC takes IN_SYNC or ASKED back to NEW. */
+ * CLOSING has the answer staged and waits for the cut that makes it whole;
+ * RESYNC takes any of the later ones back to NEW. */
 typedef enum sync_sub_state {
     SUB_NEW,
     SUB_ASKED,
     SUB_AGAIN,
     SUB_LISTING,
     SUB_DECODED,
+    SUB_CLOSING,
     SUB_IN_SYNC,
     SUB_REFUSED,
 } sync_sub_state;
@@ -171,9 +195,24 @@ typedef struct sync_sub {
     size_t seen_count;
     bool loaded; /* `stored` was looked up */
     store_checkpoint_at stored;
+    bool placed; /* a first download goes up to `place`, staged or applied */
+    store_checkpoint_at place;
     uint64_t peer_lsn;
     uint64_t documents;
     uint64_t since_ms, took_ms;
+    bool big;            /* the answer is applied as it comes */
+    sync_vector theirs;  /* what the server said that it has */
+    uint8_t claim;       /* sync_claim, of its last cut that was closed */
+    sync_vector lacks;   /* PART: of these actors it has all up to less */
+    sync_mode mode;      /* what we asked for */
+    uint64_t differs_ms; /* since when the server has more; 0 not */
+    uint64_t graft_ms;   /* when we asked because of that */
+    sync_vector given;   /* of what it has, what it gave */
+    sync_vector said;    /* what our summaries said that we have */
+    bool said_whole;
+    uint64_t complete_ms; /* wall clock of the last close that was whole */
+    bool verify;          /* `given` is to be here, or we ask anew */
+    uint32_t useless;     /* cuts in a row that brought nothing */
 } sync_sub;
 
 /* ---- dirty documents (dirty.c) ------------------------------------------------ */
@@ -190,6 +229,7 @@ typedef struct sync_dirty_doc {
     uint8_t *base;
     uint32_t meta_len, body_len;
     bool has_body;
+    bool local; /* a write of this node's app is in it */
 } sync_dirty_doc;
 
 typedef struct sync_dirty {
@@ -233,11 +273,14 @@ typedef struct sync_held {
     struct sync_held *next;
     sync_record record;
     uint32_t name; /* of the collection, in `colls` */
+    bool nameless; /* a delta whose names were replaced meanwhile */
 } sync_held;
 
 typedef struct sync_list {
     sync_held *first, **tail;
     size_t count;
+    bool cold; /* the peer fills an empty collection */
+    sync_lane lane;
 } sync_list;
 
 /* A document whose delta was refused. */
@@ -309,7 +352,10 @@ struct sync_session {
     uint64_t acked;
     uint64_t redot_lsn; /* commit of ours that was no merge; 0 none */
     uint64_t stall_ms;  /* since when a cut waits for on_commit; 0 not */
-    bool close_due;     /* the peer is to hear how far it is */
+    bool rest_due;      /* the peer is to hear how far it is */
+    bool close_due;     /* a catch-up closes: a cut, be it without records */
+    bool claims_due;    /* what we have rose, and the peer was not told */
+    uint64_t claims_ms; /* when it is, without documents; 0 not */
 
     /* live, in */
     uint64_t close_in; /* last close received */
@@ -318,7 +364,25 @@ struct sync_session {
     tako_arena held_arena;
     sync_list held; /* cuts that wait for an answer to `needs` */
     size_t held_bytes;
+    tako_arena need_arena;
     sync_need *needs;
+    bool cut_open;          /* the last message did not close its cut */
+    tako_arena stage_arena; /* answers of catch-ups that are not whole yet */
+    sync_list staged;
+    size_t staged_bytes;
+    uint64_t wait_ms; /* since when a cut waits for what it depends on */
+    bool retry;       /* something came that it may have waited for */
+    bool impatient;   /* it has waited long enough */
+
+    /* lazy links */
+    bool covers_changed; /* by the last cut */
+    bool modes_due;      /* who covers what changed */
+    bool summary_due;    /* what we have rose */
+    bool compare_due;    /* and what the peer has, or we */
+    uint64_t summary_ms, summary_after_ms;
+    uint64_t lazy_lsn; /* the peer has all up to this, by its summaries */
+
+    uint32_t taken, fresh; /* documents of the last batch; changed by it */
     sync_known *known;
     size_t known_count, known_cap;
     sync_coll *colls;
@@ -339,12 +403,16 @@ void sync_control(sync_session *s, sync_msg kind, tako_slice body);
 
 sync_want *sync_want_find(sync_session *s, uint64_t number);
 sync_sub *sync_sub_find(sync_session *s, uint64_t number);
+/* Asks anew, under a new number. */
+void sync_sub_again(sync_session *s, sync_sub *sub);
 
 /* ---- catchup.c: the server's side ------------------------------------------------ */
 
 /* One step: may leave `out` empty though there is more to do. */
 tako_err sync_serve_step(sync_session *s, tako_buf *out, tako_errbuf *e);
 bool sync_serve_due(sync_session *s);
+/* Are states of it to be sent next? */
+bool sync_want_sends(sync_session *s, sync_want *w);
 tako_err sync_get_question(tako_reader *in, sync_question *q, tako_errbuf *e);
 tako_err sync_on_ask(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_list(sync_session *s, tako_reader *in, tako_errbuf *e);
@@ -405,9 +473,11 @@ tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
                        tako_errbuf *e);
 tako_err sync_on_needs(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_ack(sync_session *s, tako_reader *in, tako_errbuf *e);
-/* Is there a close to be told that no document calls for? */
-bool sync_close_due(const sync_session *s);
+/* Is there a close to be told that nothing else calls for? */
+bool sync_rest_due(const sync_session *s);
 void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row);
+/* Cuts wait for a catch-up. */
+bool sync_cuts_wait(const sync_session *s);
 /* Raises `acked` where nothing is outstanding. */
 void sync_settle(sync_session *s);
 tako_err sync_mark(sync_session *s, tako_errbuf *e);
@@ -423,9 +493,15 @@ tako_err sync_rolled_back(sync_session *s, uint64_t hlc, tako_errbuf *e);
 
 /* ---- apply.c -------------------------------------------------------------------- */
 
-tako_err sync_on_states(sync_session *s, tako_reader *in, tako_errbuf *e);
-void sync_held_drop(sync_session *s);
-tako_err sync_on_cut(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* Applies lists in one transaction. torn: they are not whole, and are taken
+ * nonetheless, without what is refused. Else nothing changed where there is
+ * either of: *refused (in the arena): documents whose deltas were; *wait: it
+ * would not be whole, and something may come. */
+tako_err sync_apply(sync_session *s, const sync_list *lists, size_t count,
+                    bool torn, sync_need **refused, bool *wait, tako_errbuf *e);
+/* Reads all records of a message into the arena. */
+tako_err sync_read_records(sync_session *s, sync_names *names, tako_reader *in,
+                           sync_list *out, bool *replaced, tako_errbuf *e);
 /* Takes the entries of a commit out of `known` and tells whether it had any
  * for this document. */
 bool sync_known_has(const sync_session *s, uint64_t lsn, uint32_t coll,
@@ -437,6 +513,70 @@ bool sync_coll_named(const sync_session *s, tako_slice name);
  * sync_known_commit, for all entries from `from` on. */
 tako_err sync_known_add(sync_session *s, uint32_t coll, int64_t row);
 void sync_known_commit(sync_session *s, size_t from, uint64_t lsn);
+sync_need *sync_need_find(sync_need *list, uint32_t name, tako_slice id);
+
+/* ---- inbox.c -------------------------------------------------------------------- */
+
+tako_err sync_on_states(sync_session *s, uint64_t now_ms, tako_reader *in,
+                        tako_errbuf *e);
+tako_err sync_on_cut(sync_session *s, uint64_t now_ms, tako_reader *in,
+                     tako_errbuf *e);
+tako_err sync_on_caught_up(sync_session *s, uint64_t now_ms, tako_reader *in,
+                           tako_errbuf *e);
+/* The feed is over: what is compared next has it. */
+tako_err sync_inbox_fed(sync_session *s, tako_errbuf *e);
+/* What waits is tried again where that may help. */
+tako_err sync_inbox_step(sync_session *s, uint64_t now_ms, tako_errbuf *e);
+uint64_t sync_inbox_deadline(const sync_session *s);
+void sync_inbox_drop(sync_session *s);
+
+/* ---- lazy.c --------------------------------------------------------------------- */
+
+bool sync_is_lazy(const sync_session *s);
+/* A cut brought documents, and nothing of them was new. */
+void sync_useless(sync_session *s, bool useless);
+tako_err sync_lazy_step(sync_session *s, uint64_t now_ms, tako_errbuf *e);
+uint64_t sync_lazy_deadline(const sync_session *s);
+tako_err sync_on_mode(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_summary(sync_session *s, uint64_t now_ms, tako_reader *in,
+                         tako_errbuf *e);
+
+/* ---- cover.c -------------------------------------------------------------------- */
+
+/* In the arena. */
+tako_err sync_holds_read(sync_session *s, store_conn *c, tako_slice coll,
+                         sync_holds **out);
+/* Up to what subscription o is complete. */
+tako_err sync_hold_has(sync_session *s, const sync_holds *h, const sync_hold *o,
+                       crdt_context *out);
+/* Is its state whole? */
+tako_err sync_hold_whole(sync_session *s, const sync_holds *h,
+                         const sync_hold *o, bool *whole);
+/* Appends what a cut makes complete; nothing where nothing changed. */
+tako_err sync_claims_put(sync_session *s, sync_writer *w, bool last,
+                         tako_errbuf *e);
+tako_err sync_claims_get(sync_session *s, tako_reader *in, bool closed,
+                         tako_errbuf *e);
+/* Is there anything that the peer has not said itself? */
+tako_err sync_claims_new(sync_session *s, bool *any);
+/* TARGET, before states that go beyond what was told. */
+tako_err sync_target_put(sync_session *s, tako_buf *out, tako_errbuf *e);
+tako_err sync_on_target(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* Actors in full and their hlcs, to the end; into NULL: only checked. */
+tako_err sync_read_dots(sync_session *s, tako_reader *in, sync_vector *into,
+                        tako_errbuf *e);
+
+/* What a batch means for what is complete here, before it is applied (in the
+ * transaction), and its writing. */
+typedef struct sync_verdict {
+    sync_holds *holds;
+    bool wait;
+    bool changed; /* something became whole, or is no more */
+} sync_verdict;
+tako_err sync_judge(sync_session *s, store_conn *c, const sync_list *lists,
+                    size_t count, bool torn, sync_verdict *out, tako_errbuf *e);
+tako_err sync_verdict_write(sync_session *s, store *st,
+                            const sync_verdict *verdict, tako_errbuf *e);
 
 /* ---- deaths.c ------------------------------------------------------------------ */
 

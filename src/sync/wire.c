@@ -359,6 +359,18 @@ tako_err sync_put_seen(sync_writer *w, uint64_t key,
     return writer_done(w);
 }
 
+/* 0: the reference itself; else 1 and its distance, either way. */
+void sync_put_claim(sync_writer *w, tako_buf *out, crdt_dot dot)
+{
+    put_actor(w, out, dot.actor.id);
+    if (dot.hlc == w->names->ref) {
+        tako_put_u8(out, 0);
+        return;
+    }
+    tako_put_u8(out, 1);
+    put_ref(out, w->names->ref, dot.hlc);
+}
+
 /* ---- receiving ----------------------------------------------------------------- */
 
 static tako_err bad(tako_errbuf *e, const char *what)
@@ -488,6 +500,8 @@ tako_err sync_get_record(sync_names *n, tako_arena *a, tako_reader *in,
         uint64_t rest = head >> SYNC_TAG_BITS;
         uint64_t tag = head & ((1u << SYNC_TAG_BITS) - 1u);
 
+        if (!in->failed && head == SYNC_TAG_CLAIMS)
+            return TAKO_NOTFOUND;
         if (in->failed || tag > SYNC_TAG_COLLECTION)
             return bad(e, "unknown tag");
         if (tag != SYNC_TAG_STATE && tag != SYNC_TAG_DELTA) {
@@ -542,6 +556,17 @@ tako_err sync_get_seen(sync_names *n, tako_arena *a, tako_reader *in,
         TAKO_TRY(crdt_context_add(a, context, dot));
     }
     return TAKO_OK;
+}
+
+bool sync_get_claim(sync_names *n, tako_reader *in, crdt_dot *dot)
+{
+    uint8_t far;
+
+    if (!get_actor(n, in, dot->actor.id))
+        return false;
+    far = tako_read_u8(in);
+    dot->hlc = far == 0 ? n->ref : get_ref(in, n->ref);
+    return !in->failed && far <= 1u;
 }
 
 static bool in_dot(void *ctx, tako_reader *in, crdt_dot *dot)

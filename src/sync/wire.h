@@ -38,6 +38,9 @@ typedef enum sync_msg {
     SYNC_MSG_MORE,
     SYNC_MSG_SEEN,
     SYNC_MSG_PACKED,
+    SYNC_MSG_MODE = 28,
+    SYNC_MSG_TARGET,
+    SYNC_MSG_SUMMARY,
     SYNC_MSG_YARD = 34, /* deaths.c */
     SYNC_MSG_BURIED,
     SYNC_MSG_GRAVES,
@@ -63,6 +66,7 @@ typedef enum sync_tag {
     SYNC_TAG_KEY,
     SYNC_TAG_COLLECTION,
     SYNC_TAG_SEEN, /* only in SEEN messages */
+    SYNC_TAG_CLAIMS, /* no record: of a CUT, what it makes complete follows */
 } sync_tag;
 
 #define SYNC_TAG_BITS 3u
@@ -124,7 +128,8 @@ typedef struct sync_record {
 
 /* Reads the next record, taking definitions into the tables. What it points
  * to lives in the message or in `a`. *replaced is set when a slot changed its
- * meaning. TAKO_NOTFOUND at the end; TAKO_CORRUPT, TAKO_LIMIT, TAKO_NOMEM */
+ * meaning. TAKO_NOTFOUND at the end, or after the tag of claims; TAKO_CORRUPT,
+ * TAKO_LIMIT, TAKO_NOMEM */
 tako_err sync_get_record(sync_names *n, tako_arena *a, tako_reader *in,
                          sync_record *out, bool *replaced, tako_errbuf *e);
 
@@ -143,6 +148,11 @@ typedef struct sync_delta_in {
     bool nomem;
 } sync_delta_in;
 void sync_delta_names(sync_delta_in *d, crdt_names_in *out);
+
+/* A dot of a cut's claims, after its records: an actor, and an hlc against the
+ * last delta's reference. */
+void sync_put_claim(sync_writer *w, tako_buf *out, crdt_dot dot);
+bool sync_get_claim(sync_names *n, tako_reader *in, crdt_dot *dot);
 
 /* ---- pieces --------------------------------------------------------------- */
 

@@ -244,11 +244,67 @@ static void test_predicate__survives_every_failed_allocation(void **state)
     test_db_close(&db);
 }
 
+/* ---- covering ------------------------------------------------------------------- */
+
+static bool does_cover(const tako_env *env, const char *big, const char *small)
+{
+    query_predicate *b = NULL, *s = NULL;
+    tako_errbuf e = { "" };
+    bool yes;
+
+    if (query_predicate_new(env, tako_slice_str(big), TAKO_SLICE_NONE, &b,
+                            &e) != TAKO_OK ||
+        query_predicate_new(env, tako_slice_str(small), TAKO_SLICE_NONE, &s,
+                            &e) != TAKO_OK)
+        fail_msg("%s", e.text);
+    yes = query_predicate_covers(b, s);
+    query_predicate_free(b);
+    query_predicate_free(s);
+    return yes;
+}
+
+/* The same text, the whole, an operand of OR; nothing cleverer, and nothing
+ * that only looks like it. */
+static void test_predicate__covers_by_its_text(void **state)
+{
+#define C "SELECT * FROM c"
+    static const struct {
+        const char *big, *small;
+        bool covers;
+    } rows[] = {
+        { C, C, true },
+        { C, C " WHERE a = 1", true },
+        { C " WHERE a = 1", C, false },
+        { C " WHERE 1 = a", C " WHERE a = 1", true },
+        { C " WHERE a = 1 OR b = 2", C " WHERE b = 2", true },
+        { C " WHERE a = 1 OR b = 2 OR c = 3", C " WHERE b = 2", true },
+        { C " WHERE a = 1 AND b = 2", C " WHERE a = 1", false },
+        { C " WHERE (a = 1 OR b = 2) AND d = 3", C " WHERE a = 1", false },
+        { C " WHERE a = 1 OR (b = 2 AND d = 3)", C " WHERE b = 2", false },
+        { C " WHERE a = 1 OR (b = 2 AND d = 3)", C " WHERE d = 3 AND b = 2",
+          true },
+        { C " WHERE a = ') OR (b = 2) OR ('", C " WHERE b = 2", false },
+        { C " WHERE a = \"x' OR \" OR b = 'it''s'", C " WHERE b = 'it''s'",
+          true },
+        { "SELECT * FROM d", C, false },
+    };
+#undef C
+    test_env t;
+
+    (void)state;
+    test_env_init(&t, 1);
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (does_cover(&t.env, rows[i].big, rows[i].small) != rows[i].covers)
+            fail_msg("%s / %s", rows[i].big, rows[i].small);
+    test_env_check_empty(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_predicate__one_meaning_however_evaluated),
         cmocka_unit_test(test_predicate__survives_every_failed_allocation),
+        cmocka_unit_test(test_predicate__covers_by_its_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

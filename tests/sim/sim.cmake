@@ -27,6 +27,11 @@ tako_sim_seeds(oom ${few})
 tako_sim_seeds(restaurant ${few})
 tako_sim_seeds(absences 1..2)
 tako_sim_seeds(faults ${many})
+tako_sim_seeds(partial ${few})
+foreach(shape triangle ring full random)
+  tako_sim_seeds(redundancy_${shape} ${few})
+endforeach()
+tako_sim_seeds(redundancy_fifty 1..1)
 
 # The same seed twice, in two processes, and every seed that ever failed.
 add_test(NAME sim_same COMMAND sh ${CMAKE_SOURCE_DIR}/tests/sim/same.sh

@@ -80,7 +80,6 @@ static void test_checkers__half_a_transaction_is_seen(void **state)
     p.m->writes[token].docs[0].generation = 1;
     p.m->writes[token].docs[1].generation = 1;
     sim_model_end(p.m, token, true, false);
-    assert_true(p.m->writes[token].steady);
     assert_int_equal(pair_do(p.a, "INSERT INTO orders DOCUMENTS ({'_id': "
                                   "'k5', 'w': {'t2': 0}})"),
                      TAKO_OK);

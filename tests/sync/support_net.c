@@ -43,6 +43,7 @@ static void queue_commit(net_node *d, uint64_t lsn, sync_session *by)
     c->arena = tako_arena_on(&d->net->t.env);
     c->lsn = lsn;
     c->by = by;
+    c->merged = by != NULL;
     c->count = count;
     c->changes = tako_arena_array(&c->arena, count, sizeof *changes);
     for (size_t i = 0; i < count; i++) {
@@ -127,6 +128,44 @@ static bool predicate_whole(void *ctx, const sync_predicate *p)
     return p->status == 0;
 }
 
+static bool predicate_covers(void *ctx, const sync_predicate *big,
+                             const sync_predicate *small)
+{
+    (void)ctx;
+    if (!tako_slice_eq(big->collection, small->collection))
+        return false;
+    return big->status == 0 || (big->len == small->len &&
+                                memcmp(big->text, small->text, big->len) == 0);
+}
+
+static size_t host_others(void *ctx)
+{
+    const net_node *d = ctx;
+    const net *n = d->net;
+    size_t up = 0;
+
+    for (size_t i = 0; i < n->link_count; i++)
+        for (int j = 0; j < 2; j++)
+            up += n->links[i].up && n->links[i].ends[j].node == d;
+    return up > 0 ? up - 1 : 0;
+}
+
+static bool host_covered(void *ctx, uint32_t number)
+{
+    const net_node *d = ctx;
+    const net *n = d->net;
+
+    for (size_t i = 0; i < n->link_count; i++)
+        for (int j = 0; j < 2; j++) {
+            const net_end *end = &n->links[i].ends[j];
+
+            if (n->links[i].up && end->node == d && end->session != d->asking &&
+                sync_session_covers(end->session, number))
+                return true;
+        }
+    return false;
+}
+
 static void host_event(void *ctx, sync_event event, uint32_t number,
                        const char *text)
 {
@@ -134,6 +173,10 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
 
     (void)number;
     d->events[event]++;
+    for (size_t i = 0; i < d->net->link_count && event == SYNC_EVENT_HELD; i++)
+        for (int j = 0; j < 2; j++)
+            if (d->net->links[i].up && d->net->links[i].ends[j].node == d)
+                sync_session_recheck(d->net->links[i].ends[j].session);
     if (event == SYNC_EVENT_REFUSED)
         (void)snprintf(d->refused, sizeof d->refused, "%s", text);
 }
@@ -166,14 +209,17 @@ static void node_init(net *n, size_t i)
     d->net = n;
     (void)snprintf(d->path, sizeof d->path, "%s/%zu.db", n->dir, i);
     test_files_init(&d->files, &d->boot);
-    d->host = (sync_host){ d,
-                           host_begin,
-                           host_end,
-                           predicate_open,
-                           predicate_close,
-                           predicate_match,
-                           host_event,
-                           predicate_whole };
+    d->host = (sync_host){ .ctx = d,
+                           .write_begin = host_begin,
+                           .write_end = host_end,
+                           .predicate_open = predicate_open,
+                           .predicate_close = predicate_close,
+                           .predicate_match = predicate_match,
+                           .predicate_covers = predicate_covers,
+                           .predicate_whole = predicate_whole,
+                           .others = host_others,
+                           .covered = host_covered,
+                           .event = host_event };
     node_open(n, d);
 }
 
@@ -407,7 +453,7 @@ bool net_send(net *n, net_link *l, int end)
 
     if (!l->up)
         return false;
-    from->node->writing = from->session;
+    from->node->writing = from->node->asking = from->session;
     err = sync_session_send(from->session, n->now, lanes_free(n, from), &lane,
                             &out, &e);
     from->node->writing = NULL;
@@ -456,7 +502,7 @@ bool net_deliver(net *n, net_link *l, int end, int lane)
     if (q->first == NULL)
         q->last = NULL;
     q->bytes -= m->len;
-    to->node->writing = to->session;
+    to->node->writing = to->node->asking = to->session;
     err = sync_session_recv(to->session, n->now, (sync_lane)lane,
                             tako_slice_of(m->bytes, m->len), &e);
     to->node->writing = NULL;
@@ -487,7 +533,10 @@ bool net_tell(net *n, size_t node)
             if (!n->links[i].up || end->node != d)
                 continue;
             err = sync_session_on_commit(end->session, c->lsn, c->changes,
-                                         c->count, c->by == end->session);
+                                         c->count,
+                                         c->by == end->session ? SYNC_BY_SESSION
+                                         : c->merged           ? SYNC_BY_OTHER
+                                                               : SYNC_BY_APP);
             if (err != TAKO_OK)
                 failed(n, &n->links[i], err, &n->why);
         }

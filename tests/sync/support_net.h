@@ -29,6 +29,7 @@ typedef struct net_commit {
     struct net_commit *next;
     uint64_t lsn;
     sync_session *by; /* whose merge it was */
+    bool merged;
     store_change *changes;
     size_t count;
     tako_arena arena;
@@ -46,6 +47,7 @@ typedef struct net_node {
     sync_tables *tables;
     net_commit *first, *last; /* not yet told */
     sync_session *writing;
+    sync_session *asking; /* the one that runs, or ran last */
     uint32_t events[16];
     char refused[128];
     const char *subs[8];

@@ -111,6 +111,10 @@ static void history(uint64_t seed)
     for (size_t i = 0; i < n.link_count; i++)
         if (!n.links[i].up)
             net_reconnect(&n, &n.links[i]);
+    for (int i = 0; i < 4; i++) { /* over pruned links summaries tell */
+        net_settle(&n);
+        n.now += 1500;
+    }
     net_settle(&n);
     check_clean(&n, seed);
     for (size_t i = 1; i < nodes; i++)
@@ -136,10 +140,10 @@ static void rolled_back_history(uint64_t seed, uint32_t *renewed)
     net_subscribe_all(&n, "items");
     for (size_t i = 0; i + 1 < nodes; i++)
         net_connect(&n, i, i + 1);
-    for (uint32_t i = 0; i < 300; i++) {
-        if (test_below(&n.t, 10) == 0)
+    for (uint32_t i = 0; i < 600; i++) {
+        if (test_below(&n.t, 20) == 0)
             write_some(&n, test_below(&n.t, nodes));
-        if (test_below(&n.t, 30) == 0)
+        if (test_below(&n.t, 60) == 0)
             roll_back(&n, &saved);
         for (size_t k = 0; k < n.link_count; k++)
             if (!n.links[k].up && test_below(&n.t, 20) == 0)

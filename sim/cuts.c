@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+/* CUTS -- whole transactions (P7) and causal order, asked at every node after
+ * every commit that brought something, but while the node itself says that it
+ * is catching up or loose.
+ *
+ * Who wants a part has to show what it wants: of a document that did not match
+ * at its writer, before or after, nothing is asked, nor of one that it does
+ * not have and that changed again since. */
+#include <stdio.h>
+
+#include "sim/checkers.h"
+
+static uint64_t bit_of(const sim_node *n)
+{
+    return UINT64_C(1) << n->index;
+}
+
+typedef struct look_held {
+    const query_predicate *p;
+    size_t rows;
+    bool found, whole;
+} look_held;
+
+static tako_err look_at_held(void *ctx, const store_held *row)
+{
+    look_held *k = ctx;
+
+    k->rows += row->text.len > 0;
+    if (!tako_slice_eq(row->text, query_predicate_text(k->p)))
+        return TAKO_OK;
+    k->found = true;
+    k->whole = row->why == 0;
+    return TAKO_OK;
+}
+
+/* What the node itself says of its subscriptions: neither catching up nor
+ * loose. */
+bool sim_says_whole(const sim_model *m, const sim_node *n)
+{
+    for (size_t i = 0; i < n->sub_count; i++) {
+        look_held k = { m->wants[n->index][i], 0, false, false };
+
+        if (store_held_each(store_writer(n->store),
+                            query_predicate_collection(k.p), look_at_held,
+                            &k) != TAKO_OK)
+            return false;
+        if (k.found ? !k.whole : k.rows > 0)
+            return false;
+    }
+    return true;
+}
+
+static bool row_at(const sim_node *n, store_conn *c, uint32_t key,
+                   store_row *row)
+{
+    uint8_t id[16] = { 0 };
+    char text[16];
+    uint32_t coll;
+    int len = snprintf(text, sizeof text, "k%u", key);
+
+    (void)n;
+    id[0] = (uint8_t)(0x60 + len);
+    memcpy(id + 1, text, (size_t)len);
+    return store_coll_find(c, tako_slice_str(SIM_COLLECTION), &coll) ==
+               TAKO_OK &&
+           store_get(c, coll, tako_slice_of(id, (size_t)len + 1), row) ==
+               TAKO_OK;
+}
+
+bool sim_wanted(const sim_model *m, const sim_node *n, const store_row *row)
+{
+    for (size_t i = 0; i < n->sub_count; i++)
+        if (query_predicate_match(m->wants[n->index][i], row->id, row->body))
+            return true;
+    return false;
+}
+
+/* Does the writer, if nobody wrote to the document since, show it in a state
+ * that n wants? */
+static bool still_wanted(sim_model *m, const sim_node *n, size_t token,
+                         const sim_written *d)
+{
+    sim_node *w = m->world->nodes[m->writes[token].node];
+    const sim_list *l = &m->by_key[d->key];
+    store_row row;
+    bool yes;
+
+    if (l->items[l->count - 1] != token || !w->up || w->reader == NULL ||
+        w == n || !sim_has(m, d, w->index))
+        return false;
+    sim_node_watch(w, true);
+    yes = row_at(w, w->reader, d->key, &row) && sim_wanted(m, n, &row);
+    sim_node_watch(w, false);
+    return yes;
+}
+
+/* Did the document end somewhere, with this write or after it? */
+static bool is_ended(const sim_model *m, const sim_written *d)
+{
+    uint64_t end = d->generation + (d->kind != SIM_OP_DELETE);
+
+    for (size_t i = 0; i < m->world->count; i++)
+        if (m->seen[i][d->key].generation >= end)
+            return true;
+    return d->kind == SIM_OP_DELETE;
+}
+
+/* Who wants a part need not have what it does not want. */
+static bool is_missing(sim_model *m, sim_node *n, size_t token,
+                       const sim_written *d)
+{
+    store_row row;
+
+    if (sim_has_or_ended(m, d, n->index))
+        return false;
+    /* Tombstones are not compared: a deletion passes by who has not heard of
+     * the document, and what lies behind it keeps it for a while. */
+    if (m->world->faulted && is_ended(m, d))
+        return false;
+    if ((m->whole & bit_of(n)) != 0)
+        return true;
+    if ((d->wanted & bit_of(n)) == 0)
+        return false;
+    if (!row_at(n, store_writer(n->store), d->key, &row))
+        return still_wanted(m, n, token, d);
+    return row.body.len > 0 && sim_wanted(m, n, &row);
+}
+
+void sim_check_cut(sim_model *m, sim_node *n, size_t token, bool whole)
+{
+    sim_write *w = &m->writes[token];
+
+    for (size_t i = 0; w->count > 1 && i < w->count; i++) {
+        if (!is_missing(m, n, token, &w->docs[i]))
+            continue;
+        if (!w->acked || !whole) {
+            m->torn++;
+            return;
+        }
+        sim_fail(m->world, "P7 whole transactions",
+                 "%s: sees t%zu in part: not in k%u", n->name, token,
+                 w->docs[i].key);
+    }
+    m->checked_cuts += w->count > 1 && w->acked && whole;
+}
+
+void sim_check_order(sim_model *m, sim_node *n, size_t token)
+{
+    const sim_write *w = &m->writes[token], *b;
+
+    if (w->before == SIM_NONE)
+        return;
+    b = &m->writes[w->before];
+    if (!w->acked || !b->acked || b->losable)
+        return;
+    m->checked_order++;
+    for (size_t i = 0; i < b->count; i++)
+        if ((w->before_docs >> i & 1) != 0 &&
+            is_missing(m, n, w->before, &b->docs[i]))
+            sim_fail(m->world, "causal order",
+                     "%s: sees t%zu and not t%zu on k%u, which its writer had "
+                     "seen",
+                     n->name, token, w->before, b->docs[i].key);
+}

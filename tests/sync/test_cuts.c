@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Who may push, and what waits until it is whole: the rows of the table in the
+ * rules of cuts, each as the schedule that breaks the simpler reading. */
+#include "sync/support_net.h"
+
+#include <stdlib.h>
+
+static void settle_link(net *n, net_link *l)
+{
+    bool moved = true;
+
+    while (moved) {
+        moved = false;
+        for (size_t i = 0; i < n->node_count; i++)
+            while (net_tell(n, i))
+                moved = true;
+        for (int end = 0; end < 2; end++) {
+            moved = net_send(n, l, end) || moved;
+            for (int lane = 0; lane < SYNC_LANES; lane++)
+                moved = net_deliver(n, l, end, lane) || moved;
+        }
+    }
+}
+
+static void settle_later(net *n)
+{
+    for (int i = 0; i < 4; i++) {
+        net_settle(n);
+        n->now += 1500;
+    }
+    net_settle(n);
+}
+
+typedef struct held {
+    size_t rows;
+    uint8_t why;
+} held;
+
+static tako_err look(void *ctx, const store_held *row)
+{
+    held *h = ctx;
+
+    if (row->text.len == 0)
+        return TAKO_OK;
+    h->rows++;
+    h->why = row->why;
+    return TAKO_OK;
+}
+
+static held held_at(net *n, size_t node)
+{
+    held h = { 0, 0 };
+
+    assert_int_equal(store_held_each(store_writer(n->nodes[node].st),
+                                     tako_slice_str("orders"), look, &h),
+                     TAKO_OK);
+    return h;
+}
+
+/* "Each neighbour sends what it has of what I want." */
+static void test_cuts__who_has_a_part_does_not_tear(void **state)
+{
+    net n;
+    net_link *ab, *bc, *ac;
+
+    (void)state;
+    net_init(&n, 21, 3);
+    net_subscribe(&n, 0, "orders");
+    net_subscribe(&n, 1, "orders?open");
+    net_subscribe(&n, 2, "orders");
+    ab = net_connect(&n, 0, 1);
+    bc = net_connect(&n, 1, 2);
+    ac = net_connect(&n, 0, 2);
+    settle_later(&n);
+    net_begin(&n, 0);
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    net_insert(&n, 0, "orders", 2, "done", "pad");
+    net_commit_now(&n, 0);
+    settle_link(&n, ab);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "open");
+    assert_string_equal(net_get(&n, 1, "orders", 2, "s"), "-");
+    /* and it writes on top of what it has */
+    net_set(&n, 1, "orders", 1, "a", "seen");
+    settle_link(&n, bc);
+    assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "-");
+    settle_link(&n, ac);
+    assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "done");
+    settle_link(&n, bc);
+    assert_string_equal(net_get(&n, 2, "orders", 1, "a"), "seen");
+    assert_int_equal(held_at(&n, 2).why, 0);
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
+/* Where nobody covers, changes are taken as they come, and it is said. */
+static void test_cuts__without_a_covering_neighbour_it_is_loose(void **state)
+{
+    net n;
+
+    (void)state;
+    net_init(&n, 22, 3);
+    net_subscribe(&n, 0, "orders");
+    net_subscribe(&n, 1, "orders?open");
+    net_subscribe(&n, 2, "orders");
+    net_connect(&n, 0, 1);
+    net_connect(&n, 1, 2);
+    settle_later(&n);
+    net_begin(&n, 0);
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    net_insert(&n, 0, "orders", 2, "done", "pad");
+    net_commit_now(&n, 0);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "open");
+    assert_int_equal(held_at(&n, 2).why, 2);
+    net_connect(&n, 0, 2); /* and ends with the next complete close */
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "done");
+    assert_int_equal(held_at(&n, 2).why, 0);
+    net_fini(&n);
+}
+
+static void insert_many(net *n, size_t node, uint64_t from, uint64_t count)
+{
+    char pad[600];
+
+    memset(pad, 'p', sizeof pad - 1);
+    pad[sizeof pad - 1] = '\0';
+    net_begin(n, node);
+    for (uint64_t i = from; i < from + count; i++)
+        net_insert(n, node, "orders", i, "open", pad);
+    net_commit_now(n, node);
+}
+
+/* "A large cut applied in chunks": whoever has half of a download says so,
+ * also after a new start, and covers it for nobody. */
+static void test_cuts__a_half_download_is_catching_up(void **state)
+{
+    net n;
+    net_link *ab;
+    sync_subscription_state sub;
+
+    (void)state;
+    net_init(&n, 23, 3);
+    net_subscribe_all(&n, "orders");
+    insert_many(&n, 0, 1, 5000);
+    ab = net_connect(&n, 0, 1);
+    n.room = 1u << 20;
+    for (int i = 0; i < 100000 && net_live_count(&n, 1) < 2000; i++)
+        net_step(&n);
+    assert_in_range(net_live_count(&n, 1), 2000, 4999);
+    assert_int_equal(held_at(&n, 1).why, 1);
+    net_disconnect(&n, ab);
+    net_connect(&n, 1, 2);
+    settle_later(&n);
+    assert_true(
+        sync_session_subscription(n.links[1].ends[1].session, 0, n.now, &sub));
+    assert_false(sub.covers);
+    assert_int_not_equal(held_at(&n, 2).why, 0);
+    net_reconnect(&n, ab);
+    settle_later(&n);
+    assert_int_equal(held_at(&n, 1).why, 0);
+    assert_int_equal(held_at(&n, 2).why, 0);
+    net_check_equal(&n, "orders");
+    net_fini(&n);
+}
+
+/* A catch-up that fits in a cut shows all of itself at once. */
+static void test_cuts__a_small_catch_up_is_one_transaction(void **state)
+{
+    net n;
+    net_link *ab;
+    uint64_t seen[2] = { 0, 0 }, kinds = 0;
+
+    (void)state;
+    net_init(&n, 24, 2);
+    net_subscribe_all(&n, "orders");
+    insert_many(&n, 0, 1, 1400);
+    ab = net_connect(&n, 0, 1);
+    for (int i = 0; i < 200000 && net_live_count(&n, 1) < 1400; i++) {
+        net_step(&n);
+        seen[1] = net_live_count(&n, 1);
+        kinds += seen[1] != seen[0];
+        seen[0] = seen[1];
+    }
+    assert_int_equal(kinds, 1);
+    assert_true(ab->up);
+    assert_int_equal(held_at(&n, 1).why, 0);
+    net_fini(&n);
+}
+
+/* A ring prunes itself to a line; when the line is cut, summaries mend it. */
+static void test_cuts__a_ring_is_pruned_and_mended(void **state)
+{
+    net n;
+    sync_counts c;
+    uint64_t copies[2], fresh[2];
+
+    (void)state;
+    net_init(&n, 25, 3);
+    net_subscribe_all(&n, "orders");
+    net_connect(&n, 0, 1);
+    net_connect(&n, 1, 2);
+    net_connect(&n, 2, 0);
+    settle_later(&n);
+    for (int half = 0; half < 2; half++) {
+        for (uint64_t i = 0; i < 40; i++) {
+            net_insert(&n, i % 3, "orders", (uint64_t)half * 100 + i, "open",
+                       "pad");
+            net_settle(&n);
+        }
+        settle_later(&n);
+        copies[half] = fresh[half] = 0;
+        for (size_t i = 0; i < 3; i++)
+            for (int j = 0; j < 2; j++) {
+                sync_session_counts(n.links[i].ends[j].session, &c);
+                copies[half] += c.copies_in;
+                fresh[half] += c.copies_new;
+            }
+    }
+    print_message("%d copies of %d\n", (int)(copies[1] - copies[0]),
+                  (int)(fresh[1] - fresh[0]));
+    assert_true((copies[1] - copies[0]) * 10 <= (fresh[1] - fresh[0]) * 13);
+    for (size_t cut = 0; cut < 3; cut++) {
+        net_disconnect(&n, &n.links[cut]);
+        net_insert(&n, cut, "orders", 500 + cut, "open", "pad");
+        settle_later(&n);
+        for (size_t i = 0; i < 3; i++)
+            assert_string_equal(net_get(&n, i, "orders", 500 + cut, "s"),
+                                "open");
+        net_reconnect(&n, &n.links[cut]);
+        settle_later(&n);
+    }
+    net_fini(&n);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cuts__who_has_a_part_does_not_tear),
+        cmocka_unit_test(test_cuts__without_a_covering_neighbour_it_is_loose),
+        cmocka_unit_test(test_cuts__a_half_download_is_catching_up),
+        cmocka_unit_test(test_cuts__a_small_catch_up_is_one_transaction),
+        cmocka_unit_test(test_cuts__a_ring_is_pruned_and_mended),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
