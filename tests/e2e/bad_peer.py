@@ -361,7 +361,7 @@ def message_bye(bad):
 
 def message_ack_of_nothing(bad):
     opened = bad.greeted()
-    opened.send(link.CONTROL, b"\x0b\5")
+    opened.send(link.CONTROL, b"\x0b" + varint(1 << 40))
     expect_end(opened, "an ACK of what was not sent")
 
 
@@ -417,7 +417,8 @@ def state_of(fields):
 
 
 def cut(opened, body):
-    opened.send(link.LIVE, b"\x0a" + varint(0) + body)
+    """One that ends, at the commit of the one before."""
+    opened.send(link.LIVE, b"\x0a" + varint(1) + body)
 
 
 def written(write):
@@ -491,7 +492,7 @@ def document_not_in_its_one_form(bad):
 
 
 def document_delta_of_a_false_base_among_states(bad):
-    """Is asked for, and holds back nothing beside it."""
+    """Is asked for, at the latest when a cut ends."""
     opened = bad.greeted()
     doc, beside = state_of({"f": 1}), state_of({"g": 1})
     base = dict(doc.context)
@@ -502,6 +503,7 @@ def document_delta_of_a_false_base_among_states(bad):
         w.state((b"orders", b"\x66beside"), *document.encode(beside))
 
     opened.send(link.CATCHUP, b"\7\0\0" + written(write))
+    cut(opened, b"")
     expect_needs(bad, opened)
     opened.close()
 
@@ -543,6 +545,53 @@ def expect_needs(bad, opened):
             bad.session.kinds_in.append(got[1][0])
         elif got is not None:
             bad.session.take(*got)
+
+
+# ---- claims -----------------------------------------------------------------
+
+
+def claims_cut_off(bad):
+    opened = bad.greeted()
+    cut(opened, b"\6\0\1")
+    expect_end(opened, "malformed claims")
+
+
+def claims_of_nothing(bad):
+    """Of an actor, up to the hlc 0: only what is lacking may say so."""
+    opened = bad.greeted()
+    cut(opened, b"\6\1\1\0" + b"B" * 16 + b"\0")
+    expect_end(opened, "malformed claims")
+
+
+def claims_among_states(bad):
+    opened = bad.greeted()
+    opened.send(link.CATCHUP, b"\7\0\0\6\0\0")
+    expect_end(opened, "claims among states")
+
+
+def claims_of_an_unknown_number_are_skipped(bad):
+    opened = bad.greeted()
+    cut(opened, b"\6" + varint(8 * 77 + 2) + b"\1\0" + b"B" * 16 + b"\1\4")
+    bad.serve(opened)
+    opened.close()
+
+
+def claims_mode_unknown(bad):
+    opened = bad.greeted()
+    opened.send(link.CONTROL, b"\x1c\0\3")
+    expect_end(opened, "malformed MODE")
+
+
+def claims_target_cut_off(bad):
+    opened = bad.greeted()
+    opened.send(link.CATCHUP, b"\x1d\0" + b"B" * 9)
+    expect_end(opened, "a malformed vector")
+
+
+def claims_summary_neither_whole_nor_not(bad):
+    opened = bad.greeted()
+    opened.send(link.CONTROL, b"\x1e\0\2")
+    expect_end(opened, "malformed SUMMARY")
 
 
 # ---- catching up ------------------------------------------------------------
@@ -719,7 +768,7 @@ if __name__ == "__main__":
         other.join(shop.address)
         for count, (name, case) in enumerate(
                 cases("link_", "greeting_", "message_", "document_",
-                      "catchup_", "dead_"), 1):
+                      "catchup_", "claims_", "dead_"), 1):
             case(Bad(shop.address, secret))
             # Meanwhile another one is served.
             shop.query("UPDATE orders SET n = :n WHERE _id = 1", n=count)

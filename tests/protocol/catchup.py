@@ -57,7 +57,8 @@ class Question:
 
 
 class Asked:
-    """A subscription of ours: asked, decoding, told (SEEN), in sync."""
+    """A subscription of ours: asked, decoding, told (SEEN), closing, in
+    sync."""
 
     def __init__(self, number, text):
         self.number = number
@@ -65,6 +66,7 @@ class Asked:
         self.collection = collection_of(text)
         self.state = "asked"
         self.documents = 0
+        self.claimed = False  # the cut that closes it came
         self.decoder = None
 
     def is_open(self):
@@ -100,6 +102,9 @@ class CatchUp:
         self.asked = {}
         self.interests = {}
         self.next_number = 0
+        self.announced = 0  # of the peer's, in HELLO
+        self.came = set()   # of these
+        self.owes_cut = False  # after CAUGHT_UP
         self.counts = {"joined": 0, "replies": 0, "deltas": 0, "decoded": 0,
                        "more": 0}
         self.handlers = {
@@ -247,10 +252,24 @@ class CatchUp:
             return
         check(a.is_open() or a.state == "told",
               "CAUGHT_UP that nobody asked for")
-        a.state = "in sync"
-        self.s.send(SERVED, varint(a.number))
-        self.s.dead.tell_yard(a.collection)
+        a.state = "closing"
+        if a.claimed and not self.s.live.held:
+            self.closed()
         self.serve_all()
+
+    def claimed(self, claims, close):
+        """A cut that closes a catch-up may overtake its CAUGHT_UP."""
+        a = self.asked.get(claims.number)
+        if a is not None and close:
+            a.claimed = True
+
+    def closed(self):
+        """A cut with a close is stored."""
+        for a in self.asked.values():
+            if a.state == "closing":
+                a.state = "in sync"
+                self.s.send(SERVED, varint(a.number))
+                self.s.dead.tell_yard(a.collection)
 
     def unjoin(self, a):
         for w in self.interests.values():
@@ -274,6 +293,7 @@ class CatchUp:
         w = Interest(number, text, Question.read(r))
         # What follows is of a newer minor version.
         check(number not in self.interests, "a number twice")
+        self.came.add(number)
         if replaces:
             self.interests.pop(replaces - 1, None)
         if w.collection is None:
@@ -457,6 +477,12 @@ class CatchUp:
         self.s.send(CAUGHT_UP, varint(w.number)
                     + varint(self.s.store.commit))
         w.state = "sent"
+        self.owes_cut = True
+
+    def may_cut(self):
+        """Not while a question is being answered, or to come."""
+        return self.came.issuperset(range(self.announced)) and all(
+            w.state in ("sent", "live") for w in self.interests.values())
 
     def on_served(self, r):
         w = self.interests.get(r.varint())
@@ -473,4 +499,5 @@ class CatchUp:
             self.s.send(RESYNC, varint(number))
 
     def drop(self, number):
+        self.came.add(number)
         self.interests.pop(number, None)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Live changes (docs/protocol.md, section 4)."""
 import cbor
+import cover
 import delta as deltas
 import document
 import records
@@ -19,6 +20,7 @@ class Live:
         self.dirty = {}  # name -> whether whole
         self.held = []   # records of cuts that wait
         self.needs = set()
+        self.closing = False  # what waits ends with a close
         self.close_in = self.acked_out = 0
         self.close_out = self.acked_in = 0
         self.counts = {"states": 0, "deltas": 0, "needs": 0, "held": 0}
@@ -73,7 +75,10 @@ class Live:
 
     def on_cut(self, r):
         close = r.varint()
-        got = records.RecordReader(self.s.tables_in[self.s.LIVE], r).all()
+        reader = records.RecordReader(self.s.tables_in[self.s.LIVE], r)
+        got = reader.all(claims=True)
+        for claims in cover.read_claims(r, reader):
+            self.s.catchup.claimed(claims, close > 0)
         for x in got:
             self.counts["states" if x.told is None else "deltas"] += 1
         if close:
@@ -81,6 +86,7 @@ class Live:
         answered = {x.name for x in got if x.told is None}
         self.needs -= answered
         self.held += got
+        self.closing = self.closing or close > 0
         if self.needs:
             return
         refused = self.apply(self.held)
@@ -91,6 +97,9 @@ class Live:
             return
         self.held = []
         self.acknowledge()
+        if self.closing:
+            self.closing = False
+            self.s.catchup.closed()
 
     def drop_held(self):
         if self.held:
@@ -135,10 +144,11 @@ class Live:
 
     def send_cut(self):
         """One cut of everything that changed and that the peer wants."""
-        if not self.s.cleared:
+        if not self.s.cleared or not self.s.catchup.may_cut():
             return
         names = [n for n in self.dirty if self.s.catchup.wanted(n)]
-        if names:
+        if names or self.s.catchup.owes_cut:
+            self.s.catchup.owes_cut = False
             out = records.Writer(self.s.tables_out[self.s.LIVE])
             for name in names:
                 self.put(out, name, self.dirty.pop(name))

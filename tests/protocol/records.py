@@ -5,7 +5,7 @@ import delta as deltas
 from wire import (Reader, block, check, get_id, put_id, u64, unzigzag,
                   varint, zigzag)
 
-STATE, DELTA, ACTOR, KEY, COLLECTION, SEEN = range(6)
+STATE, DELTA, ACTOR, KEY, COLLECTION, SEEN, CLAIMS = range(7)
 ACTORS_MAX = 4096
 NAME_BYTES_MAX = 128
 SIZES = {ACTOR: 8192, KEY: 4096, COLLECTION: 1024, STATE: 16384}
@@ -171,11 +171,14 @@ class RecordReader:
         self.tables = tables
         self.r = r
 
-    def all(self):
+    def all(self, claims=False):
+        """Up to the end; in a CUT, to its claims."""
         out = []
         while self.r.left():
             head = self.r.varint()
             tag, number = head & 7, head >> 3
+            if claims and head == CLAIMS:
+                break
             check(tag <= COLLECTION, "an unknown tag")
             if tag in (STATE, DELTA):
                 name = self.document(number)
@@ -236,6 +239,12 @@ class RecordReader:
         told = deltas.parse(r, self)
         r.end()
         return Record(name, told=told)
+
+    def claim(self, r):
+        """(actor, hlc)"""
+        actor, far = self.actor(r), r.u8()
+        check(far <= 1, "a claim")
+        return actor, get_ref(r, self.tables.ref) if far else self.tables.ref
 
     # -- the names of deltas
 

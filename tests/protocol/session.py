@@ -5,6 +5,7 @@ import os
 import time
 
 import catchup
+import cover
 import dead
 import live
 import records
@@ -13,7 +14,7 @@ from wire import Malformed, Reader, block, check, varint
 HELLO, DROP, REFUSED, BYE, KNOWN, RENEWED = 1, 3, 4, 14, 15, 16
 MAJOR, MINOR = 1, 0
 OPTIONAL = 0x80
-LANE_OF = {live.CUT: 1, **catchup.LANE}
+LANE_OF = {live.CUT: 1, **catchup.LANE, **cover.LANE}
 
 
 class Session:
@@ -37,11 +38,12 @@ class Session:
         self.live = live.Live(self)
         self.catchup = catchup.CatchUp(self)
         self.dead = dead.Dead(self)
+        self.cover = cover.Cover(self)
         self.handlers = {HELLO: self.on_hello, DROP: self.on_drop,
                          REFUSED: self.on_refused, BYE: self.on_bye,
                          KNOWN: self.on_known, RENEWED: self.on_renewed,
                          **self.live.handlers, **self.catchup.handlers,
-                         **self.dead.handlers}
+                         **self.dead.handlers, **self.cover.handlers}
         store.listeners.append(self.live.committed)
 
     def send(self, kind, body):
@@ -91,7 +93,7 @@ class Session:
         self.peer_sum_key = r.take(16)
         r.varint()
         self.features = r.varint()
-        self.peer_interests = r.varint()
+        self.catchup.announced = r.varint()
         # What follows is of a newer minor version.
         self.send(KNOWN, varint(self.store.known_of(self.peer_actor)))
 
