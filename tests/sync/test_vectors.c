@@ -285,6 +285,8 @@ static void put_tables(net *n, tako_buf *out)
                 tako_slice_of(sync_dict_at(&names->actors, 0)->bytes, 16));
     vectors_text(out, "key", tako_slice_str("s"));
     vectors_text(out, "value", tako_slice_str("paid"));
+    vectors_number(out, "claim_number", 0);
+    vectors_number(out, "claim", SYNC_CLAIM_ALL);
     vectors_number(out, "ref_before", names->ref);
 }
 
