@@ -202,14 +202,13 @@ static tako_err settle(sync_session *s, answer_walk *d, sync_seen *seen,
     tako_arena_reset(&s->arena);
     if (store_row_is_notice(row))
         return settle_dead(s, d, seen, row);
-    if (store_row_is_left(row)) { /* as if nothing were here */
-        seen->reply = seen->context.count > 0;
-        return TAKO_OK;
-    }
     TAKO_TRY(context_of(s, row, &own));
     if (store_row_is_marker(row)) {
+        /* Of what left here the very state that left is to come back. */
         seen->reply = seen->context.count > 0 &&
-                      !crdt_context_covers(&own, &seen->context);
+                      (!crdt_context_covers(&own, &seen->context) ||
+                       (store_row_is_left(row) &&
+                        crdt_context_eq(&own, &seen->context)));
         return TAKO_OK;
     }
     if (seen->context.count == 0) {

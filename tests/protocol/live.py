@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Live changes (docs/protocol.md, section 4)."""
 import cbor
+import cover
 import delta as deltas
 import document
 import records
@@ -19,6 +20,7 @@ class Live:
         self.dirty = {}  # name -> whether whole
         self.held = []   # records of cuts that wait
         self.needs = set()
+        self.closing = False  # what waits ends with a close
         self.close_in = self.acked_out = 0
         self.close_out = self.acked_in = 0
         self.counts = {"states": 0, "deltas": 0, "needs": 0, "held": 0}
@@ -27,8 +29,9 @@ class Live:
 
     # -- receiving
 
-    def apply(self, got):
-        """One transaction; the names of the deltas that were refused."""
+    def apply(self, got, loose=False):
+        """One transaction; the names of the deltas that were refused. Loose:
+        these hold nothing back."""
         changed, refused, sent = {}, set(), {}
         for x in got:
             check(any(a.collection == x.name[0]
@@ -50,7 +53,7 @@ class Live:
                 sent[x.name] = x.told.told.context
                 refused.discard(x.name)
             changed[x.name] = doc
-        if refused:
+        if refused and not loose:
             return refused
         self.s.store.take(changed, self.s)
         for name, context in sent.items():
@@ -60,11 +63,22 @@ class Live:
             had = self.has.get(name, ({}, None))[0]
             self.has[name] = document.join_contexts(had, context), None
             self.dirty[name] = False
-        return set()
+        return refused
+
+    def apply_states(self, got):
+        """Of a catch-up."""
+        self.ask_for(self.apply(got, True))
+
+    def ask_for(self, names):
+        if names:
+            self.s.send(NEEDS, varint(len(names)) + stores.needs_body(names))
 
     def on_cut(self, r):
         close = r.varint()
-        got = records.RecordReader(self.s.tables_in[self.s.LIVE], r).all()
+        reader = records.RecordReader(self.s.tables_in[self.s.LIVE], r)
+        got = reader.all(claims=True)
+        for claims in cover.read_claims(r, reader):
+            self.s.catchup.claimed(claims, close > 0)
         for x in got:
             self.counts["states" if x.told is None else "deltas"] += 1
         if close:
@@ -72,17 +86,20 @@ class Live:
         answered = {x.name for x in got if x.told is None}
         self.needs -= answered
         self.held += got
+        self.closing = self.closing or close > 0
         if self.needs:
             return
         refused = self.apply(self.held)
         if refused:
             self.counts["held"] += 1
             self.needs = refused
-            self.s.send(NEEDS, varint(len(refused))
-                        + stores.needs_body(refused))
+            self.ask_for(refused)
             return
         self.held = []
         self.acknowledge()
+        if self.closing:
+            self.closing = False
+            self.s.catchup.closed()
 
     def drop_held(self):
         if self.held:
@@ -102,13 +119,18 @@ class Live:
         check(self.acked_in <= self.close_out, "an ACK of what was not sent")
 
     def on_needs(self, r):
+        gone = False
         for _ in range(r.varint()):
             name = r.block(), get_id(r)
             cbor.decode(name[1])
-            check(name in self.s.store.docs, "a document that is not here")
             self.counts["needs"] += 1
-            self.dirty[name] = True
+            if name in self.s.store.docs:
+                self.dirty[name] = True
+            else:
+                gone = True
         r.end()
+        if gone:
+            self.s.catchup.lost_track()
 
     def committed(self, names, by):
         if by is not self.s:
@@ -122,10 +144,11 @@ class Live:
 
     def send_cut(self):
         """One cut of everything that changed and that the peer wants."""
-        if not self.s.cleared:
+        if not self.s.cleared or not self.s.catchup.may_cut():
             return
         names = [n for n in self.dirty if self.s.catchup.wanted(n)]
-        if names:
+        if names or self.s.catchup.owes_cut:
+            self.s.catchup.owes_cut = False
             out = records.Writer(self.s.tables_out[self.s.LIVE])
             for name in names:
                 self.put(out, name, self.dirty.pop(name))

@@ -9,6 +9,7 @@ import json
 import pathlib
 import sys
 
+import cover
 import delta as deltas
 import document
 import live
@@ -234,8 +235,12 @@ def cut(case, r):
     tables.define(records.ACTOR, 0, raw(case["actor"]))
     tables.define(records.KEY, 0, case["key"].encode())
     tables.ref = case["ref_before"]
-    got, = records.RecordReader(tables, r).all()
+    reader = records.RecordReader(tables, r)
+    got, = reader.all(claims=True)
     dot = case["ref"], raw(case["actor"])
+    claims, = cover.read_claims(r, reader)
+    same((claims.number, claims.kind, claims.has),
+         (case["claim_number"], case["claim"], {dot[1]: dot[0]}), "the claim")
     same(got.name, name, "the name")
     same(got.told.told.context, {dot[1]: dot[0]}, "the context")
     value = got.told.told.root.children[case["key"].encode()].values[dot][1]
