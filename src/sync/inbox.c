@@ -195,7 +195,7 @@ static tako_err in_sync(sync_session *s, sync_sub *sub, tako_errbuf *e)
     if (sub->documents > 0)
         TAKO_TRY(sync_sub_save(s, sub, e));
     s->host->event(s->host->ctx, SYNC_EVENT_CAUGHT_UP, sub->user, "");
-    return sync_tell_yard(s, sub, e);
+    return sync_tell_yard(s, sub->collection, e);
 }
 
 /* How much of what came in cuts was new (P11). */

@@ -442,7 +442,7 @@ static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
     sync_bulk_rest(s);
     s->host->event(s->host->ctx, SYNC_EVENT_SERVED, w->number, "");
     sync_settle(s);
-    return TAKO_OK;
+    return sync_offer_yard(s, w->collection, e);
 }
 
 void sync_sub_again(sync_session *s, sync_sub *sub)
