@@ -299,6 +299,10 @@ static void meet_all(history *h)
         for (size_t i = 0; i < h->n.link_count; i++)
             if (!h->n.links[i].up)
                 net_reconnect(&h->n, &h->n.links[i]);
+        for (int i = 0; i < 3; i++) { /* over pruned links summaries tell */
+            net_settle(&h->n);
+            h->n.now += 1500;
+        }
         net_settle(&h->n);
         (void)snprintf(h->what, sizeof h->what, "round %d of the end", round);
         observe(h);
