@@ -94,15 +94,27 @@ static bool still_wanted(sim_model *m, const sim_node *n, size_t token,
     return yes;
 }
 
-/* Did the document end somewhere, with this write or after it? */
+/* Did the document end somewhere, with this write or after it? Also where that
+ * was lost since, with the power: somebody may have passed it by before. */
 static bool is_ended(const sim_model *m, const sim_written *d)
 {
     uint64_t end = d->generation + (d->kind != SIM_OP_DELETE);
+    const sim_list *l = &m->by_key[d->key];
 
+    if (d->kind == SIM_OP_DELETE)
+        return true;
+    for (size_t i = 0; i < l->count; i++) {
+        const sim_write *w = &m->writes[l->items[i]];
+
+        for (size_t k = 0; k < w->count; k++)
+            if (w->docs[k].key == d->key && w->docs[k].kind == SIM_OP_DELETE &&
+                w->docs[k].generation >= end)
+                return true;
+    }
     for (size_t i = 0; i < m->world->count; i++)
         if (m->seen[i][d->key].generation >= end)
             return true;
-    return d->kind == SIM_OP_DELETE;
+    return false;
 }
 
 /* Who wants a part need not have what it does not want. */

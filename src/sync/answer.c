@@ -205,10 +205,10 @@ static tako_err settle(sync_session *s, answer_walk *d, sync_seen *seen,
     TAKO_TRY(context_of(s, row, &own));
     if (store_row_is_marker(row)) {
         /* Of what left here the very state that left is to come back. */
-        seen->reply = seen->context.count > 0 &&
-                      (!crdt_context_covers(&own, &seen->context) ||
-                       (store_row_is_left(row) &&
-                        crdt_context_eq(&own, &seen->context)));
+        seen->reply =
+            seen->context.count > 0 &&
+            (!crdt_context_covers(&own, &seen->context) ||
+             (store_row_is_left(row) && crdt_context_eq(&own, &seen->context)));
         return TAKO_OK;
     }
     if (seen->context.count == 0) {

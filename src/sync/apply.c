@@ -392,10 +392,10 @@ static tako_err put_places(apply *a)
 
         if (sub->placed && sub->state != SUB_CLOSING &&
             sub->state != SUB_IN_SYNC)
-            err = store_checkpoint_put(
-                a->st, tako_slice_of(s->peer, s->peer_len),
-                tako_slice_of(sub->text, sub->text_len), sub->collection,
-                &sub->place, a->e);
+            err =
+                store_checkpoint_put(a->st, tako_slice_of(s->peer, s->peer_len),
+                                     tako_slice_of(sub->text, sub->text_len),
+                                     sub->collection, &sub->place, a->e);
     }
     return err;
 }
@@ -426,8 +426,8 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
         err = apply_records(a, lists, count);
     if (err == TAKO_OK && !a->again)
         a->foreign = store_foreign_self(a->st);
-    whole = (a->refused == NULL || a->torn) && a->foreign == 0 &&
-            !a->verdict.wait;
+    whole =
+        (a->refused == NULL || a->torn) && a->foreign == 0 && !a->verdict.wait;
     if (err == TAKO_OK && whole)
         err = put_places(a);
     if (err == TAKO_OK && whole)
@@ -507,10 +507,10 @@ tako_err sync_apply(sync_session *s, const sync_list *lists, size_t count,
 tako_err sync_read_records(sync_session *s, sync_names *names, tako_reader *in,
                            sync_list *out, bool *replaced, tako_errbuf *e)
 {
-    *out = (sync_list){ .tail = &out->first,
-                        .lane = names == &s->names_in[SYNC_CATCHUP]
-                                    ? SYNC_CATCHUP
-                                    : SYNC_LIVE };
+    *out =
+        (sync_list){ .tail = &out->first,
+                     .lane = names == &s->names_in[SYNC_CATCHUP] ? SYNC_CATCHUP
+                                                                 : SYNC_LIVE };
     *replaced = false;
     for (;;) {
         sync_held *h = TAKO_NEW(&s->arena, sync_held);

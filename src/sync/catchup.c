@@ -604,8 +604,9 @@ bool sync_serve_due(sync_session *s)
 
 bool sync_want_sends(sync_session *s, sync_want *w)
 {
-    return want_due(s, w) && (w->state == WANT_STREAM || w->state == WANT_FEED ||
-                              w->state == WANT_DIFF || w->state == WANT_ANSWER);
+    return want_due(s, w) &&
+           (w->state == WANT_STREAM || w->state == WANT_FEED ||
+            w->state == WANT_DIFF || w->state == WANT_ANSWER);
 }
 
 tako_err sync_serve_step(sync_session *s, tako_buf *out, tako_errbuf *e)

@@ -24,7 +24,8 @@ static uint64_t held_of(const sync_session *s, const sync_sub *sub)
 
 bool sync_session_kept_due(const sync_session *s)
 {
-    if (s->dead || !s->cleared || s->held.first != NULL || s->staged.first != NULL)
+    if (s->dead || !s->cleared || s->held.first != NULL ||
+        s->staged.first != NULL)
         return false;
     for (size_t i = 0; i < s->sub_count; i++)
         if (held_of(s, &s->subs[i]) > s->subs[i].kept_said)
@@ -87,9 +88,9 @@ bool sync_session_close_due(const sync_session *s)
     for (size_t i = 0; i < s->want_count; i++) {
         if (s->wants[i].state != WANT_LIVE)
             return false;
-        behind = behind || (s->wants[i].mode == SYNC_EAGER &&
-                            s->wants[i].kept > 0 &&
-                            s->wants[i].kept < s->sent_lsn);
+        behind =
+            behind || (s->wants[i].mode == SYNC_EAGER && s->wants[i].kept > 0 &&
+                       s->wants[i].kept < s->sent_lsn);
     }
     return behind;
 }

@@ -476,8 +476,7 @@ tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
         put_rest(s, out);
         return TAKO_OK;
     }
-    if (sync_dirty_left(&s->dirty) == 0 && !s->close_due &&
-        !s->close_asked)
+    if (sync_dirty_left(&s->dirty) == 0 && !s->close_due && !s->close_asked)
         return TAKO_OK;
     if (sync_dirty_left(&s->dirty) > 0)
         TAKO_TRY(sync_mark(s, e));

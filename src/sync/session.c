@@ -841,8 +841,7 @@ uint64_t sync_session_deadline(sync_session *s)
     at = least(sync_inbox_deadline(s), sync_lazy_deadline(s));
     if (!s->cleared || sync_cuts_wait(s))
         return at;
-    if (sync_dirty_left(&s->dirty) == 0 && !s->close_due &&
-        !s->close_asked)
+    if (sync_dirty_left(&s->dirty) == 0 && !s->close_due && !s->close_asked)
         return s->claims_due ? least(at, s->claims_ms) : at;
     return least(at, s->stall_ms == 0 ? 0 : s->stall_ms + SYNC_STALL_MS);
 }

@@ -214,7 +214,7 @@ typedef struct sync_sub {
     uint64_t complete_ms; /* wall clock of the last close that was whole */
     bool verify;          /* `given` is to be here, or we ask anew */
     uint32_t useless;     /* cuts in a row that brought nothing */
-    uint64_t kept_said; /* the last KEPT */
+    uint64_t kept_said;   /* the last KEPT */
 } sync_sub;
 
 /* ---- dirty documents (dirty.c) ------------------------------------------------ */

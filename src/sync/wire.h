@@ -73,7 +73,7 @@ typedef enum sync_tag {
     SYNC_TAG_ACTOR,
     SYNC_TAG_KEY,
     SYNC_TAG_COLLECTION,
-    SYNC_TAG_SEEN, /* only in SEEN messages */
+    SYNC_TAG_SEEN,   /* only in SEEN messages */
     SYNC_TAG_CLAIMS, /* no record: of a CUT, what it makes complete follows */
 } sync_tag;
 
