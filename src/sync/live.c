@@ -77,6 +77,15 @@ static bool coll_wanted(sync_session *s, uint32_t coll, bool local)
     return false;
 }
 
+/* Does the peer want anything of it, now or later? */
+static bool coll_named(sync_session *s, uint32_t coll)
+{
+    for (size_t i = 0; i < s->want_count; i++)
+        if (want_has_coll(s, &s->wants[i], coll))
+            return true;
+    return false;
+}
+
 /* Did the state before match, and does the peer have it? */
 static tako_err judge_before(sync_session *s, const store_change *c, bool local,
                              bool *matched, bool *has)
@@ -109,7 +118,9 @@ static tako_err take_change(sync_session *s, const store_change *c, bool echo,
     sync_dirty_doc *doc;
     bool fresh, matched, has;
 
-    if (!coll_wanted(s, c->coll, local))
+    /* An echo is owed whatever the mode: nobody else can know of it, and no
+     * summary tells, as it is no event. */
+    if (echo ? !coll_named(s, c->coll) : !coll_wanted(s, c->coll, local))
         return TAKO_OK;
     doc = sync_dirty_touch(&s->dirty, c->coll, c->row, &fresh);
     if (doc == NULL) {
@@ -493,7 +504,7 @@ void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row)
     sync_dirty_doc *doc;
     bool fresh;
 
-    if (!coll_wanted(s, coll, true) || matches_now(s, coll, row, true) ||
+    if (!coll_named(s, coll) || matches_now(s, coll, row, true) ||
         store_row_is_marker(row) || store_row_is_notice(row))
         return;
     doc = sync_dirty_touch(&s->dirty, coll, row->row, &fresh);
