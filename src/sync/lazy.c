@@ -4,8 +4,9 @@
  * A subscriber tells each server how it wants its changes (MODE):
  *
  *   EAGER   all of them, at once. So every link begins.
- *   OWN     only what the server's own app writes: the server does not cover
- *           the subscription, and another link does.
+ *   OWN     only what the server's own app writes, and what merges make here
+ *           of the subscriber's documents: the server does not cover the
+ *           subscription, and another link does.
  *   PRUNED  none: the server covers it, and so does another link that is
  *           faster. After Leitao, Pereira, Rodrigues 2007, "Epidemic broadcast
  *           trees": a cut that brought nothing new prunes its link, both ways.

@@ -111,7 +111,8 @@ static tako_err judge_before(sync_session *s, const store_change *c, bool local,
 }
 
 /* echo: the peer sent this document, and the merge made something else of it.
- * Then it has an older state, whether that matches here or not. */
+ * Then it has an older state, whether that matches here or not. What was made
+ * is ours alone: a peer that asks for no more than our own gets it too. */
 static tako_err take_change(sync_session *s, const store_change *c, bool echo,
                             bool local)
 {
@@ -185,7 +186,7 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
         if (own && (changes[i].lsn_before == 0 ||
                     sync_known_has(s, lsn, changes[i].coll, changes[i].row)))
             continue;
-        err = take_change(s, &changes[i], own, local);
+        err = take_change(s, &changes[i], own, own || local);
     }
     if (ended && err == TAKO_OK)
         err = sync_epoch_risen(s, NULL);

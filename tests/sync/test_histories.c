@@ -203,6 +203,10 @@ static void test_histories__with_rollbacks_end_equal(void **state)
     assert_true(renewed > i / 10);
 }
 
+/* A catch-up brings a document over a link that becomes OWN, and the merge
+ * with an own deletion has to go back over it. */
+static const uint64_t merged_own[] = { 4187, 9299, 10031 };
+
 static void test_histories__end_equal(void **state)
 {
     uint64_t seed = test_seed(1);
@@ -210,6 +214,8 @@ static void test_histories__end_equal(void **state)
     uint32_t i = 0;
 
     (void)state;
+    for (size_t k = 0; k < sizeof merged_own / sizeof *merged_own; k++)
+        history(merged_own[k]);
     /* Sanitizers are slow; a release build does all. */
     for (; i < SEEDS && time(NULL) - start < SECONDS; i++)
         history(seed + i);
