@@ -125,6 +125,8 @@ static bool is_missing(sim_model *m, sim_node *n, size_t token,
 
     if (sim_has_or_ended(m, d, n->index))
         return false;
+    if (m->seen[n->index][d->key].left) /* it was let go of */
+        return false;
     /* Tombstones are not compared: a deletion passes by who has not heard of
      * the document, and what lies behind it keeps it for a while. */
     if (m->world->faulted && is_ended(m, d))
