@@ -13,10 +13,10 @@
  * a notice, written with it. Rows that came alive again are found out when
  * their turn comes.
  *
- * EPOCH. It rises with each tombstone that comes, not only when that is reaped:
- * a neighbour that never had the document is not told of its deletion, and what
- * it then inserts under the same key would begin the life that ended here, and
- * be lost to it. It is told the epoch.
+ * EPOCH. It rises when a tombstone is reaped, not before: as long as it is
+ * here it tells itself of the generation that ended, and two devices that
+ * insert one new key at once must begin the same one, whatever else either of
+ * them has deleted (P3).
  *
  * REAPING walks `tomb`, some rows at a time. The births of all lives that the
  * tombstone ended go to the graveyard, the row goes. What stays: a tombstone whose context has a seed (any device may
@@ -150,8 +150,6 @@ tako_err tomb_note(store *s, uint32_t coll, int64_t row, tako_slice meta,
     if (crdt_meta_is_marker(meta))
         return TAKO_OK;
     TAKO_TRY(day_load(s, e));
-    if (!crdt_meta_is_notice(meta))
-        TAKO_TRY(store_epoch_raise(s, coll, crdt_meta_generation(meta), e));
     return tomb_put(s, coll, row, e);
 }
 

@@ -143,6 +143,7 @@ typedef struct answer_walk {
     sync_writer writer;
     uint32_t documents;
     tako_errbuf *e;
+    bool known; /* their rows are: this is the answer to a REPLY */
 } answer_walk;
 
 static bool matches(sync_session *s, const sync_want *w, const store_row *row)
@@ -176,6 +177,20 @@ static tako_err put_delta(sync_session *s, answer_walk *d,
     return sync_put_delta(&d->writer, name, doc, base, NULL, s->sum_key);
 }
 
+/* What died here may live there under the same _id: they are told of what
+ * died, and asked for what that does not concern. */
+static tako_err settle_dead(sync_session *s, answer_walk *d, sync_seen *seen,
+                            const store_row *row)
+{
+    if (seen->context.count == 0)
+        return TAKO_OK;
+    TAKO_TRY(sync_tell_dead(s, d->want->coll, row, d->e));
+    seen->reply = true;
+    if (d->known) /* their answer to our question: there is no other */
+        sync_need_whole(s, d->want->collection, row->id);
+    return TAKO_OK;
+}
+
 /* A document of which both sides have something. */
 static tako_err settle(sync_session *s, answer_walk *d, sync_seen *seen,
                        const store_row *row)
@@ -186,16 +201,14 @@ static tako_err settle(sync_session *s, answer_walk *d, sync_seen *seen,
 
     tako_arena_reset(&s->arena);
     if (store_row_is_notice(row))
-        return seen->context.count == 0 ? TAKO_OK
-                                        : sync_tell_dead(s, w->coll, row, d->e);
-    if (store_row_is_left(row)) { /* as if nothing were here */
-        seen->reply = seen->context.count > 0;
-        return TAKO_OK;
-    }
+        return settle_dead(s, d, seen, row);
     TAKO_TRY(context_of(s, row, &own));
     if (store_row_is_marker(row)) {
-        seen->reply = seen->context.count > 0 &&
-                      !crdt_context_covers(&own, &seen->context);
+        /* Of what left here the very state that left is to come back. */
+        seen->reply =
+            seen->context.count > 0 &&
+            (!crdt_context_covers(&own, &seen->context) ||
+             (store_row_is_left(row) && crdt_context_eq(&own, &seen->context)));
         return TAKO_OK;
     }
     if (seen->context.count == 0) {
@@ -259,7 +272,7 @@ static tako_err answer_known(sync_session *s, answer_walk *d)
     return err;
 }
 
-static tako_err answer_piece(sync_session *s, answer_walk *d, bool known)
+static tako_err answer_piece(sync_session *s, answer_walk *d)
 {
     sync_want *w = d->want;
     uint64_t lsn;
@@ -267,9 +280,9 @@ static tako_err answer_piece(sync_session *s, answer_walk *d, bool known)
 
     TAKO_TRY(store_snapshot_begin(s->reader, &lsn, d->e));
     store_note_sent(s->reader, lsn);
-    err = known ? answer_known(s, d)
-                : sync_walk_piece(s, w->collection, &w->coll, &w->walk,
-                                  answer_row, d, d->e);
+    err = d->known ? answer_known(s, d)
+                   : sync_walk_piece(s, w->collection, &w->coll, &w->walk,
+                                     answer_row, d, d->e);
     store_snapshot_end(s->reader);
     return err == TAKO_OK || d->e == NULL || d->e->text[0] != '\0'
                ? err
@@ -296,17 +309,19 @@ static void answered(sync_session *s, sync_want *w)
 static tako_err serve_answer(sync_session *s, sync_want *w, tako_buf *out,
                              tako_errbuf *e)
 {
-    answer_walk d = {
-        w, { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0 }, 0, e
-    };
-    bool known = w->walk.done;
+    answer_walk d = { w,
+                      { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0 },
+                      0,
+                      e,
+                      w->walk.done };
+    bool known = d.known;
 
     TAKO_TRY(sync_mark(s, e));
     s->names_out[SYNC_CATCHUP].stamp++;
     tako_put_u8(out, SYNC_MSG_STATES);
     tako_put_varint(out, w->number);
     tako_put_u8(out, 0);
-    TAKO_TRY(answer_piece(s, &d, known));
+    TAKO_TRY(answer_piece(s, &d));
     if (d.documents == 0)
         tako_buf_reset(out);
     s->counts.documents_out += d.documents;

@@ -135,19 +135,39 @@ static void put_yard(tako_buf *out, const store_yard *y)
     tako_put_u64(out, y->floors);
 }
 
-tako_err sync_tell_yard(sync_session *s, const sync_sub *sub, tako_errbuf *e)
+static bool is_empty(const store_yard *y)
+{
+    return y->epoch == 0 && y->graves == 0 && y->floors == 0;
+}
+
+static void say_yard(sync_session *s, tako_slice name, const store_yard *y)
 {
     tako_buf *b = &s->scratch;
+
+    tako_buf_reset(b);
+    tako_put_block(b, name);
+    tako_put_u8(b, takes_whole(s, name));
+    put_yard(b, y);
+    sync_control(s, SYNC_MSG_YARD, tako_buf_slice(b));
+}
+
+tako_err sync_tell_yard(sync_session *s, tako_slice name, tako_errbuf *e)
+{
     store_yard y;
     uint32_t coll;
 
-    TAKO_TRY(read_yard(s, sub->collection, &coll, &y, e));
-    tako_buf_reset(b);
-    tako_put_block(b, sub->collection);
-    tako_put_u8(b, sub_is_whole(s, sub));
-    put_yard(b, &y);
-    sync_control(s, SYNC_MSG_YARD, tako_buf_slice(b));
+    TAKO_TRY(read_yard(s, name, &coll, &y, e));
+    if (!is_empty(&y))
+        say_yard(s, name, &y);
     return TAKO_OK;
+}
+
+tako_err sync_offer_yard(sync_session *s, tako_slice name, tako_errbuf *e)
+{
+    for (size_t i = 0; i < s->sub_count; i++)
+        if (tako_slice_eq(s->subs[i].collection, name))
+            return TAKO_OK; /* told when that is caught up */
+    return sync_tell_yard(s, name, e);
 }
 
 typedef struct summer {
@@ -277,6 +297,8 @@ tako_err sync_on_yard(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (!tako_reader_done(in))
         return tako_fail(e, TAKO_CORRUPT, "malformed YARD");
     TAKO_TRY(read_yard(s, name, &coll, &ours, e));
+    if (is_empty(&ours) && !is_empty(&theirs) && takes_whole(s, name))
+        say_yard(s, name, &ours); /* it was not said before */
     if (coll == 0)
         return TAKO_OK;
     if (theirs.epoch > ours.epoch)
@@ -548,6 +570,19 @@ tako_err sync_tell_dead(sync_session *s, uint32_t coll, const store_row *row,
     return TAKO_OK;
 }
 
+void sync_need_whole(sync_session *s, tako_slice name, tako_slice id)
+{
+    tako_buf b = tako_buf_on(s->env);
+
+    tako_put_varint(&b, 1);
+    tako_put_block(&b, name);
+    sync_put_id(&b, id);
+    s->control.failed = s->control.failed || b.failed;
+    sync_control(s, SYNC_MSG_NEEDS, tako_buf_slice(&b));
+    tako_buf_fini(&b);
+    s->counts.needs_out++;
+}
+
 /* The answer to a state that was not taken; with the writer held. */
 tako_err sync_answer_dead(sync_session *s, store *st, uint32_t coll,
                           tako_slice id, const crdt_merge_info *info,
@@ -628,16 +663,20 @@ static tako_err told_dead(bury *b, uint32_t coll, const told *t)
 {
     store_death death;
     store_row row;
+    tako_err err;
 
     TAKO_TRY(store_die(b->st, coll, t->id, t->births, t->count, t->epoch,
                        &death, b->e));
     b->died += death.removed;
     b->quarantined += death.quarantined;
-    if (!death.removed)
-        return TAKO_OK;
-    TAKO_TRY(store_get(store_writer(b->st), coll, t->id, &row));
-    TAKO_TRY(sync_known_add(b->s, coll, row.row));
-    if ((t->kind & DEAD_OTHER) == 0 || b->need_count >= TAKO_SYNC_NEEDS_MAX)
+    err = store_get(store_writer(b->st), coll, t->id, &row);
+    if (err != TAKO_OK)
+        return err == TAKO_NOTFOUND ? TAKO_OK : err;
+    if (death.removed)
+        TAKO_TRY(sync_known_add(b->s, coll, row.row));
+    /* Also of what died here a moment ago, by other news. */
+    if ((t->kind & DEAD_OTHER) == 0 || !store_row_is_notice(&row) ||
+        b->need_count >= TAKO_SYNC_NEEDS_MAX)
         return TAKO_OK;
     tako_put_block(&b->needs, t->name);
     sync_put_id(&b->needs, t->id);

@@ -445,7 +445,7 @@ static tako_err on_caught_up(sync_session *s, uint64_t now_ms, tako_reader *in,
     if (moved)
         TAKO_TRY(sync_sub_save(s, sub, e));
     s->host->event(s->host->ctx, SYNC_EVENT_CAUGHT_UP, sub->user, "");
-    return sync_tell_yard(s, sub, e);
+    return sync_tell_yard(s, sub->collection, e);
 }
 
 static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
@@ -462,7 +462,7 @@ static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
     sync_bulk_rest(s);
     s->host->event(s->host->ctx, SYNC_EVENT_SERVED, w->number, "");
     sync_settle(s);
-    return TAKO_OK;
+    return sync_offer_yard(s, w->collection, e);
 }
 
 /* The peer lost track of its changes: asks us to ask anew. What was held

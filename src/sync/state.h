@@ -452,12 +452,16 @@ void sync_known_commit(sync_session *s, size_t from, uint64_t lsn);
 /* ---- deaths.c ------------------------------------------------------------------ */
 
 /* Says what our graveyard has, and so asks for what the peer's has. */
-tako_err sync_tell_yard(sync_session *s, const sync_sub *sub, tako_errbuf *e);
+tako_err sync_tell_yard(sync_session *s, tako_slice name, tako_errbuf *e);
+/* The same to who asks for a collection that we do not ask for. */
+tako_err sync_offer_yard(sync_session *s, tako_slice name, tako_errbuf *e);
 tako_err sync_epoch_risen(sync_session *s, tako_errbuf *e);
 tako_err sync_on_yard(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_buried(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_graves(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_dead(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* Asks for the whole state of a document, by NEEDS. */
+void sync_need_whole(sync_session *s, tako_slice name, tako_slice id);
 /* Tells of a document that was found to be dead here: a notice's row. */
 tako_err sync_tell_dead(sync_session *s, uint32_t coll, const store_row *row,
                         tako_errbuf *e);
