@@ -279,6 +279,7 @@ tako_err sync_on_lists(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (sub->state != SUB_ASKED)
         return tako_fail(e, TAKO_CORRUPT, "LISTS that nobody asked for");
     sync_sub_rest(s, sub);
+    sync_unjoin(s, sub->number); /* no reply will come */
     sub->state = SUB_LISTING;
     sync_walk_start(&sub->walk);
     return TAKO_OK;

@@ -316,11 +316,35 @@ def message_bytes_after_needs(bad):
     expect_end(opened, "malformed NEEDS")
 
 
+def interest(number, text=SUBSCRIPTION.encode(), flags=0):
+    return (b"\2" + varint(number) + b"\0" + block(text)
+            + catchup.Question(flags).put())
+
+
 def message_bytes_after_interest(bad):
+    """Are of a newer minor version."""
     opened = bad.greeted()
-    opened.send(link.CONTROL, b"\2\1\0" + block(SUBSCRIPTION.encode())
-                + varint(0) + u64(0) + b" and more")
-    expect_end(opened, "malformed INTEREST")
+    opened.send(link.CONTROL, interest(1) + b" and more")
+    bad.serve(opened)
+    opened.close()
+
+
+def message_short_question(bad):
+    opened = bad.greeted()
+    opened.send(link.CONTROL, interest(1)[:-1])
+    expect_end(opened, "malformed question")
+
+
+def message_unknown_flag_of_a_question(bad):
+    opened = bad.greeted()
+    opened.send(link.CONTROL, interest(1, flags=16))
+    expect_end(opened, "malformed question")
+
+
+def message_streaming_without_a_checkpoint(bad):
+    opened = bad.greeted()
+    opened.send(link.CONTROL, interest(1, flags=catchup.STREAMING) + u64(0))
+    expect_end(opened, "malformed question")
 
 
 def message_bytes_after_bye(bad):
@@ -341,24 +365,36 @@ def message_ack_of_nothing(bad):
     expect_end(opened, "an ACK of what was not sent")
 
 
-def message_needs_of_nothing(bad):
+def message_needs_of_an_unknown_collection(bad):
     opened = bad.greeted()
-    opened.send(link.CONTROL, b"\x0c\1" + block(b"orders") + block(b"\x07"))
+    opened.send(link.CONTROL, b"\x0c\1" + block(b"none") + block(b"\x07"))
     expect_end(opened, "NEEDS of a document that is not here")
+
+
+def message_needs_of_what_is_gone(bad):
+    """It may have been reaped: everything is asked anew."""
+    opened = bad.greeted()
+    bad.serve(opened)
+    opened.send(link.CONTROL, b"\x0c\1" + block(b"orders") + block(b"\x07"))
+    end = time.monotonic() + 10
+    while catchup.RESYNC not in bad.session.kinds_in:
+        need(time.monotonic() < end, "no RESYNC")
+        got = opened.receive(0.2)
+        if got is not None:
+            bad.session.take(*got)
+    opened.close()
 
 
 def message_interest_number_twice(bad):
     opened = bad.greeted()
-    body = (b"\2\0\0" + block(SUBSCRIPTION.encode()) + varint(0) + u64(0))
-    opened.send(link.CONTROL, body)
+    opened.send(link.CONTROL, interest(0))
     expect_end(opened, "malformed INTEREST")
 
 
 def message_interest_that_is_none(bad):
     """Refused, with the reason; the session goes on."""
     opened = bad.greeted()
-    opened.send(link.CONTROL, b"\2" + varint(1) + b"\0"
-                + block(b"SELECT FROM nothing") + varint(0) + u64(0))
+    opened.send(link.CONTROL, interest(1, b"SELECT FROM nothing"))
     asked = bad.session.catchup.asked
     asked[1] = catchup.Asked(1, b"")
     end = time.monotonic() + 10
@@ -454,12 +490,26 @@ def document_not_in_its_one_form(bad):
     expect_end(opened, "stored document: not in its one form")
 
 
-def document_delta_among_states(bad):
+def document_delta_of_a_false_base_among_states(bad):
+    """Is asked for, and holds back nothing beside it."""
     opened = bad.greeted()
-    doc = state_of({"f": 1})
-    opened.send(link.CATCHUP, b"\7\0" + written(
-        lambda w: w.delta(NAME, doc, {}, None, bytes(16))))
-    expect_end(opened, "a delta among states")
+    doc, beside = state_of({"f": 1}), state_of({"g": 1})
+    base = dict(doc.context)
+    document.Write(doc, (1700000000001 << 16, b"B" * 16)).set(["f"], 2)
+
+    def write(w):
+        w.delta(NAME, doc, base, None, bad.session.sum_key)
+        w.state((b"orders", b"\x66beside"), *document.encode(beside))
+
+    opened.send(link.CATCHUP, b"\7\0\0" + written(write))
+    expect_needs(bad, opened)
+    opened.close()
+
+
+def document_unknown_flag_of_states(bad):
+    opened = bad.greeted()
+    opened.send(link.CATCHUP, b"\7\0\2" + whole_state())
+    expect_end(opened, "malformed STATES")
 
 
 def document_malformed_delta(bad):
@@ -478,6 +528,11 @@ def document_delta_of_a_false_base(bad):
     document.Write(doc, (1700000000001 << 16, b"B" * 16)).set(["f"], 2)
     cut(opened, written(lambda w: w.delta(
         NAME, doc, base, None, bad.session.sum_key)))
+    expect_needs(bad, opened)
+    opened.close()
+
+
+def expect_needs(bad, opened):
     end = time.monotonic() + 10
     while sessions.live.NEEDS not in bad.session.kinds_in:
         need(time.monotonic() < end, "no NEEDS")
@@ -488,7 +543,92 @@ def document_delta_of_a_false_base(bad):
             bad.session.kinds_in.append(got[1][0])
         elif got is not None:
             bad.session.take(*got)
+
+
+# ---- catching up ------------------------------------------------------------
+
+
+def caught_up(bad, more=b""):
+    """Both questions are answered; messages come after each other's end."""
+    opened = bad.greeted()
+    bad.serve(opened)
+    if more:
+        opened.send(link.CATCHUP, more)
+    return opened
+
+
+def catchup_lists_unasked(bad):
+    expect_end(caught_up(bad, b"\5\0"), "LISTS that nobody asked for")
+
+
+def catchup_caught_up_unasked(bad):
+    expect_end(caught_up(bad, b"\x08\0\1"),
+               "CAUGHT_UP that nobody asked for")
+
+
+def catchup_list_unasked(bad):
+    expect_end(caught_up(bad, b"\6\0\1"), "a LIST that nobody asked for")
+
+
+def catchup_list_of_half_an_item(bad):
+    expect_end(caught_up(bad, b"\6\0\1" + bytes(8)), "malformed LIST")
+
+
+def catchup_ask_unasked(bad):
+    expect_end(caught_up(bad, b"\x14\0" + catchup.Question().put()),
+               "ASK out of turn")
+
+
+def catchup_fed_unasked(bad):
+    expect_end(caught_up(bad, b"\x15\0"), "FED that nobody asked for")
+
+
+def catchup_symbols_unasked(bad):
+    expect_end(caught_up(bad, b"\x16\0\4\0"),
+               "SYMBOLS that nobody asked for")
+
+
+def catchup_symbols_of_unknown_flags(bad):
+    expect_end(caught_up(bad, b"\x16\0\x08\0"), "malformed SYMBOLS")
+
+
+def catchup_more_unasked(bad):
+    opened = caught_up(bad)
+    opened.send(link.CONTROL, b"\x17\0\1")
+    expect_end(opened, "MORE out of turn")
+
+
+def catchup_seen_of_another_tag(bad):
+    expect_end(caught_up(bad, b"\x18\0\1" + varint(records.KEY)
+                         + block(b"key")), "malformed record: unknown tag")
+
+
+def catchup_seen_too_late_is_skipped(bad):
+    """Only its names count."""
+    opened = caught_up(bad, b"\x18\0\1" + written(
+        lambda w: w.seen(7, {b"B" * 16: 1 << 16})))
+    bad.serve(opened)
     opened.close()
+
+
+def catchup_packed_that_is_none(bad):
+    expect_end(caught_up(bad, b"\x19" + varint(600) + b"no frame"), "PACKED")
+
+
+# ---- the dead ---------------------------------------------------------------
+
+
+def dead_of_an_unknown_kind(bad):
+    opened = caught_up(bad)
+    opened.send(link.CONTROL, b"\x25" + block(b"orders") + b"\x08\0"
+                + block(b"\1") + varint(0))
+    expect_end(opened, "malformed DEAD")
+
+
+def dead_graves_unasked(bad):
+    opened = caught_up(bad)
+    opened.send(link.CONTROL, b"\x24\2" + block(b"orders") + b"\xff")
+    expect_end(opened, "malformed GRAVES")
 
 
 # ---- the other way round: tako dials ------------------------------------------
@@ -578,14 +718,15 @@ if __name__ == "__main__":
         other = Peer("other", secret, [SUBSCRIPTION])
         other.join(shop.address)
         for count, (name, case) in enumerate(
-                cases("link_", "greeting_", "message_", "document_"), 1):
+                cases("link_", "greeting_", "message_", "document_",
+                      "catchup_", "dead_"), 1):
             case(Bad(shop.address, secret))
             # Meanwhile another one is served.
             shop.query("UPDATE orders SET n = :n WHERE _id = 1", n=count)
             other.until(lambda: (other.store.fields("orders", 1) or {}).get(
                 "n") == count, 10, "the other is served after " + name)
             print("ok " + name.replace("_", " "))
-        need(count > 35, "too few cases were found")
+        need(count > 60, "too few cases were found")
         other.leave()
         dialled(world, secret)
         shop.stop()

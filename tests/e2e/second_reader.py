@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """tako and the second reader of its protocol (tests/protocol, in Python, by
 docs/protocol.md) in one mesh: both ways, to equal documents."""
+import collections
 import pathlib
 import sys
 
@@ -9,6 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "protocol"))
 import debian  # noqa: E402,F401
 from tako_e2e import World, need, need_equal, order  # noqa: E402
 
+import catchup as catchups  # noqa: E402
 from peer import Peer  # noqa: E402
 from wire import varint  # noqa: E402
 
@@ -252,7 +254,7 @@ def rolled_back(shop, reader):
 
 
 def apart(world, shop, reader):
-    """Changes on both sides of a broken link: buckets and lists."""
+    """Changes on both sides of a broken link, found by lists."""
     reader.leave()
     shop.query("UPDATE orders SET away = 'shop' WHERE till = 'till2'")
     shop.query("DELETE FROM orders WHERE _id = 'shop-020'")
@@ -264,15 +266,80 @@ def apart(world, shop, reader):
     reader.join(shop.address)
     meet(shop, reader, "after a while apart")
     got = reader.session.kinds_in
-    need(5 in got and 6 in got, "catching up was by buckets and lists")
+    need(5 in got and 6 in got, "catching up was by lists")
     need_equal(row(shop, "reader-070"), None, "deleted at the reader")
     print("ok apart")
     reader.leave()
     reader.join(shop.address)
     meet(shop, reader, "in sync already")
-    need(not {5, 6, 7} & set(reader.session.kinds_in), "nothing to tell")
+    need(not {5, 6, 7, 20, 22} & set(reader.session.kinds_in),
+         "nothing to tell")
     print("ok in sync already")
     reader.leave()
+
+
+def change_apart(shop, reader, turn):
+    """What differs: changes of one side, of both, deletes, new ones."""
+    shop.query(f"UPDATE orders SET turn = {turn} "
+               "WHERE _id >= 'more-250' AND _id < 'more-262'")
+    shop.query(f"DELETE FROM orders WHERE _id = 'more-{turn:03d}'")
+    shop.query(f"INSERT INTO orders DOCUMENTS ({{'_id': 'shop-new-{turn}'}})")
+    for i in range(10 * turn, 10 * turn + 10):
+        write(reader, f"more-{100 + i:03d}", lambda w: w.set(["away"], turn))
+    write(reader, f"more-{50 + turn:03d}", lambda w: w.delete())
+    write(reader, f"reader-new-{turn}", insert({"only": "here"}))
+    write(reader, "more-251", lambda w: w.set(["turn"], "both"))
+
+
+FIRST, LAST = bytes(16), b"\xff" * 16  # sum keys: who leads
+
+
+def by_symbols(world, shop, reader):
+    """Each may lead, with or without a sketch, and answer in either way."""
+    shop.import_docs("orders", (order(f"more-{i:03d}", world.random)
+                                for i in range(300)))
+    reader.join(shop.address)
+    meet(shop, reader, "more documents")
+    reader.leave()
+    turn, counts = 0, collections.Counter()
+    for sum_key in (FIRST, LAST):
+        for sketched in (True, False):
+            for prefers in ("symbols", "lists"):
+                turn += 1
+                change_apart(shop, reader, turn)
+                reader.sum_key, reader.sketched = sum_key, sketched
+                reader.prefers = prefers
+                reader.join(shop.address)
+                meet(shop, reader, f"turn {turn} of symbols")
+                counts += reader.session.catchup.counts
+                reader.leave()
+    for what in ("decoded", "joined", "replies", "deltas", "more"):
+        need(counts[what] > 0, what)
+    need(counts["deltas"] < 400, "what both had seen is sent again")
+    reader.sketched = True
+    print("ok by symbols")
+
+
+def lists_after_all(shop, reader):
+    """Symbols that are no use, by a leader who joined the questions: the list
+    follows, and the other question is answered too."""
+    change_apart(shop, reader, 9)
+    reader.sum_key, reader.prefers = FIRST, "symbols"
+    reader.join(shop.address)
+    catchup = reader.session.catchup
+    honest = catchup.send_symbols
+
+    def useless(w, count, sketch):
+        w.question.flags &= ~catchups.SKETCHED  # so ours goes with them
+        honest(w, 1, [10000] * 32)
+
+    catchup.send_symbols = useless
+    meet(shop, reader, "lists after symbols")
+    need({6, 23} <= set(reader.session.kinds_in), "MORE, and then a LIST")
+    need_equal(catchup.counts["replies"], 0, "replies")
+    reader.leave()
+    reader.sum_key, reader.prefers = None, "lists"
+    print("ok lists after all")
 
 
 def dialled_by_tako(world, reader):
@@ -340,6 +407,8 @@ if __name__ == "__main__":
         apart(world, shop, reader)
         reader.store.versions.clear()
         need(same_hash(shop, reader), "versions, all worked out again")
+        by_symbols(world, shop, reader)
+        lists_after_all(shop, reader)
         dialled_by_tako(world, reader)
         passes_on(world, shop, reader)
         shop.stop()

@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Catching up (docs/protocol.md, section 3). Whole collections only."""
+"""Catching up (docs/protocol.md, section 3). Whole collections only; no
+checkpoint is ever named here, and of the feed there is none to send."""
 import re
 
+import document
 import records
-from wire import MASK, Reader, block, check, u64, varint
+import symbols
+from wire import block, check, u64, varint
 
-INTEREST, BUCKETS, LIST, STATES, CAUGHT_UP, SERVED, RESYNC = (2, 5, 6, 7, 8, 9,
-                                                             13)
-BITS_MAX = 12
+INTEREST, LISTS, LIST, STATES, CAUGHT_UP, SERVED, RESYNC = (2, 5, 6, 7, 8, 9,
+                                                           13)
+ASK, FED, SYMBOLS, MORE, SEEN = 20, 21, 22, 23, 24
+LANE = {LISTS: 2, LIST: 2, STATES: 2, CAUGHT_UP: 2, ASK: 2, FED: 2,
+        SYMBOLS: 2, SEEN: 2}
+NAMED, STREAMING, SKETCHED, NOTHING = 1, 2, 4, 8  # flags of a question
+JOINED, SKETCH, BURST = 1, 2, 4                   # of SYMBOLS
+LAST, REPLY = 1, 2                                # of SEEN
 CHUNK_DOCUMENTS = 500
+CHUNK_ITEMS = 100
+CHUNK_SYMBOLS = 50
+SYMBOLS_FIRST = 32
 
 
 def collection_of(text):
@@ -17,8 +28,36 @@ def collection_of(text):
     return found.group(1).replace(b"``", b"`") if found else None
 
 
+class Question:
+    """What a subscriber has."""
+
+    def __init__(self, flags=0, count=0, total=0, sketch=None):
+        self.flags = flags
+        self.count = count
+        self.check = total
+        self.sketch = sketch
+
+    @classmethod
+    def read(cls, r):
+        q = cls(r.u8(), r.varint(), r.u64())
+        check(q.flags <= 15 and q.flags & 3 != STREAMING, "a question's flags")
+        if q.flags & NAMED:
+            r.take(2)
+            r.varint()
+        if q.flags & STREAMING:
+            r.u64()
+        if q.flags & SKETCHED:
+            q.sketch = symbols.get_sketch(r)
+        return q
+
+    def put(self):
+        out = bytes([self.flags]) + varint(self.count) + u64(self.check)
+        return out + (symbols.put_sketch(self.sketch)
+                      if self.flags & SKETCHED else b"")
+
+
 class Asked:
-    """A subscription of ours."""
+    """A subscription of ours: asked, decoding, told (SEEN), in sync."""
 
     def __init__(self, number, text):
         self.number = number
@@ -26,41 +65,62 @@ class Asked:
         self.collection = collection_of(text)
         self.state = "asked"
         self.documents = 0
+        self.decoder = None
+
+    def is_open(self):
+        """Told, and nothing has come that answers it."""
+        return self.state in ("asked", "decoding")
 
 
 class Interest:
-    """A subscription of the peer."""
+    """A subscription of the peer: new, fed, lists, symbols, joined, sent,
+    live."""
 
-    def __init__(self, number, text, count, total):
+    def __init__(self, number, text, question):
         self.number = number
         self.text = text
         self.collection = collection_of(text)
-        self.count = count
-        self.sum = total
+        self.question = question
         self.state = "new"
         self.list = {}
-        self.differs = None
+        self.seen = []
+        self.joined = None  # the number of the question of the other side
+        self.symbols = None
+        self.next = 0       # the symbol
+        self.by_list = False
 
 
 class CatchUp:
     """Handlers of a session; s is the session (session.py)."""
+    prefers = "lists"  # of the two ways to answer
+    sketched = True    # questions have a sketch
 
     def __init__(self, s):
         self.s = s
         self.asked = {}
         self.interests = {}
         self.next_number = 0
-        self.said = []  # kinds, for tests
+        self.counts = {"joined": 0, "replies": 0, "deltas": 0, "decoded": 0,
+                       "more": 0}
         self.handlers = {
-            INTEREST: self.on_interest, BUCKETS: self.on_buckets,
+            INTEREST: self.on_interest, LISTS: self.on_lists,
             LIST: self.on_list, STATES: self.on_states,
             CAUGHT_UP: self.on_caught_up, SERVED: self.on_served,
-            RESYNC: self.on_resync}
+            RESYNC: self.on_resync, ASK: self.on_ask, FED: self.on_fed,
+            SYMBOLS: self.on_symbols, MORE: self.on_more, SEEN: self.on_seen}
 
-    def digest(self, collection):
-        items = [self.s.store.item(self.s.mesh_id, n)
-                 for n in self.s.store.live(collection)]
-        return len(items), sum(i for _, i in items) & MASK
+    def items(self, collection):
+        return [self.s.store.item(self.s.mesh_id, n)
+                for n in self.s.store.live(collection)]
+
+    def checked(self, collection):
+        """[(key, item, check)] of our set."""
+        return [(*i, symbols.check_of(self.s.mesh_id, *i))
+                for i in self.items(collection)]
+
+    def by_key(self, collection):
+        return {self.s.store.item(self.s.mesh_id, n)[0]: n
+                for n in self.s.store.names(collection)}
 
     # -- we ask
 
@@ -68,62 +128,142 @@ class CatchUp:
         a = Asked(self.next_number, text)
         self.next_number += 1
         self.asked[a.number] = a
-        count, total = self.digest(a.collection)
         self.s.send(INTEREST, varint(a.number) + varint(
             0 if replaces is None else 1 + replaces) + block(text)
-            + varint(count) + u64(total))
+            + self.question(a.collection).put())
 
-    def on_buckets(self, r):
+    def question(self, collection):
+        items = self.checked(collection)
+        if not items:
+            return Question(NOTHING)
+        q = Question(0, len(items), symbols.xor_of(c for _, _, c in items))
+        if self.sketched:
+            q.flags, q.sketch = SKETCHED, symbols.sketch(items)
+        return q
+
+    def on_lists(self, r):
         a = self.asked.get(r.varint())
-        bits = r.u8()
-        check(bits <= BITS_MAX, "too many buckets")
-        theirs = [r.u64() for _ in range(1 << bits)]
         r.end()
         if a is None:
             return
-        items = [self.s.store.item(self.s.mesh_id, n)
-                 for n in self.s.store.live(a.collection)]
-        ours = self.buckets(items, bits)
-        differs = [ours[i] != theirs[i] for i in range(1 << bits)]
-        bitmap = bytearray((len(differs) + 7) // 8)
-        for i, one in enumerate(differs):
-            bitmap[i // 8] |= one << i % 8
-        told = b"".join(u64(key) + u64(item) for key, item in items
-                        if differs[self.bucket(key, bits)])
-        self.s.send(LIST, varint(a.number) + b"\3" + bytes(bitmap) + told)
+        check(a.is_open(), "LISTS that nobody asked for")
+        a.state, a.decoder = "told", None
+        self.unjoin(a)
+        items = self.items(a.collection)
+        for i in range(0, len(items) or 1, CHUNK_ITEMS):
+            last = i + CHUNK_ITEMS >= len(items)
+            told = b"".join(u64(key) + u64(item)
+                            for key, item in items[i:i + CHUNK_ITEMS])
+            self.s.send(LIST, varint(a.number) + bytes([last]) + told)
 
-    @staticmethod
-    def bucket(key, bits):
-        return key >> 64 - bits
+    def on_fed(self, r):
+        r.varint()
+        check(False, "FED of a question that named nothing")
 
-    def buckets(self, items, bits):
-        sums = [0] * (1 << bits)
-        for key, item in items:
-            i = self.bucket(key, bits)
-            sums[i] = sums[i] + item & MASK
-        return sums
+    def on_symbols(self, r):
+        a = self.asked.get(r.varint())
+        flags = r.u8()
+        check(flags <= 7, "flags of SYMBOLS")
+        joined = r.varint() if flags & JOINED else None
+        sketch = symbols.get_sketch(r) if flags & SKETCH else None
+        first = r.varint()
+        theirs = [symbols.Symbol.read(r) for _ in iter(r.left, 0)]
+        if a is None or a.state == "told":
+            return  # dropped meanwhile, or it took fewer than came
+        check(a.is_open(), "SYMBOLS that nobody asked for")
+        if a.decoder is None:
+            a.decoder = symbols.Decoder(self.s.mesh_id,
+                                        self.checked(a.collection))
+            a.state = "decoding"
+        if joined is not None:
+            self.join(a, self.interests.get(joined))
+        check(first == len(a.decoder.symbols), "SYMBOLS that do not follow")
+        done = a.decoder.feed(theirs)
+        if done:
+            self.counts["decoded"] += 1
+            self.tell_seen(a)
+        elif flags & BURST or a.decoder.failed:
+            self.want_more(a, sketch)
+
+    def want_more(self, a, sketch):
+        have = len(a.decoder.symbols)
+        more = max(have, SYMBOLS_FIRST)
+        if sketch is not None:
+            about = symbols.estimate(sketch, symbols.sketch(
+                self.checked(a.collection)))
+            more = max(more, about * 7 // 4 - have)
+        if a.decoder.failed or have + more > symbols.SYMBOLS_MAX:
+            more = 0
+            a.state, a.decoder = "asked", None
+        self.counts["more"] += 1
+        self.s.send(MORE, varint(a.number) + varint(more))
+
+    def join(self, a, w):
+        """The leader answers our answer to w together with ours."""
+        if w is not None and w.state == "new" and w.text == a.text:
+            w.state, w.joined = "joined", a.number
+
+    def tell_seen(self, a):
+        """An entry for each document that differs."""
+        theirs = {key: item for key, item, side in a.decoder.found if side > 0}
+        names = self.by_key(a.collection)
+        entries = []
+        for key in {key for key, _, _ in a.decoder.found}:
+            name = names.get(key)
+            if name is None:
+                entries.append((key, {}))
+            elif self.s.store.item(self.s.mesh_id, name) != (
+                    key, theirs.get(key)):
+                entries.append((key, self.s.store.docs[name].context))
+        a.state, a.decoder = "told", None
+        self.send_seen(a.number, 0, entries)
+
+    def send_seen(self, number, flags, entries):
+        for i in range(0, len(entries) or 1, CHUNK_ITEMS):
+            last = LAST if i + CHUNK_ITEMS >= len(entries) else 0
+            out = records.Writer(self.s.tables_out[self.s.CATCHUP])
+            for key, context in entries[i:i + CHUNK_ITEMS]:
+                out.seen(key, context)
+            self.s.send(SEEN, varint(number) + bytes([flags | last]) + out.out)
 
     def on_states(self, r):
         a = self.asked.get(r.varint())
+        flags = r.u8()
+        check(flags <= 1, "flags of STATES")
+        if flags:  # how far a first download is; we always begin anew
+            r.varint()
+            r.u64()
         got = records.RecordReader(self.s.tables_in[self.s.CATCHUP], r).all()
-        check(all(x.told is None for x in got), "a delta among states")
-        self.s.live.apply(got)
+        self.counts["deltas"] += sum(x.told is not None for x in got)
+        self.s.live.apply_states(got)
         if a is not None:
             a.documents += len(got)
 
     def on_caught_up(self, r):
         a = self.asked.get(r.varint())
         r.varint()
-        r.end()
-        if a is not None:
-            a.state = "in sync"
-            self.s.send(SERVED, varint(a.number))
+        # What follows is of a newer minor version.
+        if a is None:
+            return
+        check(a.is_open() or a.state == "told",
+              "CAUGHT_UP that nobody asked for")
+        a.state = "in sync"
+        self.s.send(SERVED, varint(a.number))
+        self.s.dead.tell_yard(a.collection)
+        self.serve_all()
+
+    def unjoin(self, a):
+        for w in self.interests.values():
+            if w.state == "joined" and w.joined == a.number:
+                w.state, w.joined, w.seen = "new", None, []
+        self.serve_all()
 
     def on_resync(self, r):
         a = self.asked.pop(r.varint(), None)
         r.end()
         self.s.live.drop_held()
         if a is not None:
+            self.unjoin(a)
             self.subscribe(a.text, a.number)
 
     # -- we serve
@@ -131,8 +271,8 @@ class CatchUp:
     def on_interest(self, r):
         number, replaces = r.varint(), r.varint()
         text = r.block()
-        w = Interest(number, text, r.varint(), r.u64())
-        r.end()
+        w = Interest(number, text, Question.read(r))
+        # What follows is of a newer minor version.
         check(number not in self.interests, "a number twice")
         if replaces:
             self.interests.pop(replaces - 1, None)
@@ -140,59 +280,178 @@ class CatchUp:
             self.s.refuse(number, b"only whole collections here")
             return
         self.interests[number] = w
-        self.s.when_cleared(lambda: self.serve(w))
+        self.s.when_cleared(self.serve_all)
+
+    def on_ask(self, r):
+        w = self.interests.get(r.varint())
+        question = Question.read(r)
+        if w is None:
+            return
+        check(w.state == "fed" and not question.flags & NAMED,
+              "ASK out of turn")
+        w.question, w.state = question, "new"
+        self.serve_all()
+
+    def serve_all(self):
+        """Every question that can be answered now."""
+        for w in list(self.interests.values()):
+            if w.state == "new":
+                self.serve(w)
+
+    def own(self, w):
+        """Our question of the same text, if it has no answer."""
+        return next((a for a in self.asked.values()
+                     if a.text == w.text and a.is_open()), None)
+
+    def leads(self):
+        return self.s.sum_key < self.s.peer_sum_key
 
     def serve(self, w):
-        count, total = self.digest(w.collection)
-        if (count, total) == (w.count, w.sum) or not self.s.store.names(
-                w.collection):
+        q, items = w.question, self.checked(w.collection)
+        total = symbols.xor_of(c for _, _, c in items)
+        if q.flags & NOTHING:
+            self.send_states(w, self.s.store.live(w.collection), True)
             self.close(w)
-        elif w.count == 0:
-            self.send_states(w, self.s.store.live(w.collection))
+        elif (len(items), total) == (q.count, q.check) or not (
+                self.s.store.names(w.collection)):
             self.close(w)
-        else:
-            w.bits = 0
-            while w.bits < BITS_MAX and max(count, w.count) >> w.bits > 4:
-                w.bits += 1
-            items = [self.s.store.item(self.s.mesh_id, n)
-                     for n in self.s.store.live(w.collection)]
-            self.s.send(BUCKETS, varint(w.number) + bytes([w.bits])
-                        + b"".join(map(u64, self.buckets(items, w.bits))))
+        elif q.flags & NAMED:
+            self.s.send(FED, varint(w.number))
+            w.state = "fed"
+        elif self.leads() or self.own(w) is None:
+            self.compare(w, items)
+
+    def compare(self, w, items):
+        sketch = symbols.sketch(items)
+        count = SYMBOLS_FIRST
+        if w.question.flags & SKETCHED:
+            count = 12 + symbols.estimate(sketch, w.question.sketch) * 7 // 4
+        busy = any(x.state == "symbols" for x in self.interests.values())
+        if self.prefers == "lists" or w.by_list or busy or (
+                count > symbols.SYMBOLS_MAX):
+            self.s.send(LISTS, varint(w.number))
             w.state = "lists"
+            return
+        w.symbols = symbols.series(items)
+        w.state, w.next = "symbols", 0
+        own = self.own(w) if self.leads() else None
+        w.joined = None if own is None else own.number
+        self.send_symbols(w, count, sketch)
+
+    def send_symbols(self, w, count, sketch):
+        end = w.next + count
+        while w.next < end:
+            upto = min(end, w.next + CHUNK_SYMBOLS)
+            flags, more = BURST if upto == end else 0, b""
+            if w.next == 0 and w.joined is not None:
+                flags, more = flags | JOINED, varint(w.joined)
+            if w.next == 0 and not w.question.flags & SKETCHED:
+                flags, more = flags | SKETCH, more + symbols.put_sketch(sketch)
+            self.s.send(SYMBOLS, varint(w.number) + bytes([flags]) + more
+                        + varint(w.next) + b"".join(
+                            x.put() for x in w.symbols[w.next:upto]))
+            w.next = upto
+
+    def on_more(self, r):
+        w = self.interests.get(r.varint())
+        more = r.varint()
+        r.end()
+        if w is None:
+            return
+        check(w.state == "symbols", "MORE out of turn")
+        self.counts["more"] += 1
+        if 0 < more <= symbols.SYMBOLS_MAX - w.next:
+            self.send_symbols(w, more, None)
+            return
+        w.state, w.by_list, w.joined, w.symbols = "new", True, None, None
+        self.serve_all()
 
     def on_list(self, r):
         w = self.interests.get(r.varint())
-        flags = r.u8()
-        check(flags <= 3, "flags of a LIST")
+        last = r.u8()
+        check(last <= 1 and r.left() % 16 == 0, "a LIST")
         if w is None:
             return
         check(w.state == "lists", "a LIST that nobody asked for")
-        if flags & 1:
-            w.differs = r.take(((1 << w.bits) + 7) // 8)
         while r.left():
             key = r.u64()
             w.list[key] = r.u64()
-        if flags & 2:
+        if last:
             self.send_states(w, [n for n in self.s.store.names(w.collection)
                                  if self.is_wanted(w, n)])
             self.close(w)
 
     def is_wanted(self, w, name):
         key, item = self.s.store.item(self.s.mesh_id, name)
-        i = self.bucket(key, w.bits)
-        if not w.differs[i // 8] >> i % 8 & 1:
-            return False
         if key in w.list:
             return w.list[key] != item
         return self.s.store.docs[name].alive()
 
-    def send_states(self, w, names):
+    def on_seen(self, r):
+        w = self.interests.get(r.varint())
+        flags = r.u8()
+        check(flags <= 3, "flags of SEEN")
+        got = records.RecordReader(self.s.tables_in[self.s.CATCHUP], r).seen()
+        if w is None or w.state != ("joined" if flags & REPLY else "symbols"):
+            return  # late: only the names count
+        w.seen += got
+        if flags & LAST:
+            self.answer(w, not flags & REPLY)
+
+    def answer(self, w, may_reply):
+        """What each entry asks for; then, of a joined question, what we ask
+        for ourselves."""
+        names, wanted, reply = self.by_key(w.collection), [], []
+        for key, context in w.seen:
+            name = names.get(key)
+            if name is None:
+                reply += [(key, {})] if context else []
+                continue
+            doc = self.s.store.docs[name]
+            if not context:
+                wanted += [(name, None)] if doc.alive() else []
+            elif doc.context == context:
+                wanted.append((name, None))
+            elif document.covers_all(doc.context, context):
+                wanted.append((name, context))
+            elif document.covers_all(context, doc.context):
+                reply.append((key, doc.context))
+            else:
+                wanted.append((name, None))
+        self.send_answers(w, wanted)
+        own = self.own(w)
+        if may_reply and own is not None and own.number == w.joined:
+            self.counts["replies"] += 1
+            own.state, own.decoder = "told", None
+            self.send_seen(w.joined, REPLY, reply)
+        elif not may_reply:
+            self.counts["joined"] += 1
+        w.seen, w.symbols, w.joined = [], None, None
+        self.close(w)
+
+    def send_answers(self, w, wanted):
+        """[(name, the context of the other side, or None for a state)]"""
+        for i in range(0, len(wanted), CHUNK_DOCUMENTS):
+            out = records.Writer(self.s.tables_out[self.s.CATCHUP])
+            for name, base in wanted[i:i + CHUNK_DOCUMENTS]:
+                if base is None:
+                    out.state(name, *self.s.store.state(name), remember=False)
+                else:
+                    out.delta(name, self.s.store.docs[name], base, None,
+                              self.s.sum_key)
+                self.s.live.note_sent(name)
+            self.s.send(STATES, varint(w.number) + b"\0" + out.out)
+
+    def send_states(self, w, names, first=False):
         for i in range(0, len(names), CHUNK_DOCUMENTS):
             out = records.Writer(self.s.tables_out[self.s.CATCHUP])
-            for name in names[i:i + CHUNK_DOCUMENTS]:
+            part = names[i:i + CHUNK_DOCUMENTS]
+            for name in part:
                 out.state(name, *self.s.store.state(name), remember=False)
                 self.s.live.note_sent(name)
-            self.s.send(STATES, varint(w.number) + out.out)
+            place = b"\1" + varint(self.s.store.commit) + u64(i + len(part))
+            self.s.send(STATES, varint(w.number) + (place if first else b"\0")
+                        + out.out)
 
     def close(self, w):
         self.s.send(CAUGHT_UP, varint(w.number)
@@ -208,6 +467,10 @@ class CatchUp:
 
     def wanted(self, name):
         return any(w.collection == name[0] for w in self.interests.values())
+
+    def lost_track(self):
+        for number in self.interests:
+            self.s.send(RESYNC, varint(number))
 
     def drop(self, number):
         self.interests.pop(number, None)

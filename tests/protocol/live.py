@@ -27,8 +27,9 @@ class Live:
 
     # -- receiving
 
-    def apply(self, got):
-        """One transaction; the names of the deltas that were refused."""
+    def apply(self, got, loose=False):
+        """One transaction; the names of the deltas that were refused. Loose:
+        these hold nothing back."""
         changed, refused, sent = {}, set(), {}
         for x in got:
             check(any(a.collection == x.name[0]
@@ -50,7 +51,7 @@ class Live:
                 sent[x.name] = x.told.told.context
                 refused.discard(x.name)
             changed[x.name] = doc
-        if refused:
+        if refused and not loose:
             return refused
         self.s.store.take(changed, self.s)
         for name, context in sent.items():
@@ -60,7 +61,15 @@ class Live:
             had = self.has.get(name, ({}, None))[0]
             self.has[name] = document.join_contexts(had, context), None
             self.dirty[name] = False
-        return set()
+        return refused
+
+    def apply_states(self, got):
+        """Of a catch-up."""
+        self.ask_for(self.apply(got, True))
+
+    def ask_for(self, names):
+        if names:
+            self.s.send(NEEDS, varint(len(names)) + stores.needs_body(names))
 
     def on_cut(self, r):
         close = r.varint()
@@ -78,8 +87,7 @@ class Live:
         if refused:
             self.counts["held"] += 1
             self.needs = refused
-            self.s.send(NEEDS, varint(len(refused))
-                        + stores.needs_body(refused))
+            self.ask_for(refused)
             return
         self.held = []
         self.acknowledge()
@@ -102,13 +110,18 @@ class Live:
         check(self.acked_in <= self.close_out, "an ACK of what was not sent")
 
     def on_needs(self, r):
+        gone = False
         for _ in range(r.varint()):
             name = r.block(), get_id(r)
             cbor.decode(name[1])
-            check(name in self.s.store.docs, "a document that is not here")
             self.counts["needs"] += 1
-            self.dirty[name] = True
+            if name in self.s.store.docs:
+                self.dirty[name] = True
+            else:
+                gone = True
         r.end()
+        if gone:
+            self.s.catchup.lost_track()
 
     def committed(self, names, by):
         if by is not self.s:

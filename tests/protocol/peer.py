@@ -17,6 +17,8 @@ class Peer:
         self.store = Store()
         self.subscriptions = [s.encode() for s in subscriptions]
         self.link = self.session = self.listener = None
+        self.sum_key = None  # one of its own for each session
+        self.prefers, self.sketched = "lists", True
 
     # -- links
 
@@ -46,7 +48,9 @@ class Peer:
     def begin(self, opened):
         self.link = opened
         self.session = Session(self.store, self.mesh.id, opened.send,
-                               self.subscriptions)
+                               self.subscriptions, self.sum_key)
+        self.session.catchup.prefers = self.prefers
+        self.session.catchup.sketched = self.sketched
         self.session.start()
 
     def leave(self):

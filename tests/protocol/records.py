@@ -2,10 +2,11 @@
 """Records and the tables of names (docs/protocol.md, section 5)."""
 import cbor
 import delta as deltas
-from wire import (Reader, block, check, get_id, put_id, unzigzag, varint,
-                  zigzag)
+from wire import (Reader, block, check, get_id, put_id, u64, unzigzag,
+                  varint, zigzag)
 
-STATE, DELTA, ACTOR, KEY, COLLECTION = range(5)
+STATE, DELTA, ACTOR, KEY, COLLECTION, SEEN = range(6)
+ACTORS_MAX = 4096
 NAME_BYTES_MAX = 128
 SIZES = {ACTOR: 8192, KEY: 4096, COLLECTION: 1024, STATE: 16384}
 LITERAL, DEFINE, SLOTS = 0, 1, 2
@@ -133,6 +134,15 @@ class Writer:
         self.out += record + block(told)
         self.tables.ref = self.ref
 
+    def seen(self, key, context):
+        """What was seen of the document with this key; a message of its own
+        kind: ref is the hlc before."""
+        record = varint(len(context) << 3 | SEEN) + u64(key)
+        for actor in sorted(context):
+            record += self.actor(actor) + put_ref(self.ref, context[actor])
+            self.ref = context[actor]
+        self.out += record
+
     # -- the names of deltas
 
     def put_dot(self, dot):
@@ -176,6 +186,27 @@ class RecordReader:
                 self.tables.define(tag, number, name)
         return out
 
+    def seen(self):
+        """[(key, context)] of a SEEN."""
+        out, hlc = [], 0
+        while self.r.left():
+            head = self.r.varint()
+            tag, number = head & 7, head >> 3
+            check(tag in (ACTOR, SEEN), "an unknown tag")
+            if tag == ACTOR:
+                self.tables.define(tag, number, self.r.take(16))
+                continue
+            check(number <= ACTORS_MAX, "too many actors")
+            key, context, last = self.r.u64(), {}, b""
+            for _ in range(number):
+                actor = self.actor(self.r)
+                hlc = get_ref(self.r, hlc)
+                check(actor > last and hlc, "a context out of order")
+                context[actor] = hlc
+                last = actor
+            out.append((key, context))
+        return out
+
     def document(self, number):
         if number >= SLOTS:
             return self.tables.at(STATE, number - SLOTS)
@@ -194,7 +225,7 @@ class RecordReader:
 
     def state(self, name):
         count = self.r.varint()
-        check(count <= 4096, "too many actors")
+        check(count <= ACTORS_MAX, "too many actors")
         actors = [self.actor(self.r) for _ in range(count)]
         meta = varint(count) + b"".join(actors) + self.r.block()
         return Record(name, meta=meta, body=self.r.block())

@@ -5,6 +5,7 @@ import os
 import time
 
 import catchup
+import dead
 import live
 import records
 from wire import Malformed, Reader, block, check, varint
@@ -12,20 +13,20 @@ from wire import Malformed, Reader, block, check, varint
 HELLO, DROP, REFUSED, BYE, KNOWN, RENEWED = 1, 3, 4, 14, 15, 16
 MAJOR, MINOR = 1, 0
 OPTIONAL = 0x80
-LANE_OF = {live.CUT: 1, catchup.BUCKETS: 2, catchup.LIST: 2,
-           catchup.STATES: 2, catchup.CAUGHT_UP: 2}
+LANE_OF = {live.CUT: 1, **catchup.LANE}
 
 
 class Session:
     CONTROL, LIVE, CATCHUP = range(3)
 
-    def __init__(self, store, mesh_id, transmit, subscriptions=()):
+    def __init__(self, store, mesh_id, transmit, subscriptions=(),
+                 sum_key=None):
         """transmit(lane, message)"""
         self.store = store
         self.mesh_id = mesh_id
         self.transmit = transmit
         self.subscriptions = list(subscriptions)
-        self.sum_key = os.urandom(16)
+        self.sum_key = sum_key or os.urandom(16)
         self.peer_sum_key = None
         self.peer_actor = None
         self.cleared = False  # KNOWN came
@@ -35,10 +36,12 @@ class Session:
         self.tables_out = [records.Tables() for _ in range(3)]
         self.live = live.Live(self)
         self.catchup = catchup.CatchUp(self)
+        self.dead = dead.Dead(self)
         self.handlers = {HELLO: self.on_hello, DROP: self.on_drop,
                          REFUSED: self.on_refused, BYE: self.on_bye,
                          KNOWN: self.on_known, RENEWED: self.on_renewed,
-                         **self.live.handlers, **self.catchup.handlers}
+                         **self.live.handlers, **self.catchup.handlers,
+                         **self.dead.handlers}
         store.listeners.append(self.live.committed)
 
     def send(self, kind, body):

@@ -22,6 +22,7 @@ class Store:
         self.hlc = 0  # the greatest given out, or seen
         self.own = {0}  # the hlcs of our own events
         self.commit = 0
+        self.epochs = {}  # of collections, where something was buried
         self.claims = 0  # events of others that are only claimed, for tests
         self.listeners = []  # called with (names, by) after each commit
 
@@ -73,6 +74,13 @@ class Store:
             self.saw(doc.context)
         self.docs.update(changed)
         self.committed(list(changed), by)
+
+    def forget(self, names, by):
+        """Documents that are dead and buried elsewhere."""
+        for name in names:
+            self.docs.pop(name, None)
+            self.versions.pop(name, None)
+        self.committed([], by)
 
     def renew(self):
         """Another actor, who has made nothing. What the old one wrote after

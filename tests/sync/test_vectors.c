@@ -264,7 +264,7 @@ static void put_hello(net *n, tako_buf *out)
     vectors_hex(&fields, "incarnation", tako_slice_of(s->incarnation, 16));
     vectors_hex(&fields, "sum_key", tako_slice_of(s->sum_key, 16));
     vectors_number(&fields, "wall_ms", n->t.wall_ms);
-    vectors_number(&fields, "features", 0);
+    vectors_number(&fields, "features", SYNC_FEATURE_PACKED);
     vectors_number(&fields, "interests", 1);
     put_message(out, "HELLO", tako_buf_cstr(&fields), lane,
                 tako_buf_slice(&bytes));
@@ -341,7 +341,7 @@ static void receive(net *n, int end, sync_lane lane, const tako_buf *message)
 static void put_answers(net *n, tako_buf *out)
 {
     static const uint8_t bad_interest[] = { 2, 5, 0, 2, '!', 'x', 0, 0,
-                                            0, 0, 0, 0, 0,   0,   0 };
+                                            0, 0, 0, 0, 0,   0,   0, 0 };
     tako_buf bytes = tako_buf_on(&n->t.env), fields = tako_buf_on(&n->t.env);
     uint64_t hlc;
     sync_lane lane;
