@@ -6,7 +6,10 @@
  *
  *   a crash   that loses unsynced commits: hlcs and lsns are used only up to
  *             a reservation that was written, synced, before. After an
- *             unclean end both go on above the reservation.
+ *             unclean end both go on above the reservation, hlcs a random
+ *             stretch above it: a file that comes back twice, each time with
+ *             its seal, would have two lives with the same hlcs, and no peer
+ *             could tell one from the other (rollback.c).
  *   a loss    of commits that were already sent: before the first unsynced
  *             commit is sent, the *dirty* mark is set, synced, with the
  *             machine's boot id. Opened with the mark after another boot: new
@@ -36,6 +39,7 @@
 
 #define HLC_AHEAD_MS    60000u /* reserved beyond the wall clock */
 #define HLC_MARGIN      CRDT_HLC_OF_MS(1000u) /* and beyond the next hlc */
+#define HLC_SKIP        (HLC_MARGIN / 2) /* at most, after an unclean end */
 #define LSN_AHEAD       100000u
 #define LSN_MARGIN      1u
 #define SEAL_FILE_BYTES 4096u
@@ -419,6 +423,20 @@ tako_err actor_own_beyond(store *s, const crdt_context *context,
                : tako_fail(e, err, "reading its former actors failed");
 }
 
+/* Reserved lsns that no commit has are what an unclean end leaves. */
+static tako_err clock_start(store *s, tako_errbuf *e)
+{
+    int64_t last = 0;
+    uint64_t skip = 0;
+
+    TAKO_TRY(conn_int(&s->writer, "SELECT max(lsn) FROM feed", &last, e));
+    if (last < 0 || (uint64_t)last < s->state.lsn)
+        s->env->random(s->env->ctx, &skip, sizeof skip);
+    s->clock.reserved = s->state.hlc;
+    s->clock.last = add_sat(s->state.hlc, skip % HLC_SKIP);
+    return TAKO_OK;
+}
+
 tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
 {
     tako_machine machine;
@@ -461,7 +479,7 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
         err = TAKO_OK;
     }
     TAKO_TRY(err);
-    s->clock = (crdt_clock){ s->state.hlc, s->state.hlc };
+    TAKO_TRY(clock_start(s, e));
     s->own_last = s->own_kept = last.hlc;
     s->state_open = true;
     return TAKO_OK;

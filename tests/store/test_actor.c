@@ -417,6 +417,35 @@ static void test_actor__crash_loop_does_not_run_away_from_the_clock(void **st)
     world_fini(&w);
 }
 
+/* As with a machine that is set back to the same moment again and again: no
+ * two lives may have a dot in common, or peers could not tell them apart. */
+static void test_actor__lives_of_one_image_share_no_dot(void **state)
+{
+    test_world w;
+    store *s;
+    crdt_dot dots[20][3];
+
+    (void)state;
+    world_init(&w, 14);
+    s = world_open(&w, "a");
+    (void)dot_of(&w, s);
+    world_save(&w, "a", "img");
+    for (size_t life = 0; life < 20; life++) {
+        store_close(s);
+        world_restore(&w, "img", "a");
+        s = world_open(&w, "a");
+        for (size_t i = 0; i < 3; i++)
+            dots[life][i] = dot_of(&w, s);
+        assert_int_equal(crdt_actor_cmp(dots[life][0].actor, dots[0][0].actor),
+                         0);
+        for (size_t k = 0; k < life * 3; k++)
+            for (size_t i = 0; i < 3; i++)
+                assert_true(dots[k / 3][k % 3].hlc != dots[life][i].hlc);
+    }
+    store_close(s);
+    world_fini(&w);
+}
+
 static void test_actor__clean_close_gives_the_reservation_back(void **state)
 {
     test_world w;
@@ -519,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_actor__reservation_covers_what_was_lost),
         cmocka_unit_test(
             test_actor__crash_loop_does_not_run_away_from_the_clock),
+        cmocka_unit_test(test_actor__lives_of_one_image_share_no_dot),
         cmocka_unit_test(test_actor__clean_close_gives_the_reservation_back),
         cmocka_unit_test(test_actor__own_events_from_elsewhere_renew_it),
         cmocka_unit_test(test_actor__clock_ahead_is_not_followed),

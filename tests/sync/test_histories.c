@@ -10,6 +10,7 @@
 #define SEEDS          300u
 #define SECONDS        12
 #define ROLLBACK_SEEDS 200u
+#define ROLLBACK_LEAST 40u /* however slow: what is counted needs some */
 
 static const char *const statuses[] = { "open", "done", "gone" };
 
@@ -187,10 +188,13 @@ static void test_histories__with_rollbacks_end_equal(void **state)
     uint32_t renewed = 0, i = 0;
 
     (void)state;
-    for (; i < ROLLBACK_SEEDS && time(NULL) < start + SECONDS / 3; i++)
+    for (; i < ROLLBACK_LEAST ||
+           (i < ROLLBACK_SEEDS && time(NULL) < start + SECONDS / 3);
+         i++)
         rolled_back_history(seed + i, &renewed);
     print_message("%u histories, %u new actors\n", i, renewed);
-    assert_true(renewed > i / 4);
+    /* Two histories have one on average; a tenth says that it still happens. */
+    assert_true(renewed > i / 10);
 }
 
 static void test_histories__end_equal(void **state)
