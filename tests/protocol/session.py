@@ -6,6 +6,7 @@ import time
 
 import catchup
 import dead
+import keep
 import live
 import records
 from wire import Malformed, Reader, block, check, varint
@@ -37,11 +38,12 @@ class Session:
         self.live = live.Live(self)
         self.catchup = catchup.CatchUp(self)
         self.dead = dead.Dead(self)
+        self.keep = keep.Keep()
         self.handlers = {HELLO: self.on_hello, DROP: self.on_drop,
                          REFUSED: self.on_refused, BYE: self.on_bye,
                          KNOWN: self.on_known, RENEWED: self.on_renewed,
                          **self.live.handlers, **self.catchup.handlers,
-                         **self.dead.handlers}
+                         **self.dead.handlers, **self.keep.handlers}
         store.listeners.append(self.live.committed)
 
     def send(self, kind, body):

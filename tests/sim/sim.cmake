@@ -27,7 +27,6 @@ tako_sim_seeds(oom ${few})
 tako_sim_seeds(restaurant ${few})
 tako_sim_seeds(keepers ${few})
 tako_sim_seeds(tables ${few})
-tako_sim_seeds(absences 1..2)
 tako_sim_seeds(faults ${many})
 
 # The same seed twice, in two processes, and every seed that ever failed.
