@@ -164,9 +164,7 @@ function(tako_tests)
       set_tests_properties(${target} PROPERTIES TIMEOUT 300 LABELS unit)
     endforeach()
   endforeach()
-  if(TAKO_SANITIZE)
-    set_tests_properties(test_sync_session PROPERTIES TIMEOUT 900)
-    # the release build does the whole million
+  if(TAKO_SANITIZE) # the release build does the whole million
     set_tests_properties(test_crdt_laws PROPERTIES
       ENVIRONMENT TAKO_TEST_TRIPLES=200000)
   endif()
