@@ -95,21 +95,6 @@ static void put_id(const program *p, tako_buf *b, const char *id)
     tako_buf_fini(&cbor);
 }
 
-/* The process that has the database may be in another folder. */
-static bool absolute(const char *path, char out[WIRE_PATH_BYTES_MAX])
-{
-    char here[WIRE_PATH_BYTES_MAX];
-    int n;
-
-    if (path[0] == '/')
-        n = snprintf(out, WIRE_PATH_BYTES_MAX, "%s", path);
-    else if (getcwd(here, sizeof here) == NULL)
-        return false;
-    else
-        n = snprintf(out, WIRE_PATH_BYTES_MAX, "%s/%s", here, path);
-    return n >= 0 && (size_t)n < WIRE_PATH_BYTES_MAX;
-}
-
 static int ask(attach *a, const char *db, tako_buf *request)
 {
     tako_errbuf e = { "" };
@@ -150,7 +135,7 @@ static int attach_put(const program *p, const command *self, int argc,
 
     if (status != OPTIONS_GO_ON)
         return status;
-    if (!absolute(operand[4], file))
+    if (!wire_absolute(operand[4], file))
         return options_wrong(self, "the path is too long", operand[4]);
     a.from = operand[4];
     a.to = operand[3];
@@ -222,7 +207,7 @@ static int attach_get(const program *p, const command *self, int argc,
         return status;
     if (seconds > 86400u)
         return options_wrong(self, "--timeout", "too many seconds");
-    if (output != NULL && !absolute(output, file))
+    if (output != NULL && !wire_absolute(output, file))
         return options_wrong(self, "the path is too long", output);
     if (output == NULL && !scratch_file(file)) {
         print_problem("no temporary file can be made", strerror(errno));

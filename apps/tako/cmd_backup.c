@@ -27,22 +27,6 @@ static tako_err print_progress(void *ctx, const char *kind, tako_slice json)
     return TAKO_OK;
 }
 
-/* The process that has the database may be in another folder: the name is
- * made absolute here. */
-static bool absolute(const char *path, char out[WIRE_PATH_BYTES_MAX])
-{
-    char here[WIRE_PATH_BYTES_MAX];
-    int n;
-
-    if (path[0] == '/')
-        n = snprintf(out, WIRE_PATH_BYTES_MAX, "%s", path);
-    else if (getcwd(here, sizeof here) == NULL)
-        return false;
-    else
-        n = snprintf(out, WIRE_PATH_BYTES_MAX, "%s/%s", here, path);
-    return n >= 0 && (size_t)n < WIRE_PATH_BYTES_MAX;
-}
-
 static int ask(const program *p, const char *path, const char *op,
                const char *key, const char *value)
 {
@@ -73,7 +57,7 @@ int cmd_backup(const program *p, const command *self, int argc, char **argv)
 
     if (status != OPTIONS_GO_ON)
         return status;
-    if (!absolute(operand[1], to)) {
+    if (!wire_absolute(operand[1], to)) {
         print_problem("the path is too long", operand[1]);
         return STATUS_FAILED;
     }

@@ -156,6 +156,20 @@ bool wire_split(tako_slice line, char kind[16], tako_slice *json)
     return true;
 }
 
+bool wire_absolute(const char *path, char out[WIRE_PATH_BYTES_MAX])
+{
+    char here[WIRE_PATH_BYTES_MAX];
+    int n;
+
+    if (path[0] == '/')
+        n = snprintf(out, WIRE_PATH_BYTES_MAX, "%s", path);
+    else if (getcwd(here, sizeof here) == NULL)
+        return false;
+    else
+        n = snprintf(out, WIRE_PATH_BYTES_MAX, "%s/%s", here, path);
+    return n >= 0 && (size_t)n < WIRE_PATH_BYTES_MAX;
+}
+
 tako_err wire_socket_path(const char *db, char path[WIRE_PATH_BYTES_MAX],
                           tako_errbuf *e)
 {

@@ -45,6 +45,10 @@ tako_err wire_flush(wire *w);
 /* Splits a line as wire_put made it. False: it is none. */
 bool wire_split(tako_slice line, char kind[16], tako_slice *json);
 
+/* The name of a file as the process that has the database finds it, which may
+ * be in another folder. False: it is too long, or this folder has no name. */
+bool wire_absolute(const char *path, char out[WIRE_PATH_BYTES_MAX]);
+
 /* Where the socket of a database lies: "<file, links resolved>.sock". */
 tako_err wire_socket_path(const char *db, char path[WIRE_PATH_BYTES_MAX],
                           tako_errbuf *e);

@@ -10,16 +10,6 @@
  * Row numbers grow with each write, so that the least ones are the oldest. */
 #include "store/internal.h"
 
-static tako_err run(store_conn *c, sqlite3_stmt *stmt, const char *what,
-                    tako_errbuf *e)
-{
-    int rc = sqlite3_step(stmt);
-    tako_err err = rc == SQLITE_DONE ? TAKO_OK : conn_fail(c, rc, what, e);
-
-    store_done(c, stmt);
-    return err;
-}
-
 tako_err store_checkpoint_get(store_conn *c, tako_slice peer, tako_slice text,
                               store_checkpoint_at *out)
 {
@@ -76,7 +66,7 @@ static tako_err put(store_conn *c, tako_slice peer, tako_slice text,
     (void)sqlite3_bind_int64(stmt, 5, (int64_t)at->lsn);
     if (at->streaming)
         (void)sqlite3_bind_int64(stmt, 6, at->row);
-    return run(c, stmt, "writing a checkpoint", e);
+    return conn_step(c, stmt, "writing a checkpoint", e);
 }
 
 static tako_err prune(store_conn *c, tako_errbuf *e)
@@ -88,7 +78,7 @@ static tako_err prune(store_conn *c, tako_errbuf *e)
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "checkpoint", e);
     (void)sqlite3_bind_int64(stmt, 1, TAKO_CHECKPOINTS_MAX);
-    return run(c, stmt, "pruning checkpoints", e);
+    return conn_step(c, stmt, "pruning checkpoints", e);
 }
 
 tako_err store_checkpoint_put(store *s, tako_slice peer, tako_slice text,
@@ -117,6 +107,6 @@ tako_err store_checkpoint_drop(store *s, tako_slice collection, tako_errbuf *e)
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "checkpoint", e);
     (void)conn_bind(stmt, 1, collection);
-    err = run(c, stmt, "dropping checkpoints", e);
+    err = conn_step(c, stmt, "dropping checkpoints", e);
     return err == TAKO_OK ? err : txn_break(s, err);
 }

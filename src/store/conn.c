@@ -282,6 +282,16 @@ tako_err conn_run(store_conn *c, const char *sql, tako_errbuf *e)
     return err;
 }
 
+tako_err conn_step(store_conn *c, sqlite3_stmt *stmt, const char *what,
+                   tako_errbuf *e)
+{
+    int rc = sqlite3_step(stmt);
+    tako_err err = rc == SQLITE_DONE ? TAKO_OK : conn_fail(c, rc, what, e);
+
+    store_done(c, stmt);
+    return err;
+}
+
 tako_err conn_int(store_conn *c, const char *sql, int64_t *out, tako_errbuf *e)
 {
     sqlite3_stmt *stmt = store_sql(c, sql, e);

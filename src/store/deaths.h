@@ -27,7 +27,7 @@ uint64_t store_grave_hash(const store_grave *g);
 
 /* Equal graveyards have equal facts. */
 typedef struct store_yard {
-    uint64_t epoch;  /* the greatest generation that ended, even */
+    uint64_t epoch;  /* the greatest generation that was reaped, even */
     uint64_t graves; /* how many */
     uint64_t sum;    /* of their hashes */
     uint64_t floors; /* likewise */

@@ -202,15 +202,11 @@ static tako_err feed_remove(store_conn *c, int64_t cut, tako_errbuf *e)
 
     for (size_t i = 0; i < 2; i++) {
         sqlite3_stmt *stmt = store_sql(c, sql[i], e);
-        int rc;
 
         if (stmt == NULL)
             return conn_fail(c, sqlite3_extended_errcode(c->db), "feed", e);
         (void)sqlite3_bind_int64(stmt, 1, cut);
-        rc = sqlite3_step(stmt);
-        store_done(c, stmt);
-        if (rc != SQLITE_DONE)
-            return conn_fail(c, rc, "cutting the feed", e);
+        TAKO_TRY(conn_step(c, stmt, "cutting the feed", e));
     }
     return TAKO_OK;
 }

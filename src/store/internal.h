@@ -76,6 +76,9 @@ tako_err conn_fail(const store_conn *c, int rc, const char *what,
 tako_err conn_exec(store_conn *c, const char *sql, tako_errbuf *e);
 /* Runs a statement without rows from the cache. */
 tako_err conn_run(store_conn *c, const char *sql, tako_errbuf *e);
+/* Runs a bound statement without rows, and gives it back. */
+tako_err conn_step(store_conn *c, sqlite3_stmt *stmt, const char *what,
+                   tako_errbuf *e);
 /* The first column of the first row as an integer; 0 when NULL or no row. */
 tako_err conn_int(store_conn *c, const char *sql, int64_t *out, tako_errbuf *e);
 /* A statement of one collection, reset. TAKO_NOTFOUND: no such collection */

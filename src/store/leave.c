@@ -12,12 +12,8 @@
 static tako_err finish(store *s, sqlite3_stmt *stmt, const char *what,
                        tako_errbuf *e)
 {
-    int rc = sqlite3_step(stmt);
-    tako_err err = TAKO_OK;
+    tako_err err = conn_step(&s->writer, stmt, what, e);
 
-    if (rc != SQLITE_DONE)
-        err = conn_fail(&s->writer, rc, what, e);
-    store_done(&s->writer, stmt);
     s->wrote = true;
     if (s->durability == STORE_NORMAL)
         s->unsynced = true;

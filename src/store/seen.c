@@ -37,18 +37,12 @@ static tako_err seen_step(store *s, const char *sql, crdt_dot dot,
     store_conn *c = &s->writer;
     uint64_t hlc = dot.hlc < SEEN_HLC_MAX ? dot.hlc : SEEN_HLC_MAX;
     sqlite3_stmt *stmt = store_sql(c, sql, e);
-    tako_err err = TAKO_OK;
-    int rc;
 
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "table seen", e);
     (void)conn_bind(stmt, 1, tako_slice_of(dot.actor.id, 16));
     (void)sqlite3_bind_int64(stmt, 2, (int64_t)hlc);
-    rc = sqlite3_step(stmt);
-    if (rc != SQLITE_DONE)
-        err = conn_fail(c, rc, "writing table seen", e);
-    store_done(c, stmt);
-    return err;
+    return conn_step(c, stmt, "writing table seen", e);
 }
 
 /* *fresh: the actor was not there. */

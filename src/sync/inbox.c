@@ -258,8 +258,7 @@ static tako_err flush(sync_session *s, tako_errbuf *e)
 }
 
 /* All that waits and `list`, which is not kept yet. */
-static tako_err try_all(sync_session *s, uint64_t now_ms, const sync_list *list,
-                        tako_errbuf *e)
+static tako_err try_all(sync_session *s, const sync_list *list, tako_errbuf *e)
 {
     sync_list lists[3] = { s->staged, s->held, *list };
     sync_need *refused = NULL;
@@ -276,7 +275,7 @@ static tako_err try_all(sync_session *s, uint64_t now_ms, const sync_list *list,
         return applied(s, e);
     TAKO_TRY(hold(s, list, e));
     if (wait && s->wait_ms == 0)
-        s->wait_ms = now_ms + SYNC_WAIT_MS;
+        s->wait_ms = s->now_ms + SYNC_WAIT_MS;
     if (s->cut_open && s->needs == NULL &&
         s->held_bytes > TAKO_SYNC_CUT_BYTES_MAX)
         return flush(s, e);
@@ -312,14 +311,12 @@ static void names_replaced(sync_list *list)
         h->nameless = h->record.delta;
 }
 
-tako_err sync_on_states(sync_session *s, uint64_t now_ms, tako_reader *in,
-                        tako_errbuf *e)
+tako_err sync_on_states(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
     sync_list list;
     bool replaced;
 
-    (void)now_ms;
     TAKO_TRY(read_place(s, sub, in, e));
     TAKO_TRY(sync_read_records(s, &s->names_in[SYNC_CATCHUP], in, &list,
                                &replaced, e));
@@ -345,8 +342,7 @@ tako_err sync_inbox_fed(sync_session *s, tako_errbuf *e)
     return s->staged.first == NULL ? TAKO_OK : flush(s, e);
 }
 
-tako_err sync_on_cut(sync_session *s, uint64_t now_ms, tako_reader *in,
-                     tako_errbuf *e)
+tako_err sync_on_cut(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     uint64_t close = tako_read_varint(in);
     sync_list list;
@@ -364,11 +360,10 @@ tako_err sync_on_cut(sync_session *s, uint64_t now_ms, tako_reader *in,
         s->close_in += close - 1u;
     s->cut_open = close == 0;
     s->counts.cuts_in++;
-    return try_all(s, now_ms, &list, e);
+    return try_all(s, &list, e);
 }
 
-tako_err sync_on_caught_up(sync_session *s, uint64_t now_ms, tako_reader *in,
-                           tako_errbuf *e)
+tako_err sync_on_caught_up(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     uint64_t number = tako_read_varint(in);
     uint64_t lsn = tako_read_varint(in);
@@ -385,29 +380,29 @@ tako_err sync_on_caught_up(sync_session *s, uint64_t now_ms, tako_reader *in,
     sync_bulk_rest(s);
     sub->state = SUB_CLOSING;
     sub->peer_lsn = lsn;
-    sub->took_ms = now_ms - sub->since_ms;
+    sub->took_ms = s->now_ms - sub->since_ms;
     if (s->staged.first == NULL && s->held.first == NULL && s->needs == NULL &&
         sub->claim == SYNC_CLAIM_NONE)
         return in_sync(s, sub, e);
     if (sub->claim == SYNC_CLAIM_NONE)
         return TAKO_OK; /* the cut that makes it whole is on its way */
     list_clear(&none);
-    return try_all(s, now_ms, &none, e);
+    return try_all(s, &none, e);
 }
 
 /* ---- later ------------------------------------------------------------------------------ */
 
-tako_err sync_inbox_step(sync_session *s, uint64_t now_ms, tako_errbuf *e)
+tako_err sync_inbox_step(sync_session *s, tako_errbuf *e)
 {
     sync_list none;
 
     if (s->wait_ms == 0)
         return TAKO_OK;
-    s->impatient = now_ms >= s->wait_ms;
+    s->impatient = s->now_ms >= s->wait_ms;
     if (!s->retry && !s->impatient)
         return TAKO_OK;
     list_clear(&none);
-    return try_all(s, now_ms, &none, e);
+    return try_all(s, &none, e);
 }
 
 uint64_t sync_inbox_deadline(const sync_session *s)

@@ -225,13 +225,11 @@ static tako_err put_summaries(sync_session *s, uint64_t now_ms, tako_errbuf *e)
                : tako_fail(e, err, "reading what is complete failed");
 }
 
-tako_err sync_on_summary(sync_session *s, uint64_t now_ms, tako_reader *in,
-                         tako_errbuf *e)
+tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     sync_want *w = sync_want_find(s, tako_read_varint(in));
     uint8_t whole = tako_read_u8(in);
 
-    (void)now_ms;
     if (in->failed || whole > 1)
         return tako_fail(e, TAKO_CORRUPT, "malformed SUMMARY");
     TAKO_TRY(sync_read_dots(s, in, w == NULL ? NULL : &w->has, e));

@@ -269,8 +269,7 @@ static void put_hello(sync_session *s, tako_buf *out)
 }
 
 /* What follows the fields known here belongs to a newer minor version. */
-static tako_err on_hello(sync_session *s, uint64_t now_ms, tako_reader *in,
-                         tako_errbuf *e)
+static tako_err on_hello(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     uint64_t major = tako_read_varint(in);
     uint64_t wall, ours = s->env->wall_ms(s->env->ctx);
@@ -300,7 +299,7 @@ static tako_err on_hello(sync_session *s, uint64_t now_ms, tako_reader *in,
                  (unsigned long long)s->clock_ahead_ms);
     s->greeted = true;
     if (s->blobs != NULL && (s->features & SYNC_FEATURE_BLOBS) != 0)
-        sync_blob_peer_ready(s->blobs, now_ms);
+        sync_blob_peer_ready(s->blobs, s->now_ms);
     sync_settle(s);
     return sync_tell_known(s, e);
 }
@@ -484,11 +483,12 @@ static tako_err on_resync(sync_session *s, tako_reader *in, tako_errbuf *e)
     return TAKO_OK;
 }
 
-static tako_err on_bye(tako_reader *in, tako_errbuf *e)
+static tako_err on_bye(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     tako_slice text = tako_read_block(in);
     char reason[TAKO_SYNC_REASON_BYTES_MAX + 1];
 
+    (void)s;
     if (!tako_reader_done(in))
         return tako_fail(e, TAKO_CORRUPT, "malformed BYE");
     return tako_fail(e, TAKO_CLOSED, "the peer ended the session: %s",
@@ -505,29 +505,7 @@ void sync_bye(tako_buf *out, const char *reason)
 
 /* ---- messages: which ------------------------------------------------------------------------ */
 
-/* The only place that meets unknown kinds. */
-static tako_err kind_of(uint8_t byte, sync_msg *kind, bool *skip,
-                        tako_errbuf *e)
-{
-    *skip = false;
-    *kind = SYNC_MSG_BYE;
-    if ((byte >= SYNC_MSG_HELLO && byte <= SYNC_MSG_RENEWED) ||
-        (byte >= SYNC_MSG_ASK && byte <= SYNC_MSG_PACKED) ||
-        (byte >= SYNC_MSG_MODE && byte <= SYNC_MSG_SUMMARY) ||
-        (byte >= SYNC_MSG_YARD && byte <= SYNC_MSG_DEAD) ||
-        (byte >= SYNC_MSG_KEPT && byte <= SYNC_MSG_RECEIPTS) ||
-        (byte >= SYNC_MSG_BLOB_ASK && byte <= SYNC_MSG_BLOB_STOP)) {
-        *kind = (sync_msg)byte;
-        return TAKO_OK;
-    }
-    *skip = (byte & SYNC_MSG_OPTIONAL) != 0;
-    return *skip ? TAKO_OK
-                 : tako_fail(e, TAKO_UNSUPPORTED,
-                             "a message of the unknown kind %u", byte);
-}
-
-static tako_err on_packed(sync_session *s, uint64_t now_ms, tako_reader *in,
-                          tako_errbuf *e)
+static tako_err on_packed(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     tako_slice message;
     tako_reader inner;
@@ -536,145 +514,109 @@ static tako_err on_packed(sync_session *s, uint64_t now_ms, tako_reader *in,
     inner = tako_reader_of(message);
     if (tako_read_u8(&inner) != SYNC_MSG_STATES)
         return tako_fail(e, TAKO_CORRUPT, "PACKED holds no STATES");
-    return sync_on_states(s, now_ms, &inner, e);
+    return sync_on_states(s, &inner, e);
 }
 
-static tako_err dispatch(sync_session *s, uint64_t now_ms, sync_msg kind,
-                         tako_reader *in, tako_errbuf *e)
+/* A message starts with its kind. */
+static uint8_t kind_in(const tako_reader *in)
 {
-    if (!s->greeted && kind != SYNC_MSG_HELLO && kind != SYNC_MSG_BYE)
+    return in->in.ptr[0];
+}
+
+static tako_err on_note(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    return s->host->note == NULL
+               ? TAKO_OK
+               : s->host->note(s->host->ctx, kind_in(in),
+                               tako_read_bytes(in, tako_reader_left(in)), e);
+}
+
+static tako_err on_blob(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    return s->blobs != NULL
+               ? sync_blob_peer_recv(s->blobs, s->now_ms, kind_in(in), in, e)
+               : tako_fail(e, TAKO_CORRUPT, "attachments, unannounced");
+}
+
+typedef struct message_kind {
+    tako_err (*fn)(sync_session *s, tako_reader *in, tako_errbuf *e);
+    sync_lane lane;
+    bool documents; /* not before KNOWN */
+} message_kind;
+
+/* All that this version knows: whose it is, and the lane that it belongs to. */
+static const message_kind kinds[] = {
+    [SYNC_MSG_HELLO] = { on_hello, SYNC_CONTROL, false },
+    [SYNC_MSG_INTEREST] = { on_interest, SYNC_CONTROL, false },
+    [SYNC_MSG_DROP] = { on_drop, SYNC_CONTROL, false },
+    [SYNC_MSG_REFUSED] = { on_refused, SYNC_CONTROL, false },
+    [SYNC_MSG_LISTS] = { sync_on_lists, SYNC_CATCHUP, false },
+    [SYNC_MSG_LIST] = { sync_on_list, SYNC_CATCHUP, false },
+    [SYNC_MSG_STATES] = { sync_on_states, SYNC_CATCHUP, true },
+    [SYNC_MSG_CAUGHT_UP] = { sync_on_caught_up, SYNC_CATCHUP, false },
+    [SYNC_MSG_SERVED] = { on_served, SYNC_CONTROL, false },
+    [SYNC_MSG_CUT] = { sync_on_cut, SYNC_LIVE, true },
+    [SYNC_MSG_ACK] = { sync_on_ack, SYNC_CONTROL, false },
+    [SYNC_MSG_NEEDS] = { sync_on_needs, SYNC_CONTROL, false },
+    [SYNC_MSG_RESYNC] = { on_resync, SYNC_CONTROL, false },
+    [SYNC_MSG_BYE] = { on_bye, SYNC_CONTROL, false },
+    [SYNC_MSG_KNOWN] = { sync_on_known, SYNC_CONTROL, false },
+    [SYNC_MSG_RENEWED] = { sync_on_renewed, SYNC_CONTROL, false },
+    [SYNC_MSG_ASK] = { sync_on_ask, SYNC_CATCHUP, false },
+    [SYNC_MSG_FED] = { sync_on_fed, SYNC_CATCHUP, false },
+    [SYNC_MSG_SYMBOLS] = { sync_on_symbols, SYNC_CATCHUP, false },
+    [SYNC_MSG_MORE] = { sync_on_more, SYNC_CONTROL, false },
+    [SYNC_MSG_SEEN] = { sync_on_seen, SYNC_CATCHUP, false },
+    [SYNC_MSG_PACKED] = { on_packed, SYNC_CATCHUP, true },
+    [SYNC_MSG_YARD] = { sync_on_yard, SYNC_CONTROL, false },
+    [SYNC_MSG_BURIED] = { sync_on_buried, SYNC_CONTROL, false },
+    [SYNC_MSG_GRAVES] = { sync_on_graves, SYNC_CONTROL, false },
+    [SYNC_MSG_DEAD] = { sync_on_dead, SYNC_CONTROL, false },
+    [SYNC_MSG_KEPT] = { sync_on_kept, SYNC_CONTROL, false },
+    [SYNC_MSG_MAY_I] = { on_note, SYNC_CONTROL, false },
+    [SYNC_MSG_YOU_MAY] = { on_note, SYNC_CONTROL, false },
+    [SYNC_MSG_RECEIPTS] = { on_note, SYNC_CONTROL, false },
+    [SYNC_MSG_MODE] = { sync_on_mode, SYNC_CONTROL, false },
+    [SYNC_MSG_TARGET] = { sync_on_target, SYNC_CATCHUP, false },
+    [SYNC_MSG_SUMMARY] = { sync_on_summary, SYNC_CONTROL, false },
+    [SYNC_MSG_BLOB_ASK] = { on_blob, SYNC_BLOBS, false },
+    [SYNC_MSG_BLOB_HAVE] = { on_blob, SYNC_BLOBS, false },
+    [SYNC_MSG_BLOB_WANT] = { on_blob, SYNC_BLOBS, false },
+    [SYNC_MSG_BLOB_PART] = { on_blob, SYNC_BLOBS, false },
+    [SYNC_MSG_BLOB_NONE] = { on_blob, SYNC_BLOBS, false },
+    [SYNC_MSG_BLOB_STOP] = { on_blob, SYNC_BLOBS, false },
+};
+
+/* The only place that meets unknown kinds. *kind is NULL for one to skip. */
+static tako_err kind_of(uint8_t byte, const message_kind **kind, tako_errbuf *e)
+{
+    *kind = byte < sizeof kinds / sizeof kinds[0] && kinds[byte].fn != NULL
+                ? &kinds[byte]
+                : NULL;
+    return *kind != NULL || (byte & SYNC_MSG_OPTIONAL) != 0
+               ? TAKO_OK
+               : tako_fail(e, TAKO_UNSUPPORTED,
+                           "a message of the unknown kind %u", byte);
+}
+
+static tako_err dispatch(sync_session *s, sync_lane lane, tako_reader *in,
+                         tako_errbuf *e)
+{
+    uint8_t byte = tako_read_u8(in);
+    const message_kind *kind;
+
+    if (in->failed)
+        return tako_fail(e, TAKO_CORRUPT, "an empty message");
+    TAKO_TRY(kind_of(byte, &kind, e));
+    if (kind == NULL)
+        return TAKO_OK;
+    if (kind->lane != lane)
+        return tako_fail(e, TAKO_CORRUPT, "a message on the wrong lane");
+    if (!s->cleared && kind->documents)
+        return tako_fail(e, TAKO_CORRUPT, "a message before KNOWN");
+    if (!s->greeted && byte != SYNC_MSG_HELLO && byte != SYNC_MSG_BYE)
         return tako_fail(e, TAKO_CORRUPT, "a message before HELLO");
-    switch (kind) {
-    case SYNC_MSG_HELLO:
-        return on_hello(s, now_ms, in, e);
-    case SYNC_MSG_INTEREST:
-        return on_interest(s, in, e);
-    case SYNC_MSG_DROP:
-        return on_drop(s, in, e);
-    case SYNC_MSG_REFUSED:
-        return on_refused(s, in, e);
-    case SYNC_MSG_LISTS:
-        return sync_on_lists(s, in, e);
-    case SYNC_MSG_LIST:
-        return sync_on_list(s, in, e);
-    case SYNC_MSG_STATES:
-        return sync_on_states(s, now_ms, in, e);
-    case SYNC_MSG_CAUGHT_UP:
-        return sync_on_caught_up(s, now_ms, in, e);
-    case SYNC_MSG_SERVED:
-        return on_served(s, in, e);
-    case SYNC_MSG_CUT:
-        return sync_on_cut(s, now_ms, in, e);
-    case SYNC_MSG_ACK:
-        return sync_on_ack(s, in, e);
-    case SYNC_MSG_NEEDS:
-        return sync_on_needs(s, in, e);
-    case SYNC_MSG_RESYNC:
-        return on_resync(s, in, e);
-    case SYNC_MSG_BYE:
-        return on_bye(in, e);
-    case SYNC_MSG_KNOWN:
-        return sync_on_known(s, in, e);
-    case SYNC_MSG_RENEWED:
-        return sync_on_renewed(s, in, e);
-    case SYNC_MSG_MODE:
-        return sync_on_mode(s, in, e);
-    case SYNC_MSG_TARGET:
-        return sync_on_target(s, in, e);
-    case SYNC_MSG_SUMMARY:
-        return sync_on_summary(s, now_ms, in, e);
-    case SYNC_MSG_KEPT:
-        return sync_on_kept(s, in, e);
-    case SYNC_MSG_MAY_I:
-    case SYNC_MSG_YOU_MAY:
-    case SYNC_MSG_RECEIPTS:
-        return s->host->note == NULL
-                   ? TAKO_OK
-                   : s->host->note(s->host->ctx, kind,
-                                   tako_read_bytes(in, tako_reader_left(in)),
-                                   e);
-    case SYNC_MSG_ASK:
-        return sync_on_ask(s, in, e);
-    case SYNC_MSG_FED:
-        return sync_on_fed(s, in, e);
-    case SYNC_MSG_SYMBOLS:
-        return sync_on_symbols(s, in, e);
-    case SYNC_MSG_MORE:
-        return sync_on_more(s, in, e);
-    case SYNC_MSG_SEEN:
-        return sync_on_seen(s, in, e);
-    case SYNC_MSG_PACKED:
-        return on_packed(s, now_ms, in, e);
-    case SYNC_MSG_YARD:
-        return sync_on_yard(s, in, e);
-    case SYNC_MSG_BURIED:
-        return sync_on_buried(s, in, e);
-    case SYNC_MSG_GRAVES:
-        return sync_on_graves(s, in, e);
-    case SYNC_MSG_DEAD:
-        return sync_on_dead(s, in, e);
-    case SYNC_MSG_BLOB_ASK:
-    case SYNC_MSG_BLOB_HAVE:
-    case SYNC_MSG_BLOB_WANT:
-    case SYNC_MSG_BLOB_PART:
-    case SYNC_MSG_BLOB_NONE:
-    case SYNC_MSG_BLOB_STOP:
-        return s->blobs != NULL
-                   ? sync_blob_peer_recv(s->blobs, now_ms, (uint8_t)kind, in, e)
-                   : tako_fail(e, TAKO_CORRUPT, "attachments, unannounced");
-    }
-    return TAKO_CORRUPT;
-}
-
-/* The lane that a kind belongs to. */
-static sync_lane lane_of(sync_msg kind)
-{
-    switch (kind) {
-    case SYNC_MSG_CUT:
-        return SYNC_LIVE;
-    case SYNC_MSG_LISTS:
-    case SYNC_MSG_LIST:
-    case SYNC_MSG_STATES:
-    case SYNC_MSG_CAUGHT_UP:
-    case SYNC_MSG_ASK:
-    case SYNC_MSG_FED:
-    case SYNC_MSG_SYMBOLS:
-    case SYNC_MSG_SEEN:
-    case SYNC_MSG_PACKED:
-    case SYNC_MSG_TARGET:
-        return SYNC_CATCHUP;
-    case SYNC_MSG_BLOB_ASK:
-    case SYNC_MSG_BLOB_HAVE:
-    case SYNC_MSG_BLOB_WANT:
-    case SYNC_MSG_BLOB_PART:
-    case SYNC_MSG_BLOB_NONE:
-    case SYNC_MSG_BLOB_STOP:
-        return SYNC_BLOBS;
-    case SYNC_MSG_HELLO:
-    case SYNC_MSG_INTEREST:
-    case SYNC_MSG_DROP:
-    case SYNC_MSG_REFUSED:
-    case SYNC_MSG_SERVED:
-    case SYNC_MSG_ACK:
-    case SYNC_MSG_NEEDS:
-    case SYNC_MSG_RESYNC:
-    case SYNC_MSG_BYE:
-    case SYNC_MSG_KNOWN:
-    case SYNC_MSG_RENEWED:
-    case SYNC_MSG_KEPT:
-    case SYNC_MSG_MAY_I:
-    case SYNC_MSG_YOU_MAY:
-    case SYNC_MSG_RECEIPTS:
-    case SYNC_MSG_MORE:
-    case SYNC_MSG_YARD:
-    case SYNC_MSG_BURIED:
-    case SYNC_MSG_GRAVES:
-    case SYNC_MSG_DEAD:
-    case SYNC_MSG_MODE:
-    case SYNC_MSG_SUMMARY:
-        break;
-    }
-    return SYNC_CONTROL;
+    return kind->fn(s, in, e);
 }
 
 /* Keeps a usual buffer, gives a large one back. */
@@ -699,29 +641,13 @@ tako_err sync_session_recv(sync_session *s, uint64_t now_ms, sync_lane lane,
                            tako_slice message, tako_errbuf *e)
 {
     tako_reader in = tako_reader_of(message);
-    uint8_t byte = tako_read_u8(&in);
-    sync_msg kind = SYNC_MSG_BYE;
-    bool skip = false;
-    tako_err err;
 
     if (s->dead)
         return tako_fail(e, TAKO_CLOSED, "the session is over");
     s->now_ms = now_ms;
     s->counts.messages_in++;
     s->counts.bytes_in += message.len;
-    err = in.failed ? tako_fail(e, TAKO_CORRUPT, "an empty message")
-                    : kind_of(byte, &kind, &skip, e);
-    if (err == TAKO_OK && skip)
-        return TAKO_OK;
-    if (err == TAKO_OK && lane_of(kind) != lane)
-        err = tako_fail(e, TAKO_CORRUPT, "a message on the wrong lane");
-    if (err == TAKO_OK && !s->cleared &&
-        (kind == SYNC_MSG_STATES || kind == SYNC_MSG_PACKED ||
-         kind == SYNC_MSG_CUT))
-        err = tako_fail(e, TAKO_CORRUPT, "a message before KNOWN");
-    if (err == TAKO_OK)
-        err = dispatch(s, now_ms, kind, &in, e);
-    return finish(s, err, e);
+    return finish(s, dispatch(s, lane, &in, e), e);
 }
 
 /* ---- sending ----------------------------------------------------------------------------------- */
@@ -780,7 +706,7 @@ static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
                           sync_lane *lane, tako_buf *out, tako_errbuf *e)
 {
     *lane = SYNC_CONTROL;
-    TAKO_TRY(sync_inbox_step(s, now_ms, e));
+    TAKO_TRY(sync_inbox_step(s, e));
     TAKO_TRY(sync_lazy_step(s, now_ms, e));
     if ((lanes & SYNC_LANE_BIT(SYNC_CONTROL)) != 0)
         send_control(s, out);

@@ -528,16 +528,13 @@ sync_need *sync_need_find(sync_need *list, uint32_t name, tako_slice id);
 
 /* ---- inbox.c -------------------------------------------------------------------- */
 
-tako_err sync_on_states(sync_session *s, uint64_t now_ms, tako_reader *in,
-                        tako_errbuf *e);
-tako_err sync_on_cut(sync_session *s, uint64_t now_ms, tako_reader *in,
-                     tako_errbuf *e);
-tako_err sync_on_caught_up(sync_session *s, uint64_t now_ms, tako_reader *in,
-                           tako_errbuf *e);
+tako_err sync_on_states(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_cut(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_caught_up(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* The feed is over: what is compared next has it. */
 tako_err sync_inbox_fed(sync_session *s, tako_errbuf *e);
 /* What waits is tried again where that may help. */
-tako_err sync_inbox_step(sync_session *s, uint64_t now_ms, tako_errbuf *e);
+tako_err sync_inbox_step(sync_session *s, tako_errbuf *e);
 uint64_t sync_inbox_deadline(const sync_session *s);
 void sync_inbox_drop(sync_session *s);
 
@@ -549,8 +546,7 @@ void sync_useless(sync_session *s, bool useless);
 tako_err sync_lazy_step(sync_session *s, uint64_t now_ms, tako_errbuf *e);
 uint64_t sync_lazy_deadline(const sync_session *s);
 tako_err sync_on_mode(sync_session *s, tako_reader *in, tako_errbuf *e);
-tako_err sync_on_summary(sync_session *s, uint64_t now_ms, tako_reader *in,
-                         tako_errbuf *e);
+tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e);
 
 /* ---- cover.c -------------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@ import cbor
 from document import (ACTORS_MAX, COUNTER, DEPTH_MAX, GENERATION_MAX, MAP,
                       REGISTER, Counter, Document, Map, Slot, covers,
                       covers_all, decode, encode, get_hlc, last_life, merge,
-                      put_hlc)
+                      put_counter, put_hlc)
 from wire import MASK, block, check, siphash, u64, utf8, varint
 
 ROOT, SUM, ALL = 1, 2, 4
@@ -416,19 +416,7 @@ class Writer:
         return out
 
     def counter(self, c):
-        out = varint(c.generation)
-        if c.generation != 1:
-            out += self.dot(c.maker)
-        if c.generation % 2 == 0:
-            return out
-        out += varint(len(c.starts)) + b"".join(
-            self.dot(dot) + c.starts[dot] for dot in sorted(c.starts))
-        out += varint(len(c.sums)) + b"".join(
-            self.dot((hlc, a)) + varint(inc) + varint(dec)
-            for a, (hlc, inc, dec) in sorted(c.sums.items()))
-        return out + varint(len(c.baselines)) + b"".join(
-            varint(self.actors.index(a)) + varint(inc) + varint(dec)
-            for a, (inc, dec) in sorted(c.baselines.items()))
+        return put_counter(c, self.dot, self.actors)
 
 
 def write(doc, base, sum_key, names, before=None):

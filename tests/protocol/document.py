@@ -176,6 +176,23 @@ def get_hlc(r, ref):
     return ms << 16 | counter
 
 
+def put_counter(c, put_dot, actors):
+    """A counter, whole, as a state and a delta both have it."""
+    out = varint(c.generation)
+    if c.generation != 1:
+        out += put_dot(c.maker)
+    if c.generation % 2 == 0:
+        return out
+    out += varint(len(c.starts)) + b"".join(
+        put_dot(dot) + c.starts[dot] for dot in sorted(c.starts))
+    out += varint(len(c.sums)) + b"".join(
+        put_dot((hlc, a)) + varint(inc) + varint(dec)
+        for a, (hlc, inc, dec) in sorted(c.sums.items()))
+    return out + varint(len(c.baselines)) + b"".join(
+        varint(actors.index(a)) + varint(inc) + varint(dec)
+        for a, (inc, dec) in sorted(c.baselines.items()))
+
+
 class Encoder:
     def __init__(self, doc):
         self.doc = doc
@@ -275,19 +292,7 @@ class Encoder:
         return flags | (HAS_INSIDE if inside else 0), out + inside
 
     def counter(self, c):
-        out = varint(c.generation)
-        if c.generation != 1:
-            out += self.dot(c.maker)
-        if c.generation % 2 == 0:
-            return out
-        out += varint(len(c.starts)) + b"".join(
-            self.dot(dot) + c.starts[dot] for dot in sorted(c.starts))
-        out += varint(len(c.sums)) + b"".join(
-            self.dot((hlc, a)) + varint(inc) + varint(dec)
-            for a, (hlc, inc, dec) in sorted(c.sums.items()))
-        return out + varint(len(c.baselines)) + b"".join(
-            varint(self.actors.index(a)) + varint(inc) + varint(dec)
-            for a, (inc, dec) in sorted(c.baselines.items()))
+        return put_counter(c, self.dot, self.actors)
 
 
 def encode(doc):

@@ -7,6 +7,7 @@ import time
 import catchup
 import cover
 import dead
+import keep
 import live
 import records
 from wire import Malformed, Reader, block, check, varint
@@ -39,11 +40,13 @@ class Session:
         self.catchup = catchup.CatchUp(self)
         self.dead = dead.Dead(self)
         self.cover = cover.Cover(self)
+        self.keep = keep.Keep()
         self.handlers = {HELLO: self.on_hello, DROP: self.on_drop,
                          REFUSED: self.on_refused, BYE: self.on_bye,
                          KNOWN: self.on_known, RENEWED: self.on_renewed,
                          **self.live.handlers, **self.catchup.handlers,
-                         **self.dead.handlers, **self.cover.handlers}
+                         **self.dead.handlers, **self.cover.handlers,
+                         **self.keep.handlers}
         store.listeners.append(self.live.committed)
 
     def send(self, kind, body):

@@ -26,7 +26,7 @@ static void carry(test_db *to, test_db *from, const char *id)
 static void lose_three(test_db *a, test_db *b)
 {
     for (int i = 1; i <= 3; i++) {
-        char text[80], id[4];
+        char text[80], id[12];
 
         (void)snprintf(id, sizeof id, "%d", i);
         (void)snprintf(text, sizeof text,

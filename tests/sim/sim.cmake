@@ -28,13 +28,7 @@ tako_sim_seeds(restaurant ${few})
 tako_sim_seeds(keepers ${few})
 tako_sim_seeds(tables ${few})
 tako_sim_seeds(absences 1..2)
-# Those that fail still are among the open ones of sim/regressions.txt.
-foreach(range ${many})
-  add_test(NAME sim_faults_${range} COMMAND tako_cli sim
-    ${CMAKE_SOURCE_DIR}/sim/scenarios/faults.sim --seeds ${range} --jobs 2
-    --quiet)
-  set_tests_properties(sim_faults_${range} PROPERTIES TIMEOUT 900 LABELS sim)
-endforeach()
+tako_sim_seeds(faults ${many})
 tako_sim_seeds(partial ${few})
 foreach(shape triangle ring full random)
   tako_sim_seeds(redundancy_${shape} ${few})
