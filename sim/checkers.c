@@ -36,7 +36,7 @@ static void list_free(const tako_env *env, sim_list *l)
 /* ---- a document's bytes --------------------------------------------------------- */
 
 /* "k12" in CBOR -> 12; SIM_KEYS_MAX: none of ours. */
-static uint32_t key_of(tako_slice id)
+uint32_t sim_key_of(tako_slice id)
 {
     uint32_t key = 0;
 
@@ -382,7 +382,7 @@ static void on_committed(void *ctx, sim_node *n, uint64_t lsn, bool own)
             continue;
         if (store_get_row(c, change.coll, change.row, &row) != TAKO_OK)
             continue; /* the disk or the memory: it is looked at later */
-        key = key_of(row.id);
+        key = sim_key_of(row.id);
         if (key == SIM_KEYS_MAX)
             continue;
         m->deliveries += !own;
@@ -405,7 +405,7 @@ static void rescan(sim_model *m, sim_node *n)
         store_scan(c, coll, INT64_MIN, &k) != TAKO_OK)
         return;
     while (store_scan_next(k, &row) == TAKO_OK && !m->world->failed) {
-        uint32_t key = key_of(row.id);
+        uint32_t key = sim_key_of(row.id);
 
         if (key < SIM_KEYS_MAX)
             look_at(m, n, key, &row, true);
@@ -600,155 +600,6 @@ bool sim_model_alive(sim_model *m, const sim_node *n, uint32_t key)
     return m->seen[n->index][key].alive;
 }
 
-/* ---- equal interests, equal documents ------------------------------------------------------- */
-
-typedef struct digest {
-    uint64_t sum, count;
-} digest;
-
-static bool digest_of(sim_node *n, query_predicate *p, digest *out)
-{
-    store_cursor *k = NULL;
-    store_row row;
-    uint32_t coll;
-
-    *out = (digest){ 0, 0 };
-    if (!n->up || n->reader == NULL)
-        return false;
-    if (store_coll_find(n->reader, query_predicate_collection(p), &coll) !=
-        TAKO_OK)
-        return true;
-    if (store_scan(n->reader, coll, INT64_MIN, &k) != TAKO_OK)
-        return false;
-    while (store_scan_next(k, &row) == TAKO_OK) {
-        uint64_t version;
-
-        if (row.body.len == 0 || !query_predicate_match(p, row.id, row.body))
-            continue;
-        memcpy(&version, row.version, sizeof version);
-        out->sum += tako_hash64(row.version, row.id);
-        out->count++;
-    }
-    store_scan_close(k);
-    return true;
-}
-
-/* The whole collection: its name is the last word. */
-static bool is_whole(const char *text, tako_slice collection)
-{
-    size_t len = strlen(text), n = collection.len;
-
-    return strstr(text, "WHERE") == NULL && len > n &&
-           text[len - n - 1] == ' ' &&
-           memcmp(text + len - n, collection.ptr, n) == 0;
-}
-
-static bool wants(const sim_node *n, const char *text, tako_slice collection)
-{
-    for (size_t i = 0; i < n->sub_count; i++)
-        if (strcmp(n->subs[i].text, text) == 0 ||
-            is_whole(n->subs[i].text, collection))
-            return true;
-    return false;
-}
-
-static bool text_converged(sim_model *m, const char *text, char *why,
-                           size_t cap)
-{
-    query_predicate *p = NULL;
-    const sim_node *first = NULL;
-    digest d, ref = { 0, 0 };
-    tako_errbuf e = { "" };
-    bool good = true;
-
-    if (query_predicate_new(m->env, tako_slice_str(text), TAKO_SLICE_NONE, &p,
-                            &e) != TAKO_OK) {
-        (void)snprintf(why, cap, "%.100s: %.200s", text, e.text);
-        sim_fail(m->world, "the scenario", "%s", why);
-        return false;
-    }
-    for (size_t i = 0; i < m->world->count && good; i++) {
-        sim_node *n = m->world->nodes[i];
-
-        if (!wants(n, text, query_predicate_collection(p)))
-            continue;
-        good = digest_of(n, p, &d);
-        if (!good)
-            (void)snprintf(why, cap, "%s is not up", n->name);
-        else if (first == NULL)
-            ref = d;
-        else if (d.sum != ref.sum || d.count != ref.count) {
-            good = false;
-            (void)snprintf(why, cap,
-                           "%s has %llu documents of %.80s, %s %llu%s",
-                           first->name, (unsigned long long)ref.count, text,
-                           n->name, (unsigned long long)d.count,
-                           d.count == ref.count ? ", others" : "");
-        }
-        first = n;
-        ref = d;
-    }
-    query_predicate_free(p);
-    return good;
-}
-
-/* Which document of an acknowledged write is not at some node that wants all:
- * SIM_NONE when none. */
-static size_t not_everywhere(const sim_model *m, size_t token, size_t *at)
-{
-    const sim_write *w = &m->writes[token];
-
-    if (!w->acked || w->losable)
-        return SIM_NONE;
-    for (size_t i = 0; i < w->count; i++)
-        for (*at = 0; *at < m->world->count; ++*at)
-            if ((m->whole >> *at & 1) != 0 &&
-                !sim_has_or_ended(m, &w->docs[i], *at))
-                return i;
-    return SIM_NONE;
-}
-
-/* Where somebody wants all, nothing waits for a keeper in the end. */
-static bool nothing_waits(sim_model *m, char *why, size_t cap)
-{
-    for (size_t i = 0; m->whole != 0 && i < m->world->count; i++) {
-        const sim_node *n = m->world->nodes[i];
-        store_leaving_facts f = { 0, 0, 0 };
-
-        if (!n->up || n->reader == NULL ||
-            store_leaving_count(n->reader, &f, NULL) != TAKO_OK ||
-            f.count > 0) {
-            (void)snprintf(why, cap, "%s has %llu documents that wait to leave",
-                           n->name, (unsigned long long)f.count);
-            return false;
-        }
-    }
-    return true;
-}
-
-bool sim_model_converged(sim_model *m, char *why, size_t cap)
-{
-    if (!nothing_waits(m, why, cap))
-        return false;
-    for (size_t i = 0; i < m->world->count; i++) {
-        const sim_node *n = m->world->nodes[i];
-
-        for (size_t j = 0; j < n->sub_count; j++)
-            if (!text_converged(m, n->subs[j].text, why, cap))
-                return false;
-    }
-    for (size_t t = 0; t < m->write_count; t++) {
-        size_t at;
-
-        if (not_everywhere(m, t, &at) == SIM_NONE)
-            continue;
-        (void)snprintf(why, cap, "t%zu is not at %s", t,
-                       m->world->nodes[at]->name);
-        return false;
-    }
-    return true;
-}
-
 /* ---- the end ---------------------------------------------------------------------------------- */
 
 static void on_finding(void *ctx, const char *text)
@@ -771,7 +622,7 @@ static void check_sound(sim_model *m, sim_node *n)
 static void check_everywhere(sim_model *m, size_t token)
 {
     const sim_write *w = &m->writes[token];
-    size_t at, i = not_everywhere(m, token, &at);
+    size_t at, i = sim_not_everywhere(m, token, &at);
 
     if (i != SIM_NONE)
         sim_fail(m->world, "no acknowledged write is lost",

@@ -114,8 +114,12 @@ uint64_t sim_model_documents(sim_model *m); /* of a whole interest; or 0 */
 void sim_model_tokens(sim_model *m, const sim_node *n, uint32_t key,
                       tako_buf *out);
 
-/* ---- between checkers.c and cuts.c ------------------------------------------ */
+/* ---- between checkers.c, cuts.c and equal.c ------------------------------------------ */
 
+uint32_t sim_key_of(tako_slice id);
+/* Which document of an acknowledged write is not at some node (*at) that wants
+ * all: SIM_NONE when none. */
+size_t sim_not_everywhere(const sim_model *m, size_t token, size_t *at);
 /* Node `at` has this write of a document, or has ended it since. */
 bool sim_has(const sim_model *m, const sim_written *d, size_t at);
 /* Or has no such document, and it ended elsewhere. */

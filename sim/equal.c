@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+/* EQUAL -- after healing, who wants the same has the same, and each
+ * acknowledged write is at all who want everything. Where two differ, the
+ * first document is named in which they do. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "sim/checkers.h"
+
+typedef struct digest {
+    uint64_t sum, count;
+} digest;
+
+static bool digest_of(sim_node *n, query_predicate *p, digest *out)
+{
+    store_cursor *k = NULL;
+    store_row row;
+    uint32_t coll;
+
+    *out = (digest){ 0, 0 };
+    if (!n->up || n->reader == NULL)
+        return false;
+    if (store_coll_find(n->reader, query_predicate_collection(p), &coll) !=
+        TAKO_OK)
+        return true;
+    if (store_scan(n->reader, coll, INT64_MIN, &k) != TAKO_OK)
+        return false;
+    while (store_scan_next(k, &row) == TAKO_OK) {
+        uint64_t version;
+
+        if (row.body.len == 0 || !query_predicate_match(p, row.id, row.body))
+            continue;
+        memcpy(&version, row.version, sizeof version);
+        out->sum += tako_hash64(row.version, row.id);
+        out->count++;
+    }
+    store_scan_close(k);
+    return true;
+}
+
+/* What a document is at a node, for people. */
+static void print_at(sim_model *m, const sim_node *n, uint32_t key,
+                     tako_buf *out)
+{
+    static const char *const words[] = { " deleted", " alive", " left" };
+    const sim_seen *seen = &m->seen[n->index][key];
+    char text[64];
+
+    (void)snprintf(text, sizeof text, "; %.20s: generation %llu%s ", n->name,
+                   (unsigned long long)seen->generation,
+                   words[seen->left ? 2 : seen->alive]);
+    tako_put_bytes(out, tako_slice_str(text));
+    sim_model_tokens(m, n, key, out);
+}
+
+/* Is the document of a row at n another one? */
+static bool differs(const sim_node *n, tako_slice coll_name,
+                    const store_row *row)
+{
+    store_row other;
+    uint32_t coll;
+
+    return store_coll_find(n->reader, coll_name, &coll) != TAKO_OK ||
+           store_get(n->reader, coll, row->id, &other) != TAKO_OK ||
+           memcmp(row->version, other.version, sizeof row->version) != 0;
+}
+
+/* The first document that is at `a` and not the same at `b`. */
+static bool name_difference(sim_model *m, sim_node *a, const sim_node *b,
+                            query_predicate *p, tako_buf *out)
+{
+    tako_slice name = query_predicate_collection(p);
+    store_cursor *k = NULL;
+    bool found = false;
+    store_row row;
+    uint32_t coll;
+
+    if (store_coll_find(a->reader, name, &coll) != TAKO_OK ||
+        store_scan(a->reader, coll, INT64_MIN, &k) != TAKO_OK)
+        return false;
+    while (!found && store_scan_next(k, &row) == TAKO_OK) {
+        char text[32];
+        uint32_t key;
+
+        if (row.body.len == 0 || !query_predicate_match(p, row.id, row.body) ||
+            !differs(b, name, &row))
+            continue;
+        found = true;
+        key = sim_key_of(row.id);
+        (void)snprintf(text, sizeof text, ": k%u", key);
+        tako_put_bytes(out, tako_slice_str(text));
+        print_at(m, a, key, out);
+        print_at(m, b, key, out);
+    }
+    store_scan_close(k);
+    return found;
+}
+
+static void explain(sim_model *m, sim_node *a, sim_node *b, query_predicate *p,
+                    char *why, size_t cap)
+{
+    tako_buf text = tako_buf_on(m->env);
+    size_t len = strlen(why);
+
+    if (!name_difference(m, a, b, p, &text))
+        (void)name_difference(m, b, a, p, &text);
+    if (!text.failed && len < cap)
+        (void)snprintf(why + len, cap - len, "%.*s", (int)text.len,
+                       (const char *)text.ptr);
+    tako_buf_fini(&text);
+}
+
+/* The whole collection: its name is the last word. */
+static bool is_whole(const char *text, tako_slice collection)
+{
+    size_t len = strlen(text), n = collection.len;
+
+    return strstr(text, "WHERE") == NULL && len > n &&
+           text[len - n - 1] == ' ' &&
+           memcmp(text + len - n, collection.ptr, n) == 0;
+}
+
+static bool wants(const sim_node *n, const char *text, tako_slice collection)
+{
+    for (size_t i = 0; i < n->sub_count; i++)
+        if (strcmp(n->subs[i].text, text) == 0 ||
+            is_whole(n->subs[i].text, collection))
+            return true;
+    return false;
+}
+
+static bool text_converged(sim_model *m, const char *text, char *why,
+                           size_t cap)
+{
+    query_predicate *p = NULL;
+    sim_node *first = NULL;
+    digest d, ref = { 0, 0 };
+    tako_errbuf e = { "" };
+    bool good = true;
+
+    if (query_predicate_new(m->env, tako_slice_str(text), TAKO_SLICE_NONE, &p,
+                            &e) != TAKO_OK) {
+        (void)snprintf(why, cap, "%.100s: %.200s", text, e.text);
+        sim_fail(m->world, "the scenario", "%s", why);
+        return false;
+    }
+    for (size_t i = 0; i < m->world->count && good; i++) {
+        sim_node *n = m->world->nodes[i];
+
+        if (!wants(n, text, query_predicate_collection(p)))
+            continue;
+        good = digest_of(n, p, &d);
+        if (!good)
+            (void)snprintf(why, cap, "%s is not up", n->name);
+        else if (first == NULL)
+            ref = d;
+        else if (d.sum != ref.sum || d.count != ref.count) {
+            good = false;
+            (void)snprintf(why, cap,
+                           "%s has %llu documents of %.80s, %s %llu%s",
+                           first->name, (unsigned long long)ref.count, text,
+                           n->name, (unsigned long long)d.count,
+                           d.count == ref.count ? ", others" : "");
+            explain(m, first, n, p, why, cap);
+        }
+        first = n;
+        ref = d;
+    }
+    query_predicate_free(p);
+    return good;
+}
+
+/* Which document of an acknowledged write is not at some node that wants all:
+ * SIM_NONE when none. */
+size_t sim_not_everywhere(const sim_model *m, size_t token, size_t *at)
+{
+    const sim_write *w = &m->writes[token];
+
+    if (!w->acked || w->losable)
+        return SIM_NONE;
+    for (size_t i = 0; i < w->count; i++)
+        for (*at = 0; *at < m->world->count; ++*at)
+            if ((m->whole >> *at & 1) != 0 &&
+                !sim_has_or_ended(m, &w->docs[i], *at))
+                return i;
+    return SIM_NONE;
+}
+
+/* Where somebody wants all, nothing waits for a keeper in the end. */
+static bool nothing_waits(sim_model *m, char *why, size_t cap)
+{
+    for (size_t i = 0; m->whole != 0 && i < m->world->count; i++) {
+        const sim_node *n = m->world->nodes[i];
+        store_leaving_facts f = { 0, 0, 0 };
+
+        if (!n->up || n->reader == NULL ||
+            store_leaving_count(n->reader, &f, NULL) != TAKO_OK ||
+            f.count > 0) {
+            (void)snprintf(why, cap, "%s has %llu documents that wait to leave",
+                           n->name, (unsigned long long)f.count);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sim_model_converged(sim_model *m, char *why, size_t cap)
+{
+    if (!nothing_waits(m, why, cap))
+        return false;
+    for (size_t i = 0; i < m->world->count; i++) {
+        const sim_node *n = m->world->nodes[i];
+
+        for (size_t j = 0; j < n->sub_count; j++)
+            if (!text_converged(m, n->subs[j].text, why, cap))
+                return false;
+    }
+    for (size_t t = 0; t < m->write_count; t++) {
+        size_t at;
+
+        if (sim_not_everywhere(m, t, &at) == SIM_NONE)
+            continue;
+        (void)snprintf(why, cap, "t%zu is not at %s", t,
+                       m->world->nodes[at]->name);
+        return false;
+    }
+    return true;
+}
