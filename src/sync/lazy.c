@@ -16,12 +16,11 @@
  * at most once a second, with jitter. Who sees the other have more, and still
  * so after SYNC_DIFFERS_MS, in which the eager way had its chance, asks for a
  * catch-up over that link and makes it eager again (a graft). So two prunes
- * that cross and cut the tree cost a second, and no change. What summaries
- * compare is one function, has_more(): vectors now.
+ * that cross and cut the tree cost a second, and no change. Summaries compare
+ * events, in has_more(), and, where those are equal, documents (agree.c).
  *
  * A server that is asked for more than it pushed so far says with its next
- * cut: from here on (RESTART). If what it has then is here already, nothing was
- * missed; else the subscriber asks for a catch-up.
+ * cut: from here on (RESTART). What it did not push then is asked for.
  *
  * ACKNOWLEDGED over a link that is not eager is what the peer's summaries say
  * it has. */
@@ -42,6 +41,7 @@ static void put_mode(sync_session *s, sync_sub *sub, sync_mode mode)
 
     sub->mode = mode;
     sub->useless = 0;
+    sub->agreed.known = false;
     tako_buf_reset(b);
     tako_put_varint(b, sub->number);
     tako_put_u8(b, (uint8_t)mode);
@@ -125,6 +125,7 @@ tako_err sync_on_mode(sync_session *s, tako_reader *in, tako_errbuf *e)
         return TAKO_OK;
     w->restart = mode < (uint8_t)w->mode; /* more than before */
     w->mode = (sync_mode)mode;
+    w->agreed.known = false;
     s->close_due = s->close_due || w->restart;
     s->summary_due = true;
     own = same_sub(s, w);
@@ -206,14 +207,20 @@ static tako_err put_summary(sync_session *s, sync_sub *sub)
 
 static tako_err put_summaries(sync_session *s, uint64_t now_ms, tako_errbuf *e)
 {
-    uint64_t dice;
-    tako_err err = store_snapshot_begin(s->reader, NULL, e);
+    uint64_t dice, lsn;
+    bool built;
+    tako_err err = sync_agree_build(s, &built, e);
 
+    if (err != TAKO_OK || !built)
+        return err;
+    err = store_snapshot_begin(s->reader, &lsn, e);
     if (err != TAKO_OK)
         return err;
     for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++)
         if (s->subs[i].state == SUB_IN_SYNC)
             err = put_summary(s, &s->subs[i]);
+    if (err == TAKO_OK)
+        err = sync_agree_put(s, lsn);
     store_snapshot_end(s->reader);
     tako_arena_reset(&s->arena);
     s->env->random(s->env->ctx, &dice, sizeof dice);
@@ -242,16 +249,15 @@ tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e)
 /* ---- comparing ------------------------------------------------------------------------ */
 
 /* Does the peer have what this subscription lacks, and the peer did not give? */
-static tako_err has_more(sync_session *s, const sync_sub *sub, bool *more)
+static tako_err has_more(sync_session *s, const sync_sub *sub,
+                         const sync_holds *h, bool *more)
 {
     tako_slice text = tako_slice_of(sub->text, sub->text_len);
     crdt_context have = { NULL, 0, 0 }, theirs = { NULL, 0, 0 };
-    sync_holds *h;
-    sync_hold *o;
+    const sync_hold *o = h->first;
 
-    TAKO_TRY(sync_holds_read(s, s->reader, sub->collection, &h));
-    for (o = h->first; o != NULL && !tako_slice_eq(o->text, text); o = o->next)
-        ;
+    while (o != NULL && !tako_slice_eq(o->text, text))
+        o = o->next;
     TAKO_TRY(sync_hold_has(s, h, o, &have));
     TAKO_TRY(crdt_context_join(&s->arena, &have, &sub->given));
     for (size_t i = 0; i < s->want_count; i++)
@@ -268,54 +274,52 @@ static void forget_place(sync_sub *sub)
     sub->stored = (store_checkpoint_at){ .lsn = 0 };
 }
 
-/* After RESTART: is all here that the peer has and did not push? */
-static tako_err verify(sync_session *s, sync_sub *sub)
+static void graft(sync_session *s, sync_sub *sub, uint64_t now_ms)
 {
-    tako_slice text = tako_slice_of(sub->text, sub->text_len);
-    crdt_context have = { NULL, 0, 0 };
-    sync_holds *h;
-    sync_hold *o;
-
-    TAKO_TRY(sync_holds_read(s, s->reader, sub->collection, &h));
-    for (o = h->first; o != NULL && !tako_slice_eq(o->text, text); o = o->next)
-        ;
-    TAKO_TRY(sync_hold_has(s, h, o, &have));
-    sub->verify = false;
-    s->retry = true;
-    if (!crdt_context_covers(&have, &sub->given)) {
-        forget_place(sub);
-        sync_sub_again(s, sub);
-    }
-    return TAKO_OK;
-}
-
-static tako_err compare_one(sync_session *s, sync_sub *sub, uint64_t now_ms)
-{
-    bool more;
-
-    if (sub->verify)
-        return verify(s, sub);
-    if (sub->state != SUB_IN_SYNC || sub->mode == SYNC_EAGER) {
-        sub->differs_ms = 0;
-        return TAKO_OK;
-    }
-    TAKO_TRY(has_more(s, sub, &more));
-    if (!more) {
-        sub->differs_ms = 0;
-        if (sub->mode == SYNC_PRUNED)
-            sub->complete_ms = s->env->wall_ms(s->env->ctx);
-        return TAKO_OK;
-    }
-    if (sub->differs_ms == 0)
-        sub->differs_ms = now_ms + SYNC_DIFFERS_MS;
-    if (now_ms < sub->differs_ms || now_ms < sub->graft_ms)
-        return TAKO_OK;
     sub->differs_ms = 0;
     sub->graft_ms = now_ms + GRAFT_AGAIN_MS;
     s->counts.grafts++;
     forget_place(sub);
     put_mode(s, sub, SYNC_EAGER);
     sync_sub_again(s, sub);
+}
+
+/* A server that pushes again is asked what it did not push. */
+static void push_again(sync_session *s, sync_sub *sub)
+{
+    s->retry = true;
+    forget_place(sub);
+    sync_sub_again(s, sub);
+}
+
+static tako_err compare_one(sync_session *s, sync_sub *sub, uint64_t lsn,
+                            uint64_t now_ms)
+{
+    sync_agreeing agrees;
+    sync_holds *h;
+    bool more;
+
+    if (sub->verify) {
+        push_again(s, sub);
+        return TAKO_OK;
+    }
+    if (sub->state != SUB_IN_SYNC || sub->mode == SYNC_EAGER) {
+        sub->differs_ms = 0;
+        return TAKO_OK;
+    }
+    TAKO_TRY(sync_holds_read(s, s->reader, sub->collection, &h));
+    TAKO_TRY(has_more(s, sub, h, &more));
+    agrees = sync_agrees(s, sub, h, lsn);
+    if (!more && agrees != SYNC_DIFFERS) {
+        sub->differs_ms = 0;
+        if (sub->mode == SYNC_PRUNED && agrees == SYNC_AGREES)
+            sub->complete_ms = s->env->wall_ms(s->env->ctx);
+        return TAKO_OK;
+    }
+    if (sub->differs_ms == 0)
+        sub->differs_ms = now_ms + SYNC_DIFFERS_MS;
+    if (now_ms >= sub->differs_ms && now_ms >= sub->graft_ms)
+        graft(s, sub, now_ms);
     return TAKO_OK;
 }
 
@@ -347,7 +351,7 @@ static tako_err compare(sync_session *s, uint64_t now_ms, tako_errbuf *e)
         return err;
     s->compare_due = false;
     for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++)
-        err = compare_one(s, &s->subs[i], now_ms);
+        err = compare_one(s, &s->subs[i], lsn, now_ms);
     if (err == TAKO_OK)
         err = acked_all(s, &all);
     store_snapshot_end(s->reader);

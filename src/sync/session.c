@@ -457,7 +457,7 @@ void sync_sub_again(sync_session *s, sync_sub *sub)
     sub->claim = SYNC_CLAIM_NONE;
     sub->big = sub->placed = false;
     sub->given.count = sub->said.count = 0; /* `theirs` bounds what is held */
-    sub->said_whole = sub->verify = false;
+    sub->said_whole = sub->verify = sub->agreed.known = false;
     sub->mode = SYNC_EAGER; /* as the server takes a new question */
     sub->useless = 0;
     s->counts.resyncs++;
@@ -579,6 +579,7 @@ static const message_kind kinds[] = {
     [SYNC_MSG_MODE] = { sync_on_mode, SYNC_CONTROL, false },
     [SYNC_MSG_TARGET] = { sync_on_target, SYNC_CATCHUP, false },
     [SYNC_MSG_SUMMARY] = { sync_on_summary, SYNC_CONTROL, false },
+    [SYNC_MSG_AGREEMENT] = { sync_on_agreement, SYNC_CONTROL, false },
     [SYNC_MSG_BLOB_ASK] = { on_blob, SYNC_BLOBS, false },
     [SYNC_MSG_BLOB_HAVE] = { on_blob, SYNC_BLOBS, false },
     [SYNC_MSG_BLOB_WANT] = { on_blob, SYNC_BLOBS, false },

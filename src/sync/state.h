@@ -72,6 +72,13 @@ typedef enum sync_mode {
     SYNC_MODES,
 } sync_mode;
 
+/* What a set came to, and of which events it was made (agree.c). */
+typedef struct sync_agreement {
+    bool known;
+    uint64_t events; /* a hash of all */
+    uint64_t check;  /* of the documents */
+} sync_agreement;
+
 /* ---- what the peer wants --------------------------------------------------- */
 
 /* WANT STATES
@@ -147,6 +154,7 @@ typedef struct sync_want {
     bool restart;        /* the mode rose: say so with the next cut */
     sync_vector has;     /* what the peer's summaries say it has itself */
     bool has_whole;
+    sync_agreement agreed; /* what we said last */
     uint64_t kept; /* what the peer keeps, it said: all up to this commit */
 } sync_want;
 
@@ -211,10 +219,11 @@ typedef struct sync_sub {
     sync_vector given;   /* of what it has, what it gave */
     sync_vector said;    /* what our summaries said that we have */
     bool said_whole;
-    uint64_t complete_ms; /* wall clock of the last close that was whole */
-    bool verify;          /* `given` is to be here, or we ask anew */
-    uint32_t useless;     /* cuts in a row that brought nothing */
-    uint64_t kept_said;   /* the last KEPT */
+    uint64_t complete_ms;  /* wall clock of the last close that was whole */
+    sync_agreement agreed; /* what the server said last */
+    bool verify;           /* it pushes again: what it did not is asked for */
+    uint32_t useless;      /* cuts in a row that brought nothing */
+    uint64_t kept_said;    /* the last KEPT */
 } sync_sub;
 
 /* ---- dirty documents (dirty.c) ------------------------------------------------ */
@@ -547,6 +556,21 @@ tako_err sync_lazy_step(sync_session *s, uint64_t now_ms, tako_errbuf *e);
 uint64_t sync_lazy_deadline(const sync_session *s);
 tako_err sync_on_mode(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e);
+
+/* ---- agree.c -------------------------------------------------------------------- */
+
+/* One piece of what comparing needs; *built: nothing is left to do. */
+tako_err sync_agree_build(sync_session *s, bool *built, tako_errbuf *e);
+/* AGREEMENT, where there is news; in a snapshot at `lsn`. */
+tako_err sync_agree_put(sync_session *s, uint64_t lsn);
+tako_err sync_on_agreement(sync_session *s, tako_reader *in, tako_errbuf *e);
+typedef enum sync_agreeing {
+    SYNC_NOT_COMPARED, /* not of the same events, or not known */
+    SYNC_AGREES,
+    SYNC_DIFFERS,
+} sync_agreeing;
+sync_agreeing sync_agrees(const sync_session *s, const sync_sub *sub,
+                          const sync_holds *h, uint64_t lsn);
 
 /* ---- cover.c -------------------------------------------------------------------- */
 

@@ -41,6 +41,7 @@ typedef enum sync_msg {
     SYNC_MSG_MODE = 28,
     SYNC_MSG_TARGET,
     SYNC_MSG_SUMMARY,
+    SYNC_MSG_AGREEMENT,
     SYNC_MSG_YARD = 34, /* deaths.c */
     SYNC_MSG_BURIED,
     SYNC_MSG_GRAVES,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is complete (docs/protocol.md, section 4: claims, TARGET, MODE,
-SUMMARY). This reader makes no claims and keeps sending all at once; of what
+SUMMARY, AGREEMENT). This reader makes no claims and keeps sending all at once; of what
 it is told it uses which cut closes a catch-up."""
 from wire import check
 
-MODE, TARGET, SUMMARY = 28, 29, 30
+MODE, TARGET, SUMMARY, AGREEMENT = 28, 29, 30, 31
 LANE = {TARGET: 2}
 CLAIM_BITS, KIND, PART = 3, 3, 3
 ACTORS_MAX = 4096
@@ -49,7 +49,8 @@ class Cover:
         self.modes = {}  # of the peer's subscriptions
         self.bounds = {}  # what our own may bring
         self.handlers = {MODE: self.on_mode, TARGET: self.on_target,
-                         SUMMARY: self.on_summary}
+                         SUMMARY: self.on_summary,
+                         AGREEMENT: self.on_agreement}
 
     @staticmethod
     def vector(r):
@@ -72,3 +73,7 @@ class Cover:
         r.varint()
         check(r.u8() <= 1, "a SUMMARY")
         self.vector(r)
+
+    def on_agreement(self, r):
+        r.varint(), r.u64(), r.u64()
+        r.end()
