@@ -426,7 +426,10 @@ static tako_err put_target(sync_session *s, sync_want *w, const sync_holds *h,
     return TAKO_OK;
 }
 
-/* Merges are made by this thread, so until the states are read, which is next,
+/* What comes on the catch-up lane is no part of what the cuts say: one that was
+ * sent before it, with a claim, may arrive after it.
+ *
+ * Merges are made by this thread, so until the states are read, which is next,
  * nothing else can come into them but what the app commits meanwhile. */
 tako_err sync_target_put(sync_session *s, tako_buf *out, tako_errbuf *e)
 {
@@ -479,7 +482,7 @@ tako_err sync_on_target(sync_session *s, tako_reader *in, tako_errbuf *e)
 
     if (in->failed)
         return tako_fail(e, TAKO_CORRUPT, "malformed TARGET");
-    return sync_read_dots(s, in, sub == NULL ? NULL : &sub->theirs, e);
+    return sync_read_dots(s, in, sub == NULL ? NULL : &sub->bounds, e);
 }
 
 /* ---- judging ------------------------------------------------------------------------ */
@@ -552,6 +555,13 @@ static tako_err settle(sync_session *s, const sync_holds *h, sync_hold *o,
     return crdt_context_join(&s->arena, &o->target, &h->upper);
 }
 
+/* What the server of a subscription may have put into what came. */
+static tako_err told_by(sync_session *s, const sync_sub *sub, crdt_context *out)
+{
+    TAKO_TRY(crdt_context_join(&s->arena, out, &sub->bounds));
+    return crdt_context_join(&s->arena, out, &sub->theirs);
+}
+
 static tako_err judge_coll(sync_session *s, sync_holds *h, bool touched,
                            bool torn, sync_verdict *out)
 {
@@ -566,7 +576,7 @@ static tako_err judge_coll(sync_session *s, sync_holds *h, bool touched,
     if (touched)
         for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++)
             if (tako_slice_eq(s->subs[i].collection, h->coll))
-                err = crdt_context_join(&s->arena, &told, &s->subs[i].theirs);
+                err = told_by(s, &s->subs[i], &told);
     TAKO_TRY(err);
     TAKO_TRY(crdt_context_join(&s->arena, &h->upper, &told));
     for (sync_hold *o = h->first; o != NULL; o = o->next) {

@@ -141,6 +141,7 @@ static void sub_free(sync_session *s, sync_sub *sub)
 {
     sync_sub_rest(s, sub);
     sync_table_let_go(sub->table, s->now_ms);
+    sync_vector_fini(s->env, &sub->bounds);
     sync_vector_fini(s->env, &sub->theirs);
     sync_vector_fini(s->env, &sub->given);
     sync_vector_fini(s->env, &sub->said);

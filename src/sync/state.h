@@ -210,7 +210,8 @@ typedef struct sync_sub {
     uint64_t documents;
     uint64_t since_ms, took_ms;
     bool big;            /* the answer is applied as it comes */
-    sync_vector theirs;  /* what the server said that it has */
+    sync_vector bounds;  /* what TARGET said, on the catch-up lane */
+    sync_vector theirs;  /* what its cuts said that it has */
     uint8_t claim;       /* sync_claim, of its last cut that was closed */
     sync_vector lacks;   /* PART: of these actors it has all up to less */
     sync_mode mode;      /* what we asked for */
