@@ -48,7 +48,7 @@ tako_err sync_coll_name(sync_session *s, tako_slice name, uint32_t *index)
         return TAKO_NOMEM;
     memcpy(copy, name.ptr, name.len);
     *index = (uint32_t)s->coll_count;
-    s->colls[s->coll_count++] = (sync_coll){ copy, name.len, 0 };
+    s->colls[s->coll_count++] = (sync_coll){ .name = copy, .len = name.len };
     return TAKO_OK;
 }
 
@@ -400,10 +400,16 @@ static tako_err put_places(apply *a)
     return err;
 }
 
-/* Nobody else may bring what is missing, or it took too long. */
+/* Not where nobody may bring what is missing, neither another link nor the
+ * answer to a question of ours, or where it took too long. */
 static bool may_wait(const sync_session *s)
 {
-    return !s->impatient && s->host->others(s->host->ctx) > 0;
+    bool asked = false;
+
+    for (size_t i = 0; i < s->sub_count; i++)
+        asked = asked || (s->subs[i].state != SUB_IN_SYNC &&
+                          s->subs[i].state != SUB_REFUSED);
+    return !s->impatient && (asked || s->host->others(s->host->ctx) > 0);
 }
 
 /* Applies lists in one transaction; when a document stays refused, nothing

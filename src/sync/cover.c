@@ -343,7 +343,36 @@ tako_err sync_claims_new(sync_session *s, bool *any)
 
 /* ---- hearing -------------------------------------------------------------------- */
 
-/* After a time of silence: is what the server has now here? lazy.c looks. */
+static tako_slice coll_name(const sync_coll *c)
+{
+    return tako_slice_of(c->name, c->len);
+}
+
+void sync_retire(sync_session *s, const sync_sub *sub)
+{
+    sync_retired *r = &s->retired[s->retired_count % TAKO_SYNC_RETIRED_MAX];
+
+    r->number = sub->number;
+    for (r->name = 0; r->name < s->coll_count; r->name++)
+        if (tako_slice_eq(coll_name(&s->colls[r->name]), sub->collection))
+            break;
+    s->retired_count++;
+}
+
+/* What a cut says with a number that is no more, as it was sent before the peer
+ * knew, bounds what its documents bring all the same. */
+static sync_vector *bounds_of(sync_session *s, uint64_t number)
+{
+    size_t n = s->retired_count < TAKO_SYNC_RETIRED_MAX ? s->retired_count
+                                                        : TAKO_SYNC_RETIRED_MAX;
+
+    for (size_t i = 0; i < n; i++)
+        if (s->retired[i].number == number &&
+            s->retired[i].name < s->coll_count)
+            return &s->colls[s->retired[i].name].bounds;
+    return NULL;
+}
+
 static tako_err get_dots(sync_session *s, tako_reader *in, sync_vector *into,
                          bool zero, tako_errbuf *e)
 {
@@ -384,12 +413,15 @@ tako_err sync_claims_get(sync_session *s, tako_reader *in, bool closed,
 {
     while (tako_reader_left(in) > 0) {
         uint64_t head = tako_read_varint(in);
-        sync_sub *sub = sync_sub_find(s, head >> SYNC_CLAIM_BITS);
+        uint64_t number = head >> SYNC_CLAIM_BITS;
+        sync_sub *sub = sync_sub_find(s, number);
         tako_err err = TAKO_OK;
 
         if (in->failed)
             return tako_fail(e, TAKO_CORRUPT, "malformed claims");
-        TAKO_TRY(get_dots(s, in, sub == NULL ? NULL : &sub->theirs, false, e));
+        TAKO_TRY(get_dots(s, in,
+                          sub == NULL ? bounds_of(s, number) : &sub->theirs,
+                          false, e));
         if (sub != NULL)
             sub->lacks.count = 0;
         if ((head & SYNC_CLAIM_KIND) == SYNC_CLAIM_PART)
@@ -479,10 +511,14 @@ tako_err sync_read_dots(sync_session *s, tako_reader *in, sync_vector *into,
 tako_err sync_on_target(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
+    sync_vector *into = NULL;
+    uint32_t name;
 
     if (in->failed)
         return tako_fail(e, TAKO_CORRUPT, "malformed TARGET");
-    return sync_read_dots(s, in, sub == NULL ? NULL : &sub->bounds, e);
+    if (sub != NULL && sync_coll_name(s, sub->collection, &name) == TAKO_OK)
+        into = &s->colls[name].bounds;
+    return sync_read_dots(s, in, into, e);
 }
 
 /* ---- judging ------------------------------------------------------------------------ */
@@ -498,9 +534,7 @@ static bool touches(const sync_session *s, const sync_list *lists, size_t count,
 {
     for (size_t i = 0; i < count; i++)
         for (const sync_held *h = lists[i].first; h != NULL; h = h->next)
-            if (tako_slice_eq(tako_slice_of(s->colls[h->name].name,
-                                            s->colls[h->name].len),
-                              coll))
+            if (tako_slice_eq(coll_name(&s->colls[h->name]), coll))
                 return true;
     return false;
 }
@@ -546,7 +580,7 @@ static tako_err settle(sync_session *s, const sync_holds *h, sync_hold *o,
         return TAKO_OK;
     }
     if (was) {
-        out->wait = out->wait || (!torn && is_caught_up(o->sub));
+        out->wait = out->wait || !torn;
         o->why = torn || !is_caught_up(o->sub) ? SYNC_CATCHING_UP : SYNC_LOOSE;
     } else if (o->why == SYNC_WHOLE) {
         o->why = SYNC_CATCHING_UP; /* it was widened */
@@ -555,18 +589,22 @@ static tako_err settle(sync_session *s, const sync_holds *h, sync_hold *o,
     return crdt_context_join(&s->arena, &o->target, &h->upper);
 }
 
-/* What the server of a subscription may have put into what came. */
-static tako_err told_by(sync_session *s, const sync_sub *sub, crdt_context *out)
+/* Up to what the peer may have put into what came. */
+static tako_err told_of(sync_session *s, tako_slice coll, crdt_context *out)
 {
-    TAKO_TRY(crdt_context_join(&s->arena, out, &sub->bounds));
-    return crdt_context_join(&s->arena, out, &sub->theirs);
+    for (size_t i = 0; i < s->coll_count; i++)
+        if (tako_slice_eq(coll_name(&s->colls[i]), coll))
+            TAKO_TRY(crdt_context_join(&s->arena, out, &s->colls[i].bounds));
+    for (size_t i = 0; i < s->sub_count; i++)
+        if (tako_slice_eq(s->subs[i].collection, coll))
+            TAKO_TRY(crdt_context_join(&s->arena, out, &s->subs[i].theirs));
+    return TAKO_OK;
 }
 
 static tako_err judge_coll(sync_session *s, sync_holds *h, bool touched,
                            bool torn, sync_verdict *out)
 {
     crdt_context told = { NULL, 0, 0 };
-    tako_err err = TAKO_OK;
     bool was[TAKO_SUBSCRIPTIONS_MAX];
     size_t n = 0;
 
@@ -574,10 +612,7 @@ static tako_err judge_coll(sync_session *s, sync_holds *h, bool touched,
         if (o->sub != NULL)
             TAKO_TRY(sync_hold_whole(s, h, o, &was[n++]));
     if (touched)
-        for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++)
-            if (tako_slice_eq(s->subs[i].collection, h->coll))
-                err = told_by(s, &s->subs[i], &told);
-    TAKO_TRY(err);
+        TAKO_TRY(told_of(s, h->coll, &told));
     TAKO_TRY(crdt_context_join(&s->arena, &h->upper, &told));
     for (sync_hold *o = h->first; o != NULL; o = o->next) {
         TAKO_TRY(gain(s, h, o, torn));

@@ -141,7 +141,6 @@ static void sub_free(sync_session *s, sync_sub *sub)
 {
     sync_sub_rest(s, sub);
     sync_table_let_go(sub->table, s->now_ms);
-    sync_vector_fini(s->env, &sub->bounds);
     sync_vector_fini(s->env, &sub->theirs);
     sync_vector_fini(s->env, &sub->given);
     sync_vector_fini(s->env, &sub->said);
@@ -159,8 +158,10 @@ void sync_session_free(sync_session *s)
         want_free(s, &s->wants[i]);
     for (size_t i = 0; i < s->sub_count; i++)
         sub_free(s, &s->subs[i]);
-    for (size_t i = 0; i < s->coll_count; i++)
+    for (size_t i = 0; i < s->coll_count; i++) {
+        sync_vector_fini(s->env, &s->colls[i].bounds);
         tako_env_free(s->env, s->colls[i].name, s->colls[i].len);
+    }
     for (size_t i = 0; i < SYNC_LANES; i++) {
         sync_names_fini(&s->names_out[i]);
         sync_names_fini(&s->names_in[i]);
@@ -241,6 +242,7 @@ tako_err sync_session_unsubscribe(sync_session *s, uint32_t number)
         if (sub->state == SUB_NEW && sub->replaces != 0)
             told = sub->replaces - 1u;
         sync_unjoin(s, sub->number);
+        sync_retire(s, sub);
         tako_buf_reset(&s->scratch);
         tako_put_varint(&s->scratch, told);
         sync_control(s, SYNC_MSG_DROP, tako_buf_slice(&s->scratch));
@@ -452,6 +454,7 @@ void sync_sub_again(sync_session *s, sync_sub *sub)
     (void)sync_sub_reached(s, sub, &sub->stored);
     sync_sub_rest(s, sub);
     sync_unjoin(s, sub->number);
+    sync_retire(s, sub);
     sub->replaces = sub->number + 1u;
     sub->number = s->next_number++;
     sub->state = SUB_NEW;

@@ -210,7 +210,6 @@ typedef struct sync_sub {
     uint64_t documents;
     uint64_t since_ms, took_ms;
     bool big;            /* the answer is applied as it comes */
-    sync_vector bounds;  /* what TARGET said, on the catch-up lane */
     sync_vector theirs;  /* what its cuts said that it has */
     uint8_t claim;       /* sync_claim, of its last cut that was closed */
     sync_vector lacks;   /* PART: of these actors it has all up to less */
@@ -307,8 +306,16 @@ typedef struct sync_need {
 typedef struct sync_coll {
     uint8_t *name;
     size_t len;
-    uint32_t coll; /* here; 0 not known to exist */
+    uint32_t coll;      /* here; 0 not known to exist */
+    sync_vector bounds; /* what may have come, that no number of now says */
 } sync_coll;
+
+/* A number that a subscription had: cuts that were sent before the peer knew
+ * may still come, and say what is in them. */
+typedef struct sync_retired {
+    uint32_t number;
+    uint32_t name; /* in `colls` */
+} sync_retired;
 
 typedef struct sync_bulk sync_bulk;
 
@@ -399,6 +406,8 @@ struct sync_session {
     size_t known_count, known_cap;
     sync_coll *colls;
     size_t coll_count, coll_cap;
+    sync_retired retired[TAKO_SYNC_RETIRED_MAX]; /* a ring */
+    size_t retired_count;
     uint64_t applied;  /* last close that is in the store */
     bool close_asked;  /* say how far it went, though nothing is wanted */
     bool keeps_listed; /* all promised interests of the peer were seen */
@@ -594,6 +603,8 @@ tako_err sync_claims_new(sync_session *s, bool *any);
 /* TARGET, before states that go beyond what was told. */
 tako_err sync_target_put(sync_session *s, tako_buf *out, tako_errbuf *e);
 tako_err sync_on_target(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* The subscription's number is not to be used any more. */
+void sync_retire(sync_session *s, const sync_sub *sub);
 /* Actors in full and their hlcs, to the end; into NULL: only checked. */
 tako_err sync_read_dots(sync_session *s, tako_reader *in, sync_vector *into,
                         tako_errbuf *e);
