@@ -82,6 +82,14 @@ typedef struct node_going {
     store_leave_why why;
 } node_going;
 
+/* A document that others had and have no more: in this state it may go, though
+ * it matches. */
+typedef struct node_passed {
+    uint32_t coll;
+    int64_t row;
+    uint64_t lsn;
+} node_passed;
+
 /* A subscription that was ended: what matched it may leave. */
 typedef struct node_sweep {
     struct node_sweep *next;
@@ -97,6 +105,7 @@ typedef struct node_ask {
     uint32_t coll;
     int64_t row;
     uint64_t lsn; /* its state then */
+    bool passed;  /* it is a node_passed */
     bool granted;
     bool spoilt; /* we told another that it may go, after we had asked */
 } node_ask;
@@ -110,6 +119,8 @@ typedef struct node_route { /* a question that was passed on */
 typedef struct node_leaving {
     node_going *going;
     size_t going_count, going_cap;
+    node_passed passed[NODE_LEAVE_BATCH];
+    size_t passed_count;
     node_sweep *sweeps;
     uint64_t at_ms;    /* when to look next */
     uint64_t start_ms; /* nothing leaves before */
@@ -324,6 +335,9 @@ bool node_is_device(const node *n, const uint8_t device[SEC_KEY_BYTES],
 
 /* Looks at what a commit changed. */
 void node_leave_note(node *n, const node_commit *c);
+/* A document that matches, in this state, may go all the same. */
+void node_leave_passed(node *n, uint32_t coll, int64_t row, uint64_t lsn);
+bool node_leave_is_passed(const node *n, uint32_t coll, int64_t row);
 /* A subscription ends; takes its predicate over. */
 void node_leave_sweep(node *n, sync_predicate *former, bool keep);
 /* Something happened that may let documents go. */

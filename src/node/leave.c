@@ -9,6 +9,9 @@
  * another loses nothing. Where no subscription is left nothing leaves, and what
  * never matched one does not either. KEEP: the document stays, noted as stale.
  *
+ * PASSED BY  What matches still, but others had and have no more (sync/absent.c):
+ * likewise, in that very state. That is not noted durably; it is found again.
+ *
  * WHEN  Never on our own. A document goes when another says it may (mayi.c), or
  * when an archive has said that it keeps this very state; and not before every
  * linked peer that may want to hear of the change has acknowledged it. (In the
@@ -113,6 +116,25 @@ void node_leave_note(node *n, const node_commit *c)
         node_leave_wake(n);
 }
 
+bool node_leave_is_passed(const node *n, uint32_t coll, int64_t row)
+{
+    for (size_t i = 0; i < n->leave.passed_count; i++)
+        if (n->leave.passed[i].coll == coll && n->leave.passed[i].row == row)
+            return true;
+    return false;
+}
+
+void node_leave_passed(node *n, uint32_t coll, int64_t row, uint64_t lsn)
+{
+    node_leaving *v = &n->leave;
+
+    if (n->archive || n->stopping || v->passed_count == NODE_LEAVE_BATCH ||
+        node_leave_is_passed(n, coll, row))
+        return; /* it is found again */
+    v->passed[v->passed_count++] = (node_passed){ coll, row, lsn };
+    node_leave_wake(n);
+}
+
 void node_leave_sweep(node *n, sync_predicate *former, bool keep)
 {
     node_sweep *w = n->archive ? NULL : tako_env_alloc(n->env, sizeof *w);
@@ -196,7 +218,9 @@ typedef enum verdict {
     GOES,
 } verdict;
 
-static verdict judge(node *n, uint32_t coll, int64_t row, store_row *out)
+/* passed: it may match; its state is looked at by the caller. */
+static verdict judge(node *n, uint32_t coll, int64_t row, bool passed,
+                     store_row *out)
 {
     bool keep;
     tako_err err = store_get_row(n->reader, coll, row, out);
@@ -205,7 +229,8 @@ static verdict judge(node *n, uint32_t coll, int64_t row, store_row *out)
         return STAYS;
     if (err != TAKO_OK)
         return WAITS;
-    if (out->body.len == 0 || node_wants(n, coll, out->id, out->body, &keep))
+    if (out->body.len == 0 ||
+        (!passed && node_wants(n, coll, out->id, out->body, &keep)))
         return STAYS;
     if (n->told != 0 && out->lsn > n->told)
         return WAITS;
@@ -271,7 +296,7 @@ static tako_err write_granted(step *p)
 
         if (!a->granted || a->spoilt)
             continue;
-        what = judge(p->n, a->coll, a->row, &row);
+        what = judge(p->n, a->coll, a->row, a->passed, &row);
         if (what != ASKS && what != GOES)
             continue;
         err = let_go(p, a->coll, a->row, a->lsn);
@@ -290,7 +315,7 @@ static tako_err write_next(step *p, const store_leaving *list, size_t count)
     for (size_t i = 0; i < count && err == TAKO_OK; i++) {
         store_row row;
 
-        switch (judge(p->n, list[i].coll, list[i].row, &row)) {
+        switch (judge(p->n, list[i].coll, list[i].row, false, &row)) {
         case STAYS:
             err = store_leaving_remove(p->st, list[i].coll, list[i].row, NULL);
             break;
@@ -299,7 +324,8 @@ static tako_err write_next(step *p, const store_leaving *list, size_t count)
             break;
         case ASKS:
             v->asks[v->ask_count++] =
-                (node_ask){ list[i].coll, list[i].row, row.lsn, false, false };
+                (node_ask){ list[i].coll, list[i].row, row.lsn,
+                            false,        false,       false };
             break;
         case WAITS:
             break;
@@ -307,6 +333,35 @@ static tako_err write_next(step *p, const store_leaving *list, size_t count)
         v->after_coll = list[i].coll;
         v->after_row = list[i].row;
     }
+    return err;
+}
+
+/* Likewise those that were passed by. One in a newer state is none. */
+static tako_err write_passed(step *p)
+{
+    node_leaving *v = &p->n->leave;
+    size_t left = 0;
+    tako_err err = TAKO_OK;
+
+    for (size_t i = 0; i < v->passed_count; i++) {
+        node_passed one = v->passed[i];
+        verdict what;
+        store_row row;
+
+        what =
+            err == TAKO_OK ? judge(p->n, one.coll, one.row, true, &row) : WAITS;
+        if (what == STAYS || (what != WAITS && row.lsn != one.lsn))
+            continue;
+        if (what == GOES) {
+            err = let_go(p, one.coll, one.row, row.lsn);
+            continue;
+        }
+        v->passed[left++] = one;
+        if (what == ASKS && v->ask_count < NODE_LEAVE_BATCH)
+            v->asks[v->ask_count++] =
+                (node_ask){ one.coll, one.row, row.lsn, true, false, false };
+    }
+    v->passed_count = left;
     return err;
 }
 
@@ -322,6 +377,8 @@ static tako_err write_all(step *p, const store_leaving *list, size_t count)
         err = write_going(p);
     if (err == TAKO_OK && list != NULL)
         err = write_next(p, list, count);
+    if (err == TAKO_OK && list != NULL)
+        err = write_passed(p);
     if (err == TAKO_OK)
         err = store_commit(p->st, &lsn, &e);
     if (err != TAKO_OK && store_in_transaction(p->st))
@@ -379,7 +436,7 @@ static void look(node *n, uint64_t now_ms)
 
     if (!asking && next_list(n, list, &count) != TAKO_OK)
         count = 0;
-    if (count == 0 && v->going_count == 0 && !granted) {
+    if (count == 0 && v->going_count == 0 && v->passed_count == 0 && !granted) {
         if (asking)
             v->at_ms = v->until_ms;
         return;

@@ -162,6 +162,13 @@ static bool link_covered(void *ctx, uint32_t number)
     return false;
 }
 
+static void link_passed(void *ctx, uint32_t coll, int64_t row, uint64_t lsn)
+{
+    const node_link *l = ctx;
+
+    node_leave_passed(l->node, coll, row, lsn);
+}
+
 /* Who covers what changed. */
 static void recheck(const node *n)
 {
@@ -233,6 +240,7 @@ static node_link *link_new(node *n, sec_side side, const char *address)
                            .predicate_whole = node_predicate_whole,
                            .others = link_others,
                            .covered = link_covered,
+                           .passed = link_passed,
                            .event = link_on_event,
                            .kept = node_kept,
                            .note = node_note };

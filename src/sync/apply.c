@@ -277,11 +277,39 @@ static bool is_asked(sync_session *s, const sync_held *h)
     return false;
 }
 
+/* Nothing is here of it, and a part that is whole here has lost it since: the
+ * peer hears of that (absent.c). */
+static tako_err is_stale(apply *a, const sync_held *h, uint32_t coll,
+                         bool *stale)
+{
+    const sync_coll *c = &a->s->colls[h->name];
+    const sync_holds *holds = a->verdict.holds;
+    store_row row;
+    tako_err err = store_get(store_writer(a->st), coll, h->record.id, &row);
+
+    *stale = false;
+    if (err != TAKO_NOTFOUND)
+        return err;
+    while (holds != NULL &&
+           !tako_slice_eq(holds->coll, tako_slice_of(c->name, c->len)))
+        holds = holds->next;
+    return holds == NULL
+               ? TAKO_OK
+               : sync_absent_stale(a->s, holds, h->record.id, h->record.meta,
+                                   h->record.body, stale);
+}
+
 static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,
                             crdt_merge_info *info)
 {
     crdt_context sent = { NULL, 0, 0 };
+    bool stale;
 
+    TAKO_TRY(is_stale(a, h, coll, &stale));
+    if (stale) {
+        need_remove(&a->refused, h->name, h->record.id);
+        return TAKO_OK;
+    }
     TAKO_TRY(store_merge(a->st, coll, h->record.id, h->record.meta,
                          h->record.body, info, a->e));
     if (info->evicted && is_asked(a->s, h))

@@ -86,7 +86,7 @@ static tako_err add_subs(reading *r)
     sync_session *s = r->s;
 
     for (size_t i = 0; i < s->sub_count; i++) {
-        const sync_sub *sub = &s->subs[i];
+        sync_sub *sub = &s->subs[i];
         tako_slice text = tako_slice_of(sub->text, sub->text_len);
         sync_hold *o;
 
@@ -168,10 +168,8 @@ tako_err sync_hold_whole(sync_session *s, const sync_holds *h,
 
 /* ---- telling ------------------------------------------------------------------ */
 
-/* ALL, PART (then *has is what), or OWN. */
-static tako_err covers_want(sync_session *s, const sync_holds *h,
-                            const sync_want *w, uint8_t *claim,
-                            crdt_context *has)
+tako_err sync_covers_want(sync_session *s, const sync_holds *h,
+                          const sync_want *w, uint8_t *claim, crdt_context *has)
 {
     tako_slice text = tako_slice_of(w->text, w->text_len);
     bool whole = false;
@@ -218,7 +216,7 @@ static tako_err claim_of(sync_session *s, const sync_holds *h,
         return TAKO_OK;
     *claim = SYNC_CLAIM_OWN;
     if (w->mode == SYNC_EAGER)
-        TAKO_TRY(covers_want(s, h, w, claim, has));
+        TAKO_TRY(sync_covers_want(s, h, w, claim, has));
     if (w->restart)
         *claim |= SYNC_CLAIM_FLAG;
     return TAKO_OK;
@@ -540,15 +538,19 @@ static bool touches(const sync_session *s, const sync_list *lists, size_t count,
 }
 
 /* What the batch adds to V of one subscription. */
-static tako_err gain(sync_session *s, const sync_holds *h, sync_hold *o,
-                     bool torn)
+static tako_err gain(sync_session *s, store_conn *c, const sync_holds *h,
+                     sync_hold *o, bool torn)
 {
-    const sync_sub *sub = o->sub;
+    sync_sub *sub = o->sub;
     tako_arena *a = &s->arena;
     unsigned kind = sub == NULL ? 0 : sub->claim & SYNC_CLAIM_KIND;
+    bool doubts;
 
     TAKO_TRY(crdt_context_join(a, &o->old_v, &o->v));
     if (torn || kind == SYNC_CLAIM_NONE || !is_caught_up(sub) || sub->verify)
+        return TAKO_OK;
+    TAKO_TRY(sync_absent_doubts(s, c, sub, &doubts));
+    if (doubts)
         return TAKO_OK;
     for (size_t i = 0; i < sub->theirs.count; i++) {
         crdt_dot dot = sub->theirs.dots[i];
@@ -601,8 +603,8 @@ static tako_err told_of(sync_session *s, tako_slice coll, crdt_context *out)
     return TAKO_OK;
 }
 
-static tako_err judge_coll(sync_session *s, sync_holds *h, bool touched,
-                           bool torn, sync_verdict *out)
+static tako_err judge_coll(sync_session *s, store_conn *c, sync_holds *h,
+                           bool touched, bool torn, sync_verdict *out)
 {
     crdt_context told = { NULL, 0, 0 };
     bool was[TAKO_SUBSCRIPTIONS_MAX];
@@ -615,7 +617,7 @@ static tako_err judge_coll(sync_session *s, sync_holds *h, bool touched,
         TAKO_TRY(told_of(s, h->coll, &told));
     TAKO_TRY(crdt_context_join(&s->arena, &h->upper, &told));
     for (sync_hold *o = h->first; o != NULL; o = o->next) {
-        TAKO_TRY(gain(s, h, o, torn));
+        TAKO_TRY(gain(s, c, h, o, torn));
         TAKO_TRY(crdt_context_join(&s->arena, &h->upper, &o->v));
     }
     n = 0;
@@ -650,7 +652,7 @@ tako_err sync_judge(sync_session *s, store_conn *c, const sync_list *lists,
             break;
         h->next = out->holds;
         out->holds = h;
-        err = judge_coll(s, h, touches(s, lists, count, coll), torn, out);
+        err = judge_coll(s, c, h, touches(s, lists, count, coll), torn, out);
     }
     return err == TAKO_OK
                ? err

@@ -28,7 +28,7 @@ typedef enum sync_why {
 /* One own subscription, or a row of one that is no more (sub NULL). */
 typedef struct sync_hold {
     struct sync_hold *next;
-    const struct sync_sub *sub;
+    struct sync_sub *sub;
     tako_slice text;
     crdt_context v;      /* as stored: neither we nor our former actors */
     crdt_context target; /* empty: reached */

@@ -178,8 +178,9 @@ static bool claims_ready(const sync_session *s)
     for (size_t i = 0; i < s->sub_count; i++) {
         const sync_sub *sub = &s->subs[i];
 
-        if (sub->claim != SYNC_CLAIM_NONE && sub->state != SUB_IN_SYNC &&
-            sub->state != SUB_CLOSING)
+        if (sync_absent_walks(sub) ||
+            (sub->claim != SYNC_CLAIM_NONE && sub->state != SUB_IN_SYNC &&
+             sub->state != SUB_CLOSING))
             return false;
     }
     return true;
@@ -232,10 +233,15 @@ static tako_err applied(sync_session *s, tako_errbuf *e)
     for (size_t i = 0; i < s->sub_count; i++)
         if (s->subs[i].state == SUB_CLOSING)
             TAKO_TRY(in_sync(s, &s->subs[i], e));
-    for (size_t i = 0; i < s->sub_count; i++)
-        if (s->subs[i].state == SUB_IN_SYNC &&
-            s->subs[i].claim == SYNC_CLAIM_ALL && !s->subs[i].verify)
-            s->subs[i].complete_ms = s->env->wall_ms(s->env->ctx);
+    for (size_t i = 0; i < s->sub_count; i++) {
+        sync_sub *sub = &s->subs[i];
+
+        if (sub->state == SUB_IN_SYNC && sub->absent_found && !sub->doubted)
+            sync_absent_drop(s, sub);
+        if (sub->state == SUB_IN_SYNC && sub->claim == SYNC_CLAIM_ALL &&
+            !sub->verify && !sub->doubted)
+            sub->complete_ms = s->env->wall_ms(s->env->ctx);
+    }
     if (s->covers_changed)
         s->host->event(s->host->ctx, SYNC_EVENT_HELD, 0, "");
     s->covers_changed = false;
@@ -379,10 +385,11 @@ tako_err sync_on_caught_up(sync_session *s, tako_reader *in, tako_errbuf *e)
     sync_sub_rest(s, sub);
     sync_bulk_rest(s);
     sub->state = SUB_CLOSING;
+    sync_absent_begin(sub);
     sub->peer_lsn = lsn;
     sub->took_ms = s->now_ms - sub->since_ms;
     if (s->staged.first == NULL && s->held.first == NULL && s->needs == NULL &&
-        sub->claim == SYNC_CLAIM_NONE)
+        sub->claim == SYNC_CLAIM_NONE && sub->absent_count == 0)
         return in_sync(s, sub, e);
     if (sub->claim == SYNC_CLAIM_NONE)
         return TAKO_OK; /* the cut that makes it whole is on its way */
@@ -396,17 +403,18 @@ tako_err sync_inbox_step(sync_session *s, tako_errbuf *e)
 {
     sync_list none;
 
-    if (s->wait_ms == 0)
+    s->impatient = s->wait_ms != 0 && s->now_ms >= s->wait_ms;
+    if (!s->judge_due && !s->impatient && (s->wait_ms == 0 || !s->retry))
         return TAKO_OK;
-    s->impatient = s->now_ms >= s->wait_ms;
-    if (!s->retry && !s->impatient)
-        return TAKO_OK;
+    s->judge_due = false;
     list_clear(&none);
     return try_all(s, &none, e);
 }
 
 uint64_t sync_inbox_deadline(const sync_session *s)
 {
+    if (s->judge_due)
+        return 0;
     if (s->wait_ms == 0)
         return UINT64_MAX;
     return s->retry ? 0 : s->wait_ms;

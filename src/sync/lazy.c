@@ -26,12 +26,13 @@
  * it has. */
 #include "sync/state.h"
 
-#define SUMMARY_QUIET_MS  200u
-#define SUMMARY_EVERY_MS  1000u
-#define SUMMARY_JITTER_MS 200u
-#define SYNC_DIFFERS_MS   300u
-#define GRAFT_AGAIN_MS    2000u
-#define PRUNE_AFTER       2u /* cuts in a row that brought nothing */
+#define SUMMARY_QUIET_MS   200u
+#define SUMMARY_EVERY_MS   1000u
+#define SUMMARY_JITTER_MS  200u
+#define SYNC_DIFFERS_MS    300u
+#define GRAFT_AGAIN_MS     2000u /* at first; twice as long each time */
+#define GRAFT_AGAIN_MAX_MS 60000u
+#define PRUNE_AFTER        2u /* cuts in a row that brought nothing */
 
 /* ---- modes: the subscriber --------------------------------------------------- */
 
@@ -277,7 +278,11 @@ static void forget_place(sync_sub *sub)
 static void graft(sync_session *s, sync_sub *sub, uint64_t now_ms)
 {
     sub->differs_ms = 0;
-    sub->graft_ms = now_ms + GRAFT_AGAIN_MS;
+    sub->graft_wait_ms =
+        sub->graft_wait_ms == 0 ? GRAFT_AGAIN_MS : sub->graft_wait_ms * 2u;
+    if (sub->graft_wait_ms > GRAFT_AGAIN_MAX_MS)
+        sub->graft_wait_ms = GRAFT_AGAIN_MAX_MS;
+    sub->graft_ms = now_ms + sub->graft_wait_ms;
     s->counts.grafts++;
     forget_place(sub);
     put_mode(s, sub, SYNC_EAGER);
@@ -312,6 +317,8 @@ static tako_err compare_one(sync_session *s, sync_sub *sub, uint64_t lsn,
     agrees = sync_agrees(s, sub, h, lsn);
     if (!more && agrees != SYNC_DIFFERS) {
         sub->differs_ms = 0;
+        if (agrees == SYNC_AGREES)
+            sub->graft_wait_ms = 0;
         if (sub->mode == SYNC_PRUNED && agrees == SYNC_AGREES)
             sub->complete_ms = s->env->wall_ms(s->env->ctx);
         return TAKO_OK;

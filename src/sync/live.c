@@ -181,8 +181,9 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
         own = false;
         local = true;
     }
-    for (size_t i = 0; i < count && err == TAKO_OK && s->want_count > 0; i++) {
+    for (size_t i = 0; i < count && err == TAKO_OK; i++) {
         ended = ended || !changes[i].alive;
+        sync_absent_changed(s, &changes[i]);
         if (own && (changes[i].lsn_before == 0 ||
                     sync_known_has(s, lsn, changes[i].coll, changes[i].row)))
             continue;

@@ -97,6 +97,9 @@ typedef struct sync_host {
     /* A message between keepers, which only the host understands: its kind and
      * body. An error ends the session. */
     tako_err (*note)(void *ctx, unsigned kind, tako_slice body, tako_errbuf *e);
+    /* A document here, in its state of commit `lsn`, matches a subscription, and
+     * who has all of that had it and has it no more. NULL: nothing is done. */
+    void (*passed)(void *ctx, uint32_t coll, int64_t row, uint64_t lsn);
     /* Does it ask for its whole collection? NULL: none does. */
     bool (*predicate_whole)(void *ctx, const sync_predicate *p);
 } sync_host;

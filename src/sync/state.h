@@ -118,6 +118,15 @@ typedef struct sync_version {
     uint64_t key, item;
 } sync_version;
 
+#define SYNC_ITEM_MET 0u /* of a version that the server has something of */
+
+/* Of the subscriber's documents one of which the server has nothing. */
+typedef struct sync_absent {
+    uint64_t key;
+    int64_t row; /* here, when met */
+    bool met;
+} sync_absent;
+
 typedef struct sync_want {
     uint32_t number;
     sync_want_state state;
@@ -145,6 +154,8 @@ typedef struct sync_want {
     size_t seen_bytes;
     sync_version *items; /* DIFF: the peer's, sorted when complete */
     size_t item_count, item_cap;
+    uint64_t *absent; /* keys: only the peer has such a document */
+    size_t absent_count, absent_cap;
     bool big;            /* its catch-up is longer than a cut */
     size_t bytes;        /* of it, sent */
     sync_vector bounded; /* what TARGET said, on the catch-up lane */
@@ -209,21 +220,27 @@ typedef struct sync_sub {
     uint64_t peer_lsn;
     uint64_t documents;
     uint64_t since_ms, took_ms;
-    bool big;            /* the answer is applied as it comes */
-    sync_vector theirs;  /* what its cuts said that it has */
-    uint8_t claim;       /* sync_claim, of its last cut that was closed */
-    sync_vector lacks;   /* PART: of these actors it has all up to less */
-    sync_mode mode;      /* what we asked for */
-    uint64_t differs_ms; /* since when the server has more; 0 not */
-    uint64_t graft_ms;   /* when we asked because of that */
-    sync_vector given;   /* of what it has, what it gave */
-    sync_vector said;    /* what our summaries said that we have */
+    bool big;               /* the answer is applied as it comes */
+    sync_vector theirs;     /* what its cuts said that it has */
+    uint8_t claim;          /* sync_claim, of its last cut that was closed */
+    sync_vector lacks;      /* PART: of these actors it has all up to less */
+    sync_mode mode;         /* what we asked for */
+    uint64_t differs_ms;    /* since when the server has more; 0 not */
+    uint64_t graft_ms;      /* when we may ask because of that again */
+    uint64_t graft_wait_ms; /* and how long after the last time that was */
+    sync_vector given;      /* of what it has, what it gave */
+    sync_vector said;       /* what our summaries said that we have */
     bool said_whole;
     uint64_t complete_ms;  /* wall clock of the last close that was whole */
     sync_agreement agreed; /* what the server said last */
-    bool verify;           /* it pushes again: what it did not is asked for */
-    uint32_t useless;      /* cuts in a row that brought nothing */
-    uint64_t kept_said;    /* the last KEPT */
+    sync_absent *absent;   /* what the server has nothing of */
+    size_t absent_count, absent_cap;
+    bool absent_found;   /* their rows are known */
+    uint64_t absent_own; /* our events up to this one it had had */
+    bool doubted;        /* one of them was passed by, when last looked at */
+    bool verify;         /* it pushes again: what it did not is asked for */
+    uint32_t useless;    /* cuts in a row that brought nothing */
+    uint64_t kept_said;  /* the last KEPT */
 } sync_sub;
 
 /* ---- dirty documents (dirty.c) ------------------------------------------------ */
@@ -391,6 +408,7 @@ struct sync_session {
     size_t staged_bytes;
     uint64_t wait_ms; /* since when a cut waits for what it depends on */
     bool retry;       /* something came that it may have waited for */
+    bool judge_due;   /* a claim that was doubted may hold now */
     bool impatient;   /* it has waited long enough */
 
     /* lazy links */
@@ -567,6 +585,33 @@ uint64_t sync_lazy_deadline(const sync_session *s);
 tako_err sync_on_mode(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e);
 
+/* ---- absent.c ------------------------------------------------------------------- */
+
+/* The server: notes which of the peer's documents are not here. TAKO_NOMEM */
+tako_err sync_absent_listed(sync_session *s, sync_want *w);
+tako_err sync_absent_seen(sync_session *s, sync_want *w);
+/* Of a joined question: our own, `led`, tells. */
+tako_err sync_absent_joined(sync_session *s, sync_want *w, const sync_sub *led);
+/* The next message of them; `out` stays empty when there is none. */
+tako_err sync_absent_put(sync_session *s, sync_want *w, tako_buf *out,
+                         tako_errbuf *e);
+/* The subscriber. */
+tako_err sync_on_absent(sync_session *s, tako_reader *in, tako_errbuf *e);
+void sync_absent_drop(sync_session *s, sync_sub *sub);
+/* The rows are looked for when the catch-up closes, in pieces. */
+void sync_absent_begin(sync_sub *sub);
+bool sync_absent_walks(const sync_sub *sub);
+tako_err sync_absent_step(sync_session *s, sync_sub *sub, tako_errbuf *e);
+/* Was one passed by? Then the server's word does not do. */
+tako_err sync_absent_doubts(sync_session *s, store_conn *c, sync_sub *sub,
+                            bool *any);
+/* Is it the old state of a document that a part which we have had all of has
+ * lost since? */
+tako_err sync_absent_stale(sync_session *s, const sync_holds *h, tako_slice id,
+                           tako_slice meta, tako_slice body, bool *stale);
+/* A commit: may a doubt be over? */
+void sync_absent_changed(sync_session *s, const store_change *c);
+
 /* ---- agree.c -------------------------------------------------------------------- */
 
 /* One piece of what comparing needs; *built: nothing is left to do. */
@@ -590,6 +635,10 @@ tako_err sync_holds_read(sync_session *s, store_conn *c, tako_slice coll,
 /* Up to what subscription o is complete. */
 tako_err sync_hold_has(sync_session *s, const sync_holds *h, const sync_hold *o,
                        crdt_context *out);
+/* ALL, PART (then *has is what), or OWN. */
+tako_err sync_covers_want(sync_session *s, const sync_holds *h,
+                          const sync_want *w, uint8_t *claim,
+                          crdt_context *has);
 /* Is its state whole? */
 tako_err sync_hold_whole(sync_session *s, const sync_holds *h,
                          const sync_hold *o, bool *whole);

@@ -42,6 +42,7 @@ typedef enum sync_msg {
     SYNC_MSG_TARGET,
     SYNC_MSG_SUMMARY,
     SYNC_MSG_AGREEMENT,
+    SYNC_MSG_ABSENT,
     SYNC_MSG_YARD = 34, /* deaths.c */
     SYNC_MSG_BURIED,
     SYNC_MSG_GRAVES,
