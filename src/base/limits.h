@@ -124,6 +124,7 @@
 #define TAKO_SYNC_REASON_BYTES_MAX  400u       /* texts that peers send */
 #define TAKO_SYNC_BIRTHS_MAX        4096u      /* told of one dead document */
 #define TAKO_SYNC_GRAVES_BYTES_MAX  (4u << 20) /* of graveyards, waiting */
+#define TAKO_SYNC_PAST_MAX          4096u /* documents that one side is past */
 #define TAKO_SYNC_RETIRED_MAX       256u  /* numbers that may still be named */
 #define TAKO_SYNC_VECTOR_ACTORS_MAX 4096u /* of what one node says it has */
 

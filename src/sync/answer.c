@@ -77,22 +77,21 @@ static tako_err note_seen(sync_session *s, sync_want *w, uint64_t key,
 }
 
 /* What a reply asks for, we told of: our own question knows where it is. */
-static void find_rows(sync_want *w, const sync_sub *led)
+static void find_rows(sync_session *s, sync_want *w)
 {
-    for (size_t i = 0; led != NULL && i < w->seen_count; i++) {
+    const sync_sub *sub = sync_sub_find(s, w->joined - 1u);
+
+    for (size_t i = 0; sub != NULL && i < w->seen_count; i++) {
         const sync_seen *told =
-            sync_seen_find(led->seen, led->seen_count, w->seen[i].key);
+            sync_seen_find(sub->seen, sub->seen_count, w->seen[i].key);
 
         w->seen[i].met = told != NULL && told->met;
         w->seen[i].row = w->seen[i].met ? told->row : 0;
     }
 }
 
-static tako_err heard_all(sync_session *s, sync_want *w)
+static void heard_all(sync_session *s, sync_want *w)
 {
-    const sync_sub *led;
-    tako_err err = TAKO_OK;
-
     sync_seen_sort(w->seen, w->seen_count);
     tako_env_free(s->env, w->symbols,
                   TAKO_SYNC_SYMBOLS_MAX * sizeof *w->symbols);
@@ -100,13 +99,10 @@ static tako_err heard_all(sync_session *s, sync_want *w)
     w->seen_at = 0;
     sync_walk_start(&w->walk);
     if (w->state == WANT_JOINED) {
-        led = sync_sub_find(s, w->joined - 1u);
-        err = sync_absent_joined(s, w, led);
-        find_rows(w, led);
+        find_rows(s, w);
         w->walk.done = true; /* nothing needs to be looked for */
     }
     w->state = WANT_ANSWER;
-    return err;
 }
 
 tako_err sync_on_seen(sync_session *s, tako_reader *in, tako_errbuf *e)
@@ -135,8 +131,8 @@ tako_err sync_on_seen(sync_session *s, tako_reader *in, tako_errbuf *e)
     }
     if (err != TAKO_NOTFOUND)
         return err;
-    if (taken && (flags & 1u) != 0 && heard_all(s, w) != TAKO_OK)
-        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    if (taken && (flags & 1u) != 0)
+        heard_all(s, w);
     return TAKO_OK;
 }
 
@@ -293,12 +289,10 @@ static tako_err answer_piece(sync_session *s, answer_walk *d)
                : tako_fail(d->e, err, "reading a document failed");
 }
 
-static tako_err answered(sync_session *s, sync_want *w)
+static void answered(sync_session *s, sync_want *w)
 {
     const sync_sub *own =
         w->joined == 0 ? NULL : sync_sub_find(s, w->joined - 1u);
-
-    TAKO_TRY(sync_absent_seen(s, w));
 
     for (size_t i = 0; i < w->seen_count; i++)
         if (!w->seen[i].met)
@@ -306,11 +300,10 @@ static tako_err answered(sync_session *s, sync_want *w)
     w->seen_at = 0;
     if (own != NULL && own->state == SUB_ASKED && own->open) {
         w->state = WANT_REPLY;
-        return TAKO_OK;
+        return;
     }
     sync_want_rest(s, w);
     w->state = WANT_CLOSE;
-    return TAKO_OK;
 }
 
 static tako_err serve_answer(sync_session *s, sync_want *w, tako_buf *out,
@@ -334,10 +327,10 @@ static tako_err serve_answer(sync_session *s, sync_want *w, tako_buf *out,
     s->counts.documents_out += d.documents;
     if (!w->walk.done || (known && w->seen_at < w->seen_count))
         return TAKO_OK;
-    if (!known)
-        return answered(s, w) == TAKO_OK
-                   ? TAKO_OK
-                   : tako_fail(e, TAKO_NOMEM, "out of memory");
+    if (!known) {
+        answered(s, w);
+        return TAKO_OK;
+    }
     sync_want_rest(s, w);
     w->joined = 0;
     w->state = WANT_CLOSE;

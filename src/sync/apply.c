@@ -277,36 +277,33 @@ static bool is_asked(sync_session *s, const sync_held *h)
     return false;
 }
 
-/* Nothing is here of it, and a part that is whole here has lost it since: the
- * peer hears of that (absent.c). */
-static tako_err is_stale(apply *a, const sync_held *h, uint32_t coll,
-                         bool *stale)
+/* Nothing is here of it, and that is as it should be (absent.c). */
+static tako_err is_past(apply *a, const sync_held *h, uint32_t coll, bool *past)
 {
     const sync_coll *c = &a->s->colls[h->name];
     const sync_holds *holds = a->verdict.holds;
     store_row row;
     tako_err err = store_get(store_writer(a->st), coll, h->record.id, &row);
 
-    *stale = false;
+    *past = false;
     if (err != TAKO_NOTFOUND)
         return err;
     while (holds != NULL &&
            !tako_slice_eq(holds->coll, tako_slice_of(c->name, c->len)))
         holds = holds->next;
-    return holds == NULL
-               ? TAKO_OK
-               : sync_absent_stale(a->s, holds, h->record.id, h->record.meta,
-                                   h->record.body, stale);
+    if (holds != NULL)
+        TAKO_TRY(sync_is_past(a->s, holds, &h->record, past));
+    return *past ? sync_past_note(a->s, h->name, &h->record) : TAKO_OK;
 }
 
 static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,
                             crdt_merge_info *info)
 {
     crdt_context sent = { NULL, 0, 0 };
-    bool stale;
+    bool past;
 
-    TAKO_TRY(is_stale(a, h, coll, &stale));
-    if (stale) {
+    TAKO_TRY(is_past(a, h, coll, &past));
+    if (past) {
         need_remove(&a->refused, h->name, h->record.id);
         return TAKO_OK;
     }
@@ -330,6 +327,8 @@ static tako_err apply_record(apply *a, const sync_held *h)
     uint32_t coll;
     tako_err err;
 
+    if (h->record.past)
+        return TAKO_OK; /* judged already */
     TAKO_TRY(coll_here(a, h->name, &coll));
     err = h->record.delta ? apply_delta(a, h, coll, &info)
                           : apply_state(a, h, coll, &info);

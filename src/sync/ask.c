@@ -567,9 +567,8 @@ static bool sub_due(const sync_session *s, const sync_sub *sub)
         return true;
     case SUB_DECODED:
         return s->cleared;
-    case SUB_CLOSING:
-        return sync_absent_walks(sub);
     case SUB_ASKED:
+    case SUB_CLOSING:
     case SUB_IN_SYNC:
     case SUB_REFUSED:
         break;
@@ -589,9 +588,8 @@ static tako_err ask_one(sync_session *s, sync_sub *sub, uint64_t now_ms,
         return ask_list(s, sub, out, e);
     case SUB_DECODED:
         return tell_seen(s, sub, out, e);
-    case SUB_CLOSING:
-        return sync_absent_step(s, sub, e);
     case SUB_ASKED:
+    case SUB_CLOSING:
     case SUB_IN_SYNC:
     case SUB_REFUSED:
         break;

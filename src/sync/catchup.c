@@ -334,25 +334,21 @@ static bool matches(sync_session *s, const sync_want *w, const store_row *row)
 /* Does the peer have to be told of this row? */
 static bool is_wanted(sync_session *s, sync_want *w, const store_row *row)
 {
-    sync_version *had = NULL;
+    const sync_version *had = NULL;
     sync_version version;
     sync_item item;
-    bool same;
 
-    if (store_row_is_left(row))
-        return false; /* as if it were not there */
+    if (store_row_is_marker(row))
+        return false;
     if (w->state == WANT_DIFF && w->item_count > 0) {
         item = sync_item_of(s->digest_key, row->id, row->version);
         version = (sync_version){ item.key, item.item };
         had = bsearch(&version, w->items, w->item_count, sizeof version,
                       version_cmp);
+        if (had != NULL)
+            return had->item != item.item;
     }
-    if (had != NULL) {
-        same = had->item == item.item;
-        had->item = SYNC_ITEM_MET;
-        return !same && !store_row_is_marker(row);
-    }
-    return !store_row_is_marker(row) && matches(s, w, row);
+    return matches(s, w, row);
 }
 
 static bool is_full(const send_walk *d)
@@ -466,25 +462,20 @@ static void put_place(tako_buf *out, size_t at, int64_t row)
         out->ptr[at + i] = (uint8_t)((uint64_t)row >> (56 - 8 * i));
 }
 
-static tako_err sent(sync_session *s, sync_want *w, uint32_t documents,
-                     tako_buf *out)
+static void sent(sync_session *s, sync_want *w, uint32_t documents,
+                 tako_buf *out)
 {
-    tako_err err = TAKO_OK;
-
     if (documents == 0)
         tako_buf_reset(out);
     s->counts.documents_out += documents;
     if (w->state == WANT_FEED ? !w->feed_over : !w->walk.done)
-        return TAKO_OK;
+        return;
     if (w->state == WANT_STREAM && w->feed_then)
         w->state = WANT_FEED;
     else if (w->state != WANT_FEED) {
-        if (w->state == WANT_DIFF)
-            err = sync_absent_listed(s, w);
         sync_want_rest(s, w);
         w->state = WANT_CLOSE;
     }
-    return err;
 }
 
 static tako_err serve_send(sync_session *s, sync_want *w, tako_buf *out,
@@ -508,9 +499,8 @@ static tako_err serve_send(sync_session *s, sync_want *w, tako_buf *out,
     if (err != TAKO_OK)
         return err;
     put_place(out, place, w->walk.after);
-    return sent(s, w, d.documents, out) == TAKO_OK
-               ? TAKO_OK
-               : tako_fail(e, TAKO_NOMEM, "out of memory");
+    sent(s, w, d.documents, out);
+    return TAKO_OK;
 }
 
 static tako_err serve_feed(sync_session *s, sync_want *w, tako_buf *out,
@@ -523,19 +513,6 @@ static tako_err serve_feed(sync_session *s, sync_want *w, tako_buf *out,
     tako_put_u8(out, SYNC_MSG_FED);
     tako_put_varint(out, w->number);
     w->state = WANT_FED;
-    return TAKO_OK;
-}
-
-static tako_err serve_close(sync_session *s, sync_want *w, tako_buf *out,
-                            tako_errbuf *e)
-{
-    TAKO_TRY(sync_absent_put(s, w, out, e));
-    if (out->len > 0)
-        return TAKO_OK;
-    tako_put_u8(out, SYNC_MSG_CAUGHT_UP);
-    tako_put_varint(out, w->number);
-    tako_put_varint(out, w->lsn);
-    w->state = WANT_SENT;
     return TAKO_OK;
 }
 
@@ -558,7 +535,11 @@ static tako_err serve_want(sync_session *s, sync_want *w, tako_buf *out,
     case WANT_REPLY:
         return sync_answer_step(s, w, out, e);
     case WANT_CLOSE:
-        return serve_close(s, w, out, e);
+        tako_put_u8(out, SYNC_MSG_CAUGHT_UP);
+        tako_put_varint(out, w->number);
+        tako_put_varint(out, w->lsn);
+        w->state = WANT_SENT;
+        return TAKO_OK;
     case WANT_FED:
     case WANT_LISTS:
     case WANT_JOINED:

@@ -168,8 +168,10 @@ tako_err sync_hold_whole(sync_session *s, const sync_holds *h,
 
 /* ---- telling ------------------------------------------------------------------ */
 
-tako_err sync_covers_want(sync_session *s, const sync_holds *h,
-                          const sync_want *w, uint8_t *claim, crdt_context *has)
+/* ALL, PART (then *has is what), or OWN. */
+static tako_err covers_want(sync_session *s, const sync_holds *h,
+                            const sync_want *w, uint8_t *claim,
+                            crdt_context *has)
 {
     tako_slice text = tako_slice_of(w->text, w->text_len);
     bool whole = false;
@@ -215,8 +217,8 @@ static tako_err claim_of(sync_session *s, const sync_holds *h,
     if (!is_served(w) || w->mode == SYNC_PRUNED)
         return TAKO_OK;
     *claim = SYNC_CLAIM_OWN;
-    if (w->mode == SYNC_EAGER)
-        TAKO_TRY(sync_covers_want(s, h, w, claim, has));
+    if (w->mode == SYNC_EAGER && sync_may_cover(s, w))
+        TAKO_TRY(covers_want(s, h, w, claim, has));
     if (w->restart)
         *claim |= SYNC_CLAIM_FLAG;
     return TAKO_OK;
@@ -549,7 +551,7 @@ static tako_err gain(sync_session *s, store_conn *c, const sync_holds *h,
     TAKO_TRY(crdt_context_join(a, &o->old_v, &o->v));
     if (torn || kind == SYNC_CLAIM_NONE || !is_caught_up(sub) || sub->verify)
         return TAKO_OK;
-    TAKO_TRY(sync_absent_doubts(s, c, sub, &doubts));
+    TAKO_TRY(sync_doubts(s, c, sub, &doubts));
     if (doubts)
         return TAKO_OK;
     for (size_t i = 0; i < sub->theirs.count; i++) {
@@ -641,6 +643,7 @@ tako_err sync_judge(sync_session *s, store_conn *c, const sync_list *lists,
     tako_err err = TAKO_OK;
 
     *out = (sync_verdict){ 0 };
+    err = sync_doubts_take(s, c, lists, count);
     for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++) {
         tako_slice coll = s->subs[i].collection;
         sync_holds *h;

@@ -178,9 +178,8 @@ static bool claims_ready(const sync_session *s)
     for (size_t i = 0; i < s->sub_count; i++) {
         const sync_sub *sub = &s->subs[i];
 
-        if (sync_absent_walks(sub) ||
-            (sub->claim != SYNC_CLAIM_NONE && sub->state != SUB_IN_SYNC &&
-             sub->state != SUB_CLOSING))
+        if (sub->claim != SYNC_CLAIM_NONE && sub->state != SUB_IN_SYNC &&
+            sub->state != SUB_CLOSING)
             return false;
     }
     return true;
@@ -190,6 +189,9 @@ static tako_err in_sync(sync_session *s, sync_sub *sub, tako_errbuf *e)
 {
     sub->state = SUB_IN_SYNC;
     sub->placed = false;
+    sub->met = true;
+    s->claims_due = true;
+    s->claims_ms = 1; /* at once */
     tako_buf_reset(&s->scratch);
     tako_put_varint(&s->scratch, sub->number);
     sync_control(s, SYNC_MSG_SERVED, tako_buf_slice(&s->scratch));
@@ -236,10 +238,8 @@ static tako_err applied(sync_session *s, tako_errbuf *e)
     for (size_t i = 0; i < s->sub_count; i++) {
         sync_sub *sub = &s->subs[i];
 
-        if (sub->state == SUB_IN_SYNC && sub->absent_found && !sub->doubted)
-            sync_absent_drop(s, sub);
         if (sub->state == SUB_IN_SYNC && sub->claim == SYNC_CLAIM_ALL &&
-            !sub->verify && !sub->doubted)
+            !sub->verify && !sub->doubts)
             sub->complete_ms = s->env->wall_ms(s->env->ctx);
     }
     if (s->covers_changed)
@@ -385,11 +385,10 @@ tako_err sync_on_caught_up(sync_session *s, tako_reader *in, tako_errbuf *e)
     sync_sub_rest(s, sub);
     sync_bulk_rest(s);
     sub->state = SUB_CLOSING;
-    sync_absent_begin(sub);
     sub->peer_lsn = lsn;
     sub->took_ms = s->now_ms - sub->since_ms;
     if (s->staged.first == NULL && s->held.first == NULL && s->needs == NULL &&
-        sub->claim == SYNC_CLAIM_NONE && sub->absent_count == 0)
+        sub->claim == SYNC_CLAIM_NONE)
         return in_sync(s, sub, e);
     if (sub->claim == SYNC_CLAIM_NONE)
         return TAKO_OK; /* the cut that makes it whole is on its way */

@@ -102,6 +102,7 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
     s->held_arena = tako_arena_on(s->env);
     s->stage_arena = tako_arena_on(s->env);
     s->need_arena = tako_arena_on(s->env);
+    s->past_arena = tako_arena_on(s->env);
     sync_inbox_drop(s);
     sync_dirty_init(&s->dirty, s->env);
     err = s->tables == NULL ? own_tables(s, opts, e) : TAKO_OK;
@@ -128,7 +129,6 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
 static void want_free(sync_session *s, sync_want *w)
 {
     sync_want_rest(s, w);
-    tako_env_free(s->env, w->absent, w->absent_cap * sizeof *w->absent);
     sync_table_let_go(w->table, s->now_ms);
     sync_vector_fini(s->env, &w->bounded);
     sync_vector_fini(s->env, &w->told);
@@ -141,7 +141,6 @@ static void want_free(sync_session *s, sync_want *w)
 static void sub_free(sync_session *s, sync_sub *sub)
 {
     sync_sub_rest(s, sub);
-    sync_absent_drop(s, sub);
     sync_table_let_go(sub->table, s->now_ms);
     sync_vector_fini(s->env, &sub->theirs);
     sync_vector_fini(s->env, &sub->given);
@@ -180,6 +179,8 @@ void sync_session_free(sync_session *s)
     tako_arena_fini(&s->held_arena);
     tako_arena_fini(&s->stage_arena);
     tako_arena_fini(&s->need_arena);
+    tako_arena_fini(&s->past_arena);
+    tako_env_free(s->env, s->doubts, s->doubt_cap * sizeof *s->doubts);
     sync_dirty_fini(&s->dirty);
     sync_bulk_rest(s);
     sync_tables_free(s->own_tables);
@@ -455,7 +456,6 @@ void sync_sub_again(sync_session *s, sync_sub *sub)
 {
     (void)sync_sub_reached(s, sub, &sub->stored);
     sync_sub_rest(s, sub);
-    sync_absent_drop(s, sub);
     sync_unjoin(s, sub->number);
     sync_retire(s, sub);
     sub->replaces = sub->number + 1u;
@@ -587,7 +587,6 @@ static const message_kind kinds[] = {
     [SYNC_MSG_TARGET] = { sync_on_target, SYNC_CATCHUP, false },
     [SYNC_MSG_SUMMARY] = { sync_on_summary, SYNC_CONTROL, false },
     [SYNC_MSG_AGREEMENT] = { sync_on_agreement, SYNC_CONTROL, false },
-    [SYNC_MSG_ABSENT] = { sync_on_absent, SYNC_CATCHUP, false },
     [SYNC_MSG_BLOB_ASK] = { on_blob, SYNC_BLOBS, false },
     [SYNC_MSG_BLOB_HAVE] = { on_blob, SYNC_BLOBS, false },
     [SYNC_MSG_BLOB_WANT] = { on_blob, SYNC_BLOBS, false },

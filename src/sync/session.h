@@ -98,7 +98,7 @@ typedef struct sync_host {
      * body. An error ends the session. */
     tako_err (*note)(void *ctx, unsigned kind, tako_slice body, tako_errbuf *e);
     /* A document here, in its state of commit `lsn`, matches a subscription, and
-     * who has all of that had it and has it no more. NULL: nothing is done. */
+     * who has had all of that is past it. NULL: nothing is done. */
     void (*passed)(void *ctx, uint32_t coll, int64_t row, uint64_t lsn);
     /* Does it ask for its whole collection? NULL: none does. */
     bool (*predicate_whole)(void *ctx, const sync_predicate *p);

@@ -118,14 +118,19 @@ typedef struct sync_version {
     uint64_t key, item;
 } sync_version;
 
-#define SYNC_ITEM_MET 0u /* of a version that the server has something of */
+/* A state that a peer has still, and that is past here (absent.c). */
+typedef struct sync_past {
+    struct sync_past *next;
+    uint32_t name; /* in `colls` */
+    tako_slice id, meta;
+} sync_past;
 
-/* Of the subscriber's documents one of which the server has nothing. */
-typedef struct sync_absent {
-    uint64_t key;
-    int64_t row; /* here, when met */
-    bool met;
-} sync_absent;
+/* A document here, in its state of commit `lsn`, that is past at the peer. */
+typedef struct sync_doubt {
+    uint32_t coll;
+    int64_t row;
+    uint64_t lsn;
+} sync_doubt;
 
 typedef struct sync_want {
     uint32_t number;
@@ -154,8 +159,6 @@ typedef struct sync_want {
     size_t seen_bytes;
     sync_version *items; /* DIFF: the peer's, sorted when complete */
     size_t item_count, item_cap;
-    uint64_t *absent; /* keys: only the peer has such a document */
-    size_t absent_count, absent_cap;
     bool big;            /* its catch-up is longer than a cut */
     size_t bytes;        /* of it, sent */
     sync_vector bounded; /* what TARGET said, on the catch-up lane */
@@ -233,14 +236,11 @@ typedef struct sync_sub {
     bool said_whole;
     uint64_t complete_ms;  /* wall clock of the last close that was whole */
     sync_agreement agreed; /* what the server said last */
-    sync_absent *absent;   /* what the server has nothing of */
-    size_t absent_count, absent_cap;
-    bool absent_found;   /* their rows are known */
-    uint64_t absent_own; /* our events up to this one it had had */
-    bool doubted;        /* one of them was passed by, when last looked at */
-    bool verify;         /* it pushes again: what it did not is asked for */
-    uint32_t useless;    /* cuts in a row that brought nothing */
-    uint64_t kept_said;  /* the last KEPT */
+    bool met;              /* it was in sync once, in this session */
+    bool doubts;           /* the server is past something that matches */
+    bool verify;           /* it pushes again: what it did not is asked for */
+    uint32_t useless;      /* cuts in a row that brought nothing */
+    uint64_t kept_said;    /* the last KEPT */
 } sync_sub;
 
 /* ---- dirty documents (dirty.c) ------------------------------------------------ */
@@ -424,6 +424,11 @@ struct sync_session {
     size_t known_count, known_cap;
     sync_coll *colls;
     size_t coll_count, coll_cap;
+    tako_arena past_arena;
+    sync_past *past; /* the peer is to hear of it */
+    size_t past_count;
+    sync_doubt *doubts; /* and it told us of */
+    size_t doubt_count, doubt_cap;
     sync_retired retired[TAKO_SYNC_RETIRED_MAX]; /* a ring */
     size_t retired_count;
     uint64_t applied;  /* last close that is in the store */
@@ -587,30 +592,23 @@ tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e);
 
 /* ---- absent.c ------------------------------------------------------------------- */
 
-/* The server: notes which of the peer's documents are not here. TAKO_NOMEM */
-tako_err sync_absent_listed(sync_session *s, sync_want *w);
-tako_err sync_absent_seen(sync_session *s, sync_want *w);
-/* Of a joined question: our own, `led`, tells. */
-tako_err sync_absent_joined(sync_session *s, sync_want *w, const sync_sub *led);
-/* The next message of them; `out` stays empty when there is none. */
-tako_err sync_absent_put(sync_session *s, sync_want *w, tako_buf *out,
-                         tako_errbuf *e);
-/* The subscriber. */
-tako_err sync_on_absent(sync_session *s, tako_reader *in, tako_errbuf *e);
-void sync_absent_drop(sync_session *s, sync_sub *sub);
-/* The rows are looked for when the catch-up closes, in pieces. */
-void sync_absent_begin(sync_sub *sub);
-bool sync_absent_walks(const sync_sub *sub);
-tako_err sync_absent_step(sync_session *s, sync_sub *sub, tako_errbuf *e);
-/* Was one passed by? Then the server's word does not do. */
-tako_err sync_absent_doubts(sync_session *s, store_conn *c, sync_sub *sub,
-                            bool *any);
-/* Is it the old state of a document that a part which we have had all of has
- * lost since? */
-tako_err sync_absent_stale(sync_session *s, const sync_holds *h, tako_slice id,
-                           tako_slice meta, tako_slice body, bool *stale);
+/* Is it a state of what matched a part that we have had all of, and is not in it
+ * any more? */
+tako_err sync_is_past(sync_session *s, const sync_holds *h,
+                      const sync_record *r, bool *past);
+/* The peer is to hear of that, with the next cut. TAKO_NOMEM */
+tako_err sync_past_note(sync_session *s, uint32_t name, const sync_record *r);
+tako_err sync_past_put(sync_session *s, sync_writer *w);
+/* Have we seen all that the peer has for us, so that it has heard that? */
+bool sync_may_cover(const sync_session *s, const sync_want *w);
+/* Notes what the lists say is past at the peer, and is here. */
+tako_err sync_doubts_take(sync_session *s, store_conn *c,
+                          const sync_list *lists, size_t count);
+/* Does the peer's word for being complete not do? */
+tako_err sync_doubts(sync_session *s, store_conn *c, sync_sub *sub, bool *any);
 /* A commit: may a doubt be over? */
-void sync_absent_changed(sync_session *s, const store_change *c);
+void sync_doubts_changed(sync_session *s, const store_change *c, uint64_t lsn,
+                         bool local);
 
 /* ---- agree.c -------------------------------------------------------------------- */
 
@@ -635,10 +633,6 @@ tako_err sync_holds_read(sync_session *s, store_conn *c, tako_slice coll,
 /* Up to what subscription o is complete. */
 tako_err sync_hold_has(sync_session *s, const sync_holds *h, const sync_hold *o,
                        crdt_context *out);
-/* ALL, PART (then *has is what), or OWN. */
-tako_err sync_covers_want(sync_session *s, const sync_holds *h,
-                          const sync_want *w, uint8_t *claim,
-                          crdt_context *has);
 /* Is its state whole? */
 tako_err sync_hold_whole(sync_session *s, const sync_holds *h,
                          const sync_hold *o, bool *whole);
