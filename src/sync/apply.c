@@ -277,7 +277,7 @@ static bool is_asked(sync_session *s, const sync_held *h)
     return false;
 }
 
-/* Nothing is here of it, and that is as it should be (absent.c). */
+/* Nothing is here of it, and that is as it should be (past.c). */
 static tako_err is_past(apply *a, const sync_held *h, uint32_t coll, bool *past)
 {
     const sync_coll *c = &a->s->colls[h->name];
@@ -293,7 +293,9 @@ static tako_err is_past(apply *a, const sync_held *h, uint32_t coll, bool *past)
         holds = holds->next;
     if (holds != NULL)
         TAKO_TRY(sync_is_past(a->s, holds, &h->record, past));
-    return *past ? sync_past_note(a->s, h->name, &h->record) : TAKO_OK;
+    return *past ? sync_tell_past(a->s, tako_slice_of(c->name, c->len),
+                                  &h->record)
+                 : TAKO_OK;
 }
 
 static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,
@@ -327,8 +329,6 @@ static tako_err apply_record(apply *a, const sync_held *h)
     uint32_t coll;
     tako_err err;
 
-    if (h->record.past)
-        return TAKO_OK; /* judged already */
     TAKO_TRY(coll_here(a, h->name, &coll));
     err = h->record.delta ? apply_delta(a, h, coll, &info)
                           : apply_state(a, h, coll, &info);

@@ -551,7 +551,7 @@ static tako_err gain(sync_session *s, store_conn *c, const sync_holds *h,
     TAKO_TRY(crdt_context_join(a, &o->old_v, &o->v));
     if (torn || kind == SYNC_CLAIM_NONE || !is_caught_up(sub) || sub->verify)
         return TAKO_OK;
-    TAKO_TRY(sync_doubts(s, c, sub, &doubts));
+    TAKO_TRY(sync_doubts_word(s, c, sub, &doubts));
     if (doubts)
         return TAKO_OK;
     for (size_t i = 0; i < sub->theirs.count; i++) {
@@ -643,7 +643,7 @@ tako_err sync_judge(sync_session *s, store_conn *c, const sync_list *lists,
     tako_err err = TAKO_OK;
 
     *out = (sync_verdict){ 0 };
-    err = sync_doubts_take(s, c, lists, count);
+    sync_unseen_sent(s, c, lists, count);
     for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++) {
         tako_slice coll = s->subs[i].collection;
         sync_holds *h;

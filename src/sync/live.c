@@ -183,7 +183,7 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
     }
     for (size_t i = 0; i < count && err == TAKO_OK; i++) {
         ended = ended || !changes[i].alive;
-        sync_doubts_changed(s, &changes[i], lsn, local);
+        sync_past_changed(s, &changes[i], lsn, local ? SYNC_BY_APP : author);
         if (own && (changes[i].lsn_before == 0 ||
                     sync_known_has(s, lsn, changes[i].coll, changes[i].row)))
             continue;
@@ -224,6 +224,7 @@ void sync_settle(sync_session *s)
     if (acked <= s->acked)
         return;
     s->acked = acked;
+    sync_past_acked(s);
     s->host->event(s->host->ctx, SYNC_EVENT_ACKED, 0, "");
 }
 
@@ -337,9 +338,6 @@ static tako_err put_docs(sync_session *s, tako_buf *out, uint32_t *documents,
 
     names->stamp++;
     tako_put_u8(out, SYNC_MSG_CUT);
-    *documents += (uint32_t)s->past_count;
-    if (sync_past_put(s, &w) != TAKO_OK)
-        return tako_fail(e, TAKO_NOMEM, "out of memory");
     for (;;) {
         doc = sync_dirty_first(&s->dirty);
         if (doc == NULL || out->len >= TAKO_SYNC_CUT_BYTES_MAX)

@@ -102,7 +102,6 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
     s->held_arena = tako_arena_on(s->env);
     s->stage_arena = tako_arena_on(s->env);
     s->need_arena = tako_arena_on(s->env);
-    s->past_arena = tako_arena_on(s->env);
     sync_inbox_drop(s);
     sync_dirty_init(&s->dirty, s->env);
     err = s->tables == NULL ? own_tables(s, opts, e) : TAKO_OK;
@@ -179,8 +178,7 @@ void sync_session_free(sync_session *s)
     tako_arena_fini(&s->held_arena);
     tako_arena_fini(&s->stage_arena);
     tako_arena_fini(&s->need_arena);
-    tako_arena_fini(&s->past_arena);
-    tako_env_free(s->env, s->doubts, s->doubt_cap * sizeof *s->doubts);
+    sync_past_fini(s);
     sync_dirty_fini(&s->dirty);
     sync_bulk_rest(s);
     sync_tables_free(s->own_tables);
@@ -587,6 +585,7 @@ static const message_kind kinds[] = {
     [SYNC_MSG_TARGET] = { sync_on_target, SYNC_CATCHUP, false },
     [SYNC_MSG_SUMMARY] = { sync_on_summary, SYNC_CONTROL, false },
     [SYNC_MSG_AGREEMENT] = { sync_on_agreement, SYNC_CONTROL, false },
+    [SYNC_MSG_PAST] = { sync_on_past, SYNC_CONTROL, true },
     [SYNC_MSG_BLOB_ASK] = { on_blob, SYNC_BLOBS, false },
     [SYNC_MSG_BLOB_HAVE] = { on_blob, SYNC_BLOBS, false },
     [SYNC_MSG_BLOB_WANT] = { on_blob, SYNC_BLOBS, false },
@@ -660,7 +659,17 @@ tako_err sync_session_recv(sync_session *s, uint64_t now_ms, sync_lane lane,
 
 /* ---- sending ----------------------------------------------------------------------------------- */
 
-/* The next control message, acknowledgement or hello. */
+static void put_ack(sync_session *s, tako_buf *out)
+{
+    if (s->ack_due <= s->ack_out)
+        return;
+    tako_put_u8(out, SYNC_MSG_ACK);
+    tako_put_varint(out, s->ack_due - s->ack_out);
+    s->ack_out = s->ack_due;
+}
+
+/* The next control message: the hello, what waits, and then the
+ * acknowledgement, because PAST is to be heard before it. */
 static void send_control(sync_session *s, tako_buf *out)
 {
     tako_reader in = tako_reader_of(tako_buf_slice(&s->control));
@@ -670,14 +679,10 @@ static void send_control(sync_session *s, tako_buf *out)
         s->hello_sent = true;
         return;
     }
-    if (s->ack_due > s->ack_out) {
-        tako_put_u8(out, SYNC_MSG_ACK);
-        tako_put_varint(out, s->ack_due - s->ack_out);
-        s->ack_out = s->ack_due;
+    if (s->control.len == 0) {
+        put_ack(s, out);
         return;
     }
-    if (s->control.len == 0)
-        return;
     in.pos = s->control_at;
     tako_put_bytes(out, tako_read_block(&in));
     s->control_at = in.pos;

@@ -118,19 +118,17 @@ typedef struct sync_version {
     uint64_t key, item;
 } sync_version;
 
-/* A state that a peer has still, and that is past here (absent.c). */
-typedef struct sync_past {
-    struct sync_past *next;
-    uint32_t name; /* in `colls` */
-    tako_slice id, meta;
-} sync_past;
-
-/* A document here, in its state of commit `lsn`, that is past at the peer. */
+/* Documents here, each in its state of commit `lsn` (past.c). */
 typedef struct sync_doubt {
     uint32_t coll;
     int64_t row;
     uint64_t lsn;
 } sync_doubt;
+
+typedef struct sync_doubts {
+    sync_doubt *list;
+    size_t count, cap;
+} sync_doubts;
 
 typedef struct sync_want {
     uint32_t number;
@@ -237,10 +235,10 @@ typedef struct sync_sub {
     uint64_t complete_ms;  /* wall clock of the last close that was whole */
     sync_agreement agreed; /* what the server said last */
     bool met;              /* it was in sync once, in this session */
-    bool doubts;           /* the server is past something that matches */
-    bool verify;           /* it pushes again: what it did not is asked for */
-    uint32_t useless;      /* cuts in a row that brought nothing */
-    uint64_t kept_said;    /* the last KEPT */
+    bool doubts;        /* the server's word for being complete does not do */
+    bool verify;        /* it pushes again: what it did not is asked for */
+    uint32_t useless;   /* cuts in a row that brought nothing */
+    uint64_t kept_said; /* the last KEPT */
 } sync_sub;
 
 /* ---- dirty documents (dirty.c) ------------------------------------------------ */
@@ -424,11 +422,9 @@ struct sync_session {
     size_t known_count, known_cap;
     sync_coll *colls;
     size_t coll_count, coll_cap;
-    tako_arena past_arena;
-    sync_past *past; /* the peer is to hear of it */
-    size_t past_count;
-    sync_doubt *doubts; /* and it told us of */
-    size_t doubt_count, doubt_cap;
+    sync_doubts doubts;  /* past there, and matching here */
+    sync_doubts unseen;  /* from other links, and not acknowledged */
+    uint64_t unseen_lsn; /* the last that was too many */
     sync_retired retired[TAKO_SYNC_RETIRED_MAX]; /* a ring */
     size_t retired_count;
     uint64_t applied;  /* last close that is in the store */
@@ -590,25 +586,27 @@ uint64_t sync_lazy_deadline(const sync_session *s);
 tako_err sync_on_mode(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e);
 
-/* ---- absent.c ------------------------------------------------------------------- */
+/* ---- past.c --------------------------------------------------------------------- */
 
 /* Is it a state of what matched a part that we have had all of, and is not in it
  * any more? */
 tako_err sync_is_past(sync_session *s, const sync_holds *h,
                       const sync_record *r, bool *past);
-/* The peer is to hear of that, with the next cut. TAKO_NOMEM */
-tako_err sync_past_note(sync_session *s, uint32_t name, const sync_record *r);
-tako_err sync_past_put(sync_session *s, sync_writer *w);
+tako_err sync_tell_past(sync_session *s, tako_slice coll, const sync_record *r);
 /* Have we seen all that the peer has for us, so that it has heard that? */
 bool sync_may_cover(const sync_session *s, const sync_want *w);
-/* Notes what the lists say is past at the peer, and is here. */
-tako_err sync_doubts_take(sync_session *s, store_conn *c,
-                          const sync_list *lists, size_t count);
+tako_err sync_on_past(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* The peer has what it sends. */
+void sync_unseen_sent(sync_session *s, store_conn *c, const sync_list *lists,
+                      size_t count);
 /* Does the peer's word for being complete not do? */
-tako_err sync_doubts(sync_session *s, store_conn *c, sync_sub *sub, bool *any);
-/* A commit: may a doubt be over? */
-void sync_doubts_changed(sync_session *s, const store_change *c, uint64_t lsn,
-                         bool local);
+tako_err sync_doubts_word(sync_session *s, store_conn *c, sync_sub *sub,
+                          bool *any);
+/* A commit; an acknowledgement: may a doubt be over? */
+void sync_past_changed(sync_session *s, const store_change *c, uint64_t lsn,
+                       sync_author author);
+void sync_past_acked(sync_session *s);
+void sync_past_fini(sync_session *s);
 
 /* ---- agree.c -------------------------------------------------------------------- */
 

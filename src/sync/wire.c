@@ -282,13 +282,16 @@ static tako_err writer_done(sync_writer *w)
     return w->out->failed ? TAKO_NOMEM : TAKO_OK;
 }
 
-static tako_err put_meta(sync_writer *w, tako_slice meta)
+tako_err sync_put_state(sync_writer *w, const sync_doc_name *name,
+                        bool remember, tako_slice meta, tako_slice body)
 {
     tako_reader in = tako_reader_of(meta);
     uint64_t actors = tako_read_varint(&in);
 
     if (in.failed || actors > TAKO_CONTEXT_ACTORS_MAX)
         return TAKO_CORRUPT;
+    tako_buf_reset(w->scratch);
+    put_head(w, SYNC_TAG_STATE, name, remember);
     tako_put_varint(w->scratch, actors);
     for (uint64_t i = 0; i < actors; i++) {
         tako_slice id = tako_read_bytes(&in, 16);
@@ -298,27 +301,7 @@ static tako_err put_meta(sync_writer *w, tako_slice meta)
         put_actor(w, w->scratch, id.ptr);
     }
     tako_put_block(w->scratch, tako_read_bytes(&in, tako_reader_left(&in)));
-    return TAKO_OK;
-}
-
-tako_err sync_put_state(sync_writer *w, const sync_doc_name *name,
-                        bool remember, tako_slice meta, tako_slice body)
-{
-    tako_buf_reset(w->scratch);
-    put_head(w, SYNC_TAG_STATE, name, remember);
-    TAKO_TRY(put_meta(w, meta));
     tako_put_block(w->scratch, body);
-    return writer_done(w);
-}
-
-tako_err sync_put_past(sync_writer *w, tako_slice coll_name, tako_slice id,
-                       tako_slice meta)
-{
-    sync_doc_name name = { 0, coll_name, 0, id };
-
-    tako_buf_reset(w->scratch);
-    put_head(w, SYNC_TAG_PAST, &name, false);
-    TAKO_TRY(put_meta(w, meta));
     return writer_done(w);
 }
 
@@ -505,8 +488,7 @@ static tako_err get_state(sync_names *n, tako_arena *a, tako_reader *in,
         memcpy(meta + at, rest.ptr, rest.len);
     *in = ahead;
     out->meta = tako_slice_of(meta, at + rest.len);
-    if (!out->past)
-        out->body = tako_read_block(in);
+    out->body = tako_read_block(in);
     return in->failed ? bad(e, "short state") : TAKO_OK;
 }
 
@@ -520,15 +502,13 @@ tako_err sync_get_record(sync_names *n, tako_arena *a, tako_reader *in,
 
         if (!in->failed && head == SYNC_TAG_CLAIMS)
             return TAKO_NOTFOUND;
-        if (in->failed || tag == SYNC_TAG_SEEN || tag == SYNC_TAG_CLAIMS)
+        if (in->failed || tag > SYNC_TAG_COLLECTION)
             return bad(e, "unknown tag");
-        if (tag == SYNC_TAG_ACTOR || tag == SYNC_TAG_KEY ||
-            tag == SYNC_TAG_COLLECTION) {
+        if (tag != SYNC_TAG_STATE && tag != SYNC_TAG_DELTA) {
             TAKO_TRY(get_definition(n, (sync_tag)tag, rest, in, replaced, e));
             continue;
         }
-        *out = (sync_record){ .delta = tag == SYNC_TAG_DELTA,
-                              .past = tag == SYNC_TAG_PAST };
+        *out = (sync_record){ .delta = tag == SYNC_TAG_DELTA };
         TAKO_TRY(get_doc(n, a, rest, in, out, e));
         if (!out->delta)
             return get_state(n, a, in, out, e);

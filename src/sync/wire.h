@@ -42,6 +42,7 @@ typedef enum sync_msg {
     SYNC_MSG_TARGET,
     SYNC_MSG_SUMMARY,
     SYNC_MSG_AGREEMENT,
+    SYNC_MSG_PAST,
     SYNC_MSG_YARD = 34, /* deaths.c */
     SYNC_MSG_BURIED,
     SYNC_MSG_GRAVES,
@@ -76,7 +77,6 @@ typedef enum sync_tag {
     SYNC_TAG_COLLECTION,
     SYNC_TAG_SEEN,   /* only in SEEN messages */
     SYNC_TAG_CLAIMS, /* no record: of a CUT, what it makes complete follows */
-    SYNC_TAG_PAST,   /* only in a CUT: a state that the sender is past */
 } sync_tag;
 
 #define SYNC_TAG_BITS 3u
@@ -115,10 +115,6 @@ typedef struct sync_doc_name {
 tako_err sync_put_state(sync_writer *w, const sync_doc_name *name,
                         bool remember, tako_slice meta, tako_slice body);
 
-/* Appends that the state of this meta is past here (absent.c). As above. */
-tako_err sync_put_past(sync_writer *w, tako_slice coll_name, tako_slice id,
-                       tako_slice meta);
-
 /* Appends delta(d, base); before may be NULL. The document gets a number. */
 tako_err sync_put_delta(sync_writer *w, const sync_doc_name *name,
                         const crdt_doc *d, const crdt_context *base,
@@ -133,7 +129,6 @@ tako_err sync_put_seen(sync_writer *w, uint64_t key,
 
 typedef struct sync_record {
     bool delta;
-    bool past;       /* no document, only the meta of one */
     uint32_t coll;   /* slot of the collection's name */
     tako_slice id;   /* CBOR */
     tako_slice meta; /* states: rebuilt */

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+/* PAST -- what one side has still, and is past at the other.
+ *
+ * A document that stops matching is told once, to who had it. Who comes back
+ * after that has it still, and who it comes back to may have no row of it: it let
+ * the document go, or came later and never had it. Both sides' states are
+ * closed sets of events (cover.c), but each without what does not match; put
+ * together they would show the old state of that document beside transactions
+ * that came after its end.
+ *
+ * PAST  A state of which nothing is here, and that matches a part whose V covers
+ * all its events, is not taken: this node had all of that, and has it no more. The
+ * peer is told, before anything of what brought it is acknowledged. A node claims
+ * to cover a peer's want only once it has heard so all that the peer has.
+ *
+ * DOUBTS  Who is told, has the document in no later state, and has it match,
+ * doubts: while there is one, it does not take that peer's word for being
+ * complete, and so says that it is not whole. The host asks keepers whether the
+ * document may go (node/leave.c): that is never decided by vectors.
+ *
+ * UNSEEN  What came over another link, and this peer has neither sent nor
+ * acknowledged, it may be past as well: where its word covers all events of such
+ * a document, it is not taken either, until the acknowledgement.
+ *
+ * Subscriptions to all of a collection have none of this: nothing stops
+ * matching them, and deletions are told by tombstones and graves. */
+#include "sync/state.h"
+
+static bool is_part(const sync_session *s, const sync_predicate *p)
+{
+    return s->host->predicate_whole != NULL &&
+           !s->host->predicate_whole(s->host->ctx, p);
+}
+
+/* ---- past here -------------------------------------------------------------------- */
+
+tako_err sync_is_past(sync_session *s, const sync_holds *h,
+                      const sync_record *r, bool *past)
+{
+    crdt_context context = { NULL, 0, 0 };
+
+    *past = false;
+    if (r->body.len == 0)
+        return TAKO_OK;
+    TAKO_TRY(crdt_meta_context(&s->arena, r->meta, &context));
+    for (const sync_hold *o = h->first; o != NULL && !*past; o = o->next) {
+        crdt_context had = { NULL, 0, 0 };
+
+        if (o->sub == NULL || !is_part(s, o->sub->predicate) ||
+            !s->host->predicate_match(s->host->ctx, o->sub->predicate, r->id,
+                                      r->body))
+            continue;
+        TAKO_TRY(crdt_context_join(&s->arena, &had, &h->base));
+        TAKO_TRY(crdt_context_join(&s->arena, &had, &o->old_v));
+        *past = crdt_context_covers(&had, &context);
+    }
+    return TAKO_OK;
+}
+
+tako_err sync_tell_past(sync_session *s, tako_slice coll, const sync_record *r)
+{
+    crdt_context context = { NULL, 0, 0 };
+    tako_buf *b = &s->scratch;
+
+    TAKO_TRY(crdt_meta_context(&s->arena, r->meta, &context));
+    tako_buf_reset(b);
+    tako_put_block(b, coll);
+    sync_put_id(b, r->id);
+    for (size_t i = 0; i < context.count; i++) {
+        tako_put_bytes(b, tako_slice_of(context.dots[i].actor.id, 16));
+        tako_put_varint(b, context.dots[i].hlc);
+    }
+    sync_control(s, SYNC_MSG_PAST, tako_buf_slice(b));
+    return TAKO_OK;
+}
+
+bool sync_may_cover(const sync_session *s, const sync_want *w)
+{
+    for (size_t i = 0; i < s->sub_count; i++)
+        if (s->subs[i].state != SUB_REFUSED && !s->subs[i].met &&
+            tako_slice_eq(s->subs[i].collection, w->collection) &&
+            is_part(s, s->subs[i].predicate))
+            return false;
+    return true;
+}
+
+/* ---- a list of documents ----------------------------------------------------------- */
+
+static sync_doubt *list_find(const sync_doubts *l, uint32_t coll, int64_t row)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (l->list[i].coll == coll && l->list[i].row == row)
+            return &l->list[i];
+    return NULL;
+}
+
+static bool list_put(sync_session *s, sync_doubts *l, sync_doubt one)
+{
+    sync_doubt *d = list_find(l, one.coll, one.row);
+    void *list = l->list;
+
+    if (d == NULL) {
+        if (l->count >= TAKO_SYNC_PAST_MAX ||
+            !sync_grow(s->env, &list, &l->cap, l->count, sizeof one))
+            return false;
+        l->list = list;
+        d = &l->list[l->count++];
+    }
+    *d = one;
+    return true;
+}
+
+/* Does it match the subscription still? *row is read. */
+static tako_err look(sync_session *s, store_conn *c, const sync_sub *sub,
+                     const sync_doubt *d, store_row *row, bool *matches)
+{
+    tako_err err = store_get_row(c, d->coll, d->row, row);
+
+    *matches = false;
+    if (err == TAKO_NOTFOUND)
+        return TAKO_OK;
+    TAKO_TRY(err);
+    *matches = row->body.len > 0 &&
+               tako_slice_eq(store_coll_name(c, d->coll), sub->collection) &&
+               s->host->predicate_match(s->host->ctx, sub->predicate, row->id,
+                                        row->body);
+    return TAKO_OK;
+}
+
+/* ---- past there --------------------------------------------------------------------- */
+
+static tako_err doubt(sync_session *s, tako_slice name, tako_slice id,
+                      const crdt_context *theirs)
+{
+    crdt_context ours = { NULL, 0, 0 };
+    store_row row;
+    uint32_t coll;
+    tako_err err = store_coll_find(s->reader, name, &coll);
+
+    if (err == TAKO_OK)
+        err = store_get(s->reader, coll, id, &row);
+    if (err == TAKO_NOTFOUND || (err == TAKO_OK && row.body.len == 0))
+        return TAKO_OK;
+    TAKO_TRY(err);
+    TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &ours));
+    if (!crdt_context_covers(theirs, &ours))
+        return TAKO_OK;
+    if (!list_put(s, &s->doubts, (sync_doubt){ coll, row.row, row.lsn }))
+        return TAKO_LIMIT;
+    if (s->host->passed != NULL)
+        s->host->passed(s->host->ctx, coll, row.row, row.lsn);
+    s->judge_due = true;
+    return TAKO_OK;
+}
+
+tako_err sync_on_past(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    tako_slice name = tako_read_block(in);
+    tako_slice id = sync_get_id(in, &s->arena);
+    crdt_context context = { NULL, 0, 0 };
+    tako_err err = TAKO_OK;
+
+    while (err == TAKO_OK && !in->failed && tako_reader_left(in) > 0) {
+        tako_slice actor = tako_read_bytes(in, 16);
+        crdt_dot dot;
+
+        dot.hlc = tako_read_varint(in);
+        if (in->failed || dot.hlc == 0 ||
+            context.count >= TAKO_CONTEXT_ACTORS_MAX)
+            return tako_fail(e, TAKO_CORRUPT, "malformed PAST");
+        memcpy(dot.actor.id, actor.ptr, 16);
+        err = crdt_context_add(&s->arena, &context, dot);
+    }
+    if (in->failed || id.len == 0)
+        return tako_fail(e, TAKO_CORRUPT, "malformed PAST");
+    if (err == TAKO_OK)
+        err = store_snapshot_begin(s->reader, NULL, e);
+    if (err != TAKO_OK)
+        return err;
+    err = doubt(s, name, id, &context);
+    store_snapshot_end(s->reader);
+    return err == TAKO_OK ? err
+                          : tako_fail(e, err, "reading a document failed");
+}
+
+static tako_err is_doubted(sync_session *s, store_conn *c, const sync_sub *sub,
+                           bool *any)
+{
+    for (size_t i = 0; i < s->doubts.count && !*any; i++) {
+        store_row row;
+
+        TAKO_TRY(look(s, c, sub, &s->doubts.list[i], &row, any));
+        *any = *any && row.lsn == s->doubts.list[i].lsn;
+    }
+    return TAKO_OK;
+}
+
+/* ---- unseen there --------------------------------------------------------------------- */
+
+void sync_unseen_sent(sync_session *s, store_conn *c, const sync_list *lists,
+                      size_t count)
+{
+    for (size_t i = 0; s->unseen.count > 0 && i < count; i++)
+        for (const sync_held *h = lists[i].first; h != NULL; h = h->next) {
+            const sync_coll *k = &s->colls[h->name];
+            sync_doubt *d;
+            store_row row;
+            uint32_t coll;
+
+            if (store_coll_find(c, tako_slice_of(k->name, k->len), &coll) !=
+                    TAKO_OK ||
+                store_get(c, coll, h->record.id, &row) != TAKO_OK)
+                continue;
+            d = list_find(&s->unseen, coll, row.row);
+            if (d != NULL)
+                *d = s->unseen.list[--s->unseen.count];
+        }
+}
+
+static tako_err is_unseen(sync_session *s, store_conn *c, const sync_sub *sub,
+                          bool *any)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->unseen.count; i++)
+        if (s->unseen.list[i].lsn > s->acked)
+            s->unseen.list[n++] = s->unseen.list[i];
+    s->unseen.count = n;
+    *any = *any || s->unseen_lsn > s->acked; /* there were too many */
+    for (size_t i = 0; i < s->unseen.count && !*any; i++) {
+        crdt_context context = { NULL, 0, 0 };
+        store_row row;
+
+        TAKO_TRY(look(s, c, sub, &s->unseen.list[i], &row, any));
+        if (!*any)
+            continue;
+        TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &context));
+        *any = sync_vector_covers_but(&sub->theirs, &context, s->actor);
+    }
+    return TAKO_OK;
+}
+
+/* ---- both ------------------------------------------------------------------------------- */
+
+void sync_past_fini(sync_session *s)
+{
+    tako_env_free(s->env, s->doubts.list,
+                  s->doubts.cap * sizeof *s->doubts.list);
+    tako_env_free(s->env, s->unseen.list,
+                  s->unseen.cap * sizeof *s->unseen.list);
+}
+
+tako_err sync_doubts_word(sync_session *s, store_conn *c, sync_sub *sub,
+                          bool *any)
+{
+    *any = false;
+    if (!is_part(s, sub->predicate))
+        return TAKO_OK;
+    TAKO_TRY(is_doubted(s, c, sub, any));
+    if (!*any)
+        TAKO_TRY(is_unseen(s, c, sub, any));
+    sub->doubts = *any;
+    return TAKO_OK;
+}
+
+static bool any_part(sync_session *s, uint32_t coll)
+{
+    for (size_t i = 0; i < s->sub_count; i++)
+        if (tako_slice_eq(store_coll_name(s->reader, coll),
+                          s->subs[i].collection) &&
+            is_part(s, s->subs[i].predicate))
+            return true;
+    return false;
+}
+
+void sync_past_changed(sync_session *s, const store_change *c, uint64_t lsn,
+                       sync_author author)
+{
+    sync_doubt *d = list_find(&s->doubts, c->coll, c->row);
+
+    s->judge_due = s->judge_due || d != NULL;
+    if (d != NULL && author == SYNC_BY_APP && c->alive)
+        d->lsn = lsn; /* what it lacks it lacks still */
+    else if (d != NULL)
+        *d = s->doubts.list[--s->doubts.count];
+    if (author == SYNC_BY_OTHER && c->alive && any_part(s, c->coll) &&
+        !list_put(s, &s->unseen, (sync_doubt){ c->coll, c->row, lsn }))
+        s->unseen_lsn = lsn;
+}
+
+void sync_past_acked(sync_session *s)
+{
+    for (size_t i = 0; i < s->sub_count; i++)
+        s->judge_due = s->judge_due || s->subs[i].doubts;
+}
