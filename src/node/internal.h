@@ -98,6 +98,7 @@ typedef struct node_sweep {
     uint64_t due_ms;
     uint32_t coll;
     int64_t after;
+    bool forgotten; /* that it was complete */
 } node_sweep;
 
 /* A document that we asked others about. */

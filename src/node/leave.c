@@ -145,11 +145,70 @@ void node_leave_sweep(node *n, sync_predicate *former, bool keep)
     }
     *w = (node_sweep){
         n->leave.sweeps, former, keep, node_now(n) + NODE_LEAVE_GRACE_MS, 0,
-        INT64_MIN
+        INT64_MIN,       false
     };
     n->leave.sweeps = w;
     if (n->leave.at_ms > w->due_ms)
         n->leave.at_ms = w->due_ms;
+}
+
+typedef struct held_copy {
+    tako_slice text; /* that is looked for */
+    tako_buf v;      /* both vectors: one is as good as their join */
+    bool found;
+} held_copy;
+
+static tako_err copy_held(void *ctx, const store_held *held)
+{
+    held_copy *k = ctx;
+
+    if (!tako_slice_eq(held->text, k->text))
+        return TAKO_OK;
+    k->found = held->v.len > 0;
+    tako_put_bytes(&k->v, held->v);
+    tako_put_bytes(&k->v, held->target);
+    return k->v.failed ? TAKO_NOMEM : TAKO_OK;
+}
+
+static tako_err write_forgotten(node *n, store *st, const query_predicate *q)
+{
+    tako_slice coll = query_predicate_collection(q);
+    held_copy k = { query_predicate_text(q), tako_buf_on(n->env), false };
+    store_held none = { .text = k.text, .why = SYNC_STATE_CATCHING_UP };
+    tako_errbuf e = { "" };
+    tako_err err = store_begin(st, &e);
+
+    if (err == TAKO_OK)
+        err = store_held_each(store_writer(st), coll, copy_held, &k);
+    none.target = tako_buf_slice(&k.v);
+    if (err == TAKO_OK && k.found)
+        err = store_held_put(st, coll, &none);
+    if (err == TAKO_OK)
+        err = store_commit(st, NULL, &e);
+    if (err != TAKO_OK && store_in_transaction(st))
+        store_rollback(st);
+    tako_buf_fini(&k.v);
+    return err;
+}
+
+/* A subscription that ended is complete no more, since what matched it may go:
+ * who subscribes again begins with nothing. What is still here is bounded by
+ * what was. False: not now. */
+static bool forget_held(node *n, node_sweep *w)
+{
+    const query_predicate *q = w->former->query;
+    store *st;
+
+    for (const node_sub *sub = n->subs; sub != NULL; sub = sub->next)
+        if (tako_slice_eq(query_predicate_text(sub->predicate->query),
+                          query_predicate_text(q)))
+            return true;
+    st = n->host->write_try(n->host->ctx);
+    if (st == NULL)
+        return false;
+    w->forgotten = write_forgotten(n, st, q) == TAKO_OK;
+    node_wrote(n, st, 0, NULL);
+    return w->forgotten;
 }
 
 static void sweep_end(node *n, node_sweep *w)
@@ -482,7 +541,7 @@ void node_leave_tick(node *n, uint64_t now_ms)
         return;
     v->at_ms = UINT64_MAX;
     w = sweep_next(n, now_ms);
-    if (w != NULL)
+    if (w != NULL && (w->forgotten || forget_held(n, w)))
         sweep(n, w);
     look(n, now_ms);
     if (sweep_next(n, now_ms) != NULL)

@@ -286,7 +286,9 @@ static tako_err is_past(apply *a, const sync_held *h, uint32_t coll, bool *past)
     tako_err err = store_get(store_writer(a->st), coll, h->record.id, &row);
 
     *past = false;
-    if (err != TAKO_NOTFOUND)
+    if (err == TAKO_OK && !store_row_is_left(&row))
+        return TAKO_OK;
+    if (err != TAKO_OK && err != TAKO_NOTFOUND)
         return err;
     while (holds != NULL &&
            !tako_slice_eq(holds->coll, tako_slice_of(c->name, c->len)))
