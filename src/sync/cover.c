@@ -217,7 +217,7 @@ static tako_err claim_of(sync_session *s, const sync_holds *h,
     if (!is_served(w) || w->mode == SYNC_PRUNED)
         return TAKO_OK;
     *claim = SYNC_CLAIM_OWN;
-    if (w->mode == SYNC_EAGER && sync_may_cover(s, w))
+    if (w->mode == SYNC_EAGER)
         TAKO_TRY(covers_want(s, h, w, claim, has));
     if (w->restart)
         *claim |= SYNC_CLAIM_FLAG;

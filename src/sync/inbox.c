@@ -189,9 +189,6 @@ static tako_err in_sync(sync_session *s, sync_sub *sub, tako_errbuf *e)
 {
     sub->state = SUB_IN_SYNC;
     sub->placed = false;
-    sub->met = true;
-    s->claims_due = true;
-    s->claims_ms = 1; /* at once */
     tako_buf_reset(&s->scratch);
     tako_put_varint(&s->scratch, sub->number);
     sync_control(s, SYNC_MSG_SERVED, tako_buf_slice(&s->scratch));

@@ -224,7 +224,7 @@ void sync_settle(sync_session *s)
     if (acked <= s->acked)
         return;
     s->acked = acked;
-    sync_past_acked(s);
+    sync_past_seen(s);
     s->host->event(s->host->ctx, SYNC_EVENT_ACKED, 0, "");
 }
 

@@ -10,17 +10,18 @@
  *
  * PAST  A state of which nothing is here, and that matches a part whose V covers
  * all its events, is not taken: this node had all of that, and has it no more. The
- * peer is told, before anything of what brought it is acknowledged. A node claims
- * to cover a peer's want only once it has heard so all that the peer has.
+ * peer is told, before anything of what brought it is acknowledged.
  *
  * DOUBTS  Who is told, has the document in no later state, and has it match,
  * doubts: while there is one, it does not take that peer's word for being
  * complete, and so says that it is not whole. The host asks keepers whether the
  * document may go (node/leave.c): that is never decided by vectors.
  *
- * UNSEEN  What came over another link, and this peer has neither sent nor
- * acknowledged, it may be past as well: where its word covers all events of such
- * a document, it is not taken either, until the acknowledgement.
+ * UNSEEN  So a peer's word counts only once what it wants here itself is in sync,
+ * for then it has seen all that is here. What came over another link since,
+ * and the peer has neither sent nor acknowledged, it may be past as well: where
+ * its word covers all events of such a document, it does not count until the
+ * acknowledgement.
  *
  * Subscriptions to all of a collection have none of this: nothing stops
  * matching them, and deletions are told by tombstones and graves. */
@@ -72,16 +73,6 @@ tako_err sync_tell_past(sync_session *s, tako_slice coll, const sync_record *r)
     }
     sync_control(s, SYNC_MSG_PAST, tako_buf_slice(b));
     return TAKO_OK;
-}
-
-bool sync_may_cover(const sync_session *s, const sync_want *w)
-{
-    for (size_t i = 0; i < s->sub_count; i++)
-        if (s->subs[i].state != SUB_REFUSED && !s->subs[i].met &&
-            tako_slice_eq(s->subs[i].collection, w->collection) &&
-            is_part(s, s->subs[i].predicate))
-            return false;
-    return true;
 }
 
 /* ---- a list of documents ----------------------------------------------------------- */
@@ -217,6 +208,16 @@ void sync_unseen_sent(sync_session *s, store_conn *c, const sync_list *lists,
         }
 }
 
+/* Has the peer looked at what was here when the session began? */
+static bool has_looked(const sync_session *s, const sync_sub *sub)
+{
+    for (size_t i = 0; i < s->want_count; i++)
+        if (!s->wants[i].met &&
+            tako_slice_eq(s->wants[i].collection, sub->collection))
+            return false;
+    return sync_session_listed(s);
+}
+
 static tako_err is_unseen(sync_session *s, store_conn *c, const sync_sub *sub,
                           bool *any)
 {
@@ -256,7 +257,9 @@ tako_err sync_doubts_word(sync_session *s, store_conn *c, sync_sub *sub,
     *any = false;
     if (!is_part(s, sub->predicate))
         return TAKO_OK;
-    TAKO_TRY(is_doubted(s, c, sub, any));
+    *any = !has_looked(s, sub);
+    if (!*any)
+        TAKO_TRY(is_doubted(s, c, sub, any));
     if (!*any)
         TAKO_TRY(is_unseen(s, c, sub, any));
     sub->doubts = *any;
@@ -288,7 +291,7 @@ void sync_past_changed(sync_session *s, const store_change *c, uint64_t lsn,
         s->unseen_lsn = lsn;
 }
 
-void sync_past_acked(sync_session *s)
+void sync_past_seen(sync_session *s)
 {
     for (size_t i = 0; i < s->sub_count; i++)
         s->judge_due = s->judge_due || s->subs[i].doubts;

@@ -369,9 +369,12 @@ static tako_err on_interest(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (in->failed || number > UINT32_MAX || text.len == 0 ||
         text.len > TAKO_STATEMENT_BYTES_MAX || sync_want_find(s, number))
         return tako_fail(e, TAKO_CORRUPT, "malformed INTEREST");
-    if (replaces > 0)
+    if (replaces > 0) {
+        const sync_want *before = sync_want_find(s, replaces - 1u);
+
+        w.met = before != NULL && before->met;
         want_remove(s, replaces - 1u);
-    else
+    } else
         count_interest(s, number);
     err = want_add(s, &w, text, &why);
     if (err == TAKO_OK)
@@ -444,6 +447,8 @@ static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (w->state != WANT_SENT)
         return tako_fail(e, TAKO_CORRUPT, "SERVED out of turn");
     w->state = WANT_LIVE;
+    w->met = true;
+    sync_past_seen(s);
     sync_bulk_rest(s);
     s->host->event(s->host->ctx, SYNC_EVENT_SERVED, w->number, "");
     sync_settle(s);

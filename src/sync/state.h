@@ -166,6 +166,7 @@ typedef struct sync_want {
     bool restart;        /* the mode rose: say so with the next cut */
     sync_vector has;     /* what the peer's summaries say it has itself */
     bool has_whole;
+    bool met;              /* it was in sync once, in this session */
     sync_agreement agreed; /* what we said last */
     uint64_t kept; /* what the peer keeps, it said: all up to this commit */
 } sync_want;
@@ -234,7 +235,6 @@ typedef struct sync_sub {
     bool said_whole;
     uint64_t complete_ms;  /* wall clock of the last close that was whole */
     sync_agreement agreed; /* what the server said last */
-    bool met;              /* it was in sync once, in this session */
     bool doubts;        /* the server's word for being complete does not do */
     bool verify;        /* it pushes again: what it did not is asked for */
     uint32_t useless;   /* cuts in a row that brought nothing */
@@ -593,8 +593,6 @@ tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_is_past(sync_session *s, const sync_holds *h,
                       const sync_record *r, bool *past);
 tako_err sync_tell_past(sync_session *s, tako_slice coll, const sync_record *r);
-/* Have we seen all that the peer has for us, so that it has heard that? */
-bool sync_may_cover(const sync_session *s, const sync_want *w);
 tako_err sync_on_past(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* The peer has what it sends. */
 void sync_unseen_sent(sync_session *s, store_conn *c, const sync_list *lists,
@@ -605,7 +603,7 @@ tako_err sync_doubts_word(sync_session *s, store_conn *c, sync_sub *sub,
 /* A commit; an acknowledgement: may a doubt be over? */
 void sync_past_changed(sync_session *s, const store_change *c, uint64_t lsn,
                        sync_author author);
-void sync_past_acked(sync_session *s);
+void sync_past_seen(sync_session *s);
 void sync_past_fini(sync_session *s);
 
 /* ---- agree.c -------------------------------------------------------------------- */
