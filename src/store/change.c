@@ -290,6 +290,20 @@ void change_undo(change_list *l, change_mark to)
 
 /* ---- for the caller ------------------------------------------------------ */
 
+tako_err store_change_joined(store *s, uint32_t coll, int64_t row)
+{
+    change_list *l = &s->changes;
+    change_entry *x = l->count == 0 ? NULL : &l->entries[l->count - 1];
+
+    if (x == NULL || x->row != row || x->coll_alive >> 1 != coll) {
+        TAKO_TRY(table_ready(l));
+        x = entry_find(l, coll, row);
+    }
+    if (x != NULL && x->prior != 0)
+        l->priors[x->prior - 1].joined = true;
+    return TAKO_OK;
+}
+
 size_t store_change_count(const store *s)
 {
     return s->changes.count;
@@ -311,6 +325,7 @@ void store_change_at(const store *s, size_t i, store_change *out)
         out->body_before = prior->body;
         memcpy(out->version_before, prior->version, sizeof prior->version);
         out->alive_before = prior->body.len > 0;
+        out->joined = prior->joined;
     }
 }
 

@@ -170,6 +170,7 @@ typedef struct change_prior {
     uint64_t lsn;
     uint8_t version[16];
     tako_slice meta, body;
+    bool joined;
 } change_prior;
 
 typedef struct change_entry {

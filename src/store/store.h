@@ -329,11 +329,15 @@ typedef struct store_change {
     int64_t row;
     uint64_t lsn_before; /* 0: the document is new here */
     bool alive_before, alive;
+    bool joined;            /* it is neither what was here nor what came */
     tako_slice meta_before; /* empty when new */
     tako_slice body_before;
     uint8_t version_before[16]; /* zeros when new */
 } store_change;
 const store_change *store_changes(const store *s, size_t *count);
+/* The running transaction merged a document into what no peer sent: `joined`
+ * is true of its change. TAKO_NOMEM */
+tako_err store_change_joined(store *s, uint32_t coll, int64_t row);
 /* The same one by one, from 16 bytes a change, without the array that
  * store_changes() makes (NULL with *count > 0 means: out of memory). */
 size_t store_change_count(const store *s);

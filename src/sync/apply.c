@@ -20,6 +20,9 @@
  * EVICTED here is what a marker stands for. A newer state of it is taken when
  * a subscription of this session matches it, or when it is a tombstone.
  *
+ * A state that matches nothing of ours, of a document that is not here, is not
+ * kept; a tombstone is, for what may come.
+ *
  * Only collections that some subscription of this session named are taken:
  * a peer cannot fill a database with what nobody asked for. */
 #include "sync/state.h"
@@ -189,9 +192,11 @@ static tako_err note_known(apply *a, uint32_t coll, tako_slice id,
     TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &now));
     if (!changed && !crdt_context_eq(&now, sent))
         sync_tell_behind(s, coll, &row);
-    if (!changed || !crdt_context_eq(&now, sent))
+    if (!changed)
         return TAKO_OK;
-    return sync_known_add(s, coll, row.row);
+    return crdt_context_eq(&now, sent)
+               ? sync_known_add(s, coll, row.row)
+               : store_change_joined(a->st, coll, row.row);
 }
 
 sync_need *sync_need_find(sync_need *list, uint32_t name, tako_slice id)
@@ -277,8 +282,10 @@ static bool is_asked(sync_session *s, const sync_held *h)
     return false;
 }
 
-/* Nothing is here of it, and that is as it should be (past.c). */
-static tako_err is_past(apply *a, const sync_held *h, uint32_t coll, bool *past)
+/* Nothing is here of it, and that is as it should be: it is past (past.c), or
+ * nothing that we ask for. */
+static tako_err is_no_matter(apply *a, const sync_held *h, uint32_t coll,
+                             bool *past)
 {
     const sync_coll *c = &a->s->colls[h->name];
     const sync_holds *holds = a->verdict.holds;
@@ -290,6 +297,9 @@ static tako_err is_past(apply *a, const sync_held *h, uint32_t coll, bool *past)
         return TAKO_OK;
     if (err != TAKO_OK && err != TAKO_NOTFOUND)
         return err;
+    *past = h->record.body.len > 0 && !is_asked(a->s, h);
+    if (*past)
+        return TAKO_OK;
     while (holds != NULL &&
            !tako_slice_eq(holds->coll, tako_slice_of(c->name, c->len)))
         holds = holds->next;
@@ -304,10 +314,10 @@ static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,
                             crdt_merge_info *info)
 {
     crdt_context sent = { NULL, 0, 0 };
-    bool past;
+    bool no_matter;
 
-    TAKO_TRY(is_past(a, h, coll, &past));
-    if (past) {
+    TAKO_TRY(is_no_matter(a, h, coll, &no_matter));
+    if (no_matter) {
         need_remove(&a->refused, h->name, h->record.id);
         return TAKO_OK;
     }

@@ -110,7 +110,11 @@ static tako_err judge_before(sync_session *s, const store_change *c, bool local,
     return TAKO_OK;
 }
 
-/* echo: the peer sent this document, and the merge made something else of it.
+/* What a merge joined goes to all who want something of the collection: what
+ * came may have matched, and have it nowhere else any more, though the result
+ * does not. Who has nothing of it, and no use for it, leaves it (apply.c).
+ *
+ * echo: the peer sent this document, and the merge made something else of it.
  * Then it has an older state, whether that matches here or not. What was made
  * is ours alone: a peer that asks for no more than our own gets it too. */
 static tako_err take_change(sync_session *s, const store_change *c, bool echo,
@@ -129,7 +133,7 @@ static tako_err take_change(sync_session *s, const store_change *c, bool echo,
         return TAKO_OK;
     }
     doc->local = doc->local || local;
-    doc->matched = doc->matched || echo ||
+    doc->matched = doc->matched || echo || c->joined ||
                    crdt_meta_is_marker(c->meta_before) ||
                    (c->lsn_before == 0 && !c->alive); /* deletes travel */
     /* Also the second time: a walk may have sent the state between. */
