@@ -16,8 +16,9 @@
 #define SYNC_LIST_BYTES   (64u << 10) /* of one message */
 #define SYNC_STALL_MS     5u /* patience with a commit not yet heard of */
 #define SYNC_SCRATCH_KEEP (64u << 10) /* of a buffer between uses */
-#define SYNC_WAIT_MS      1000u       /* patience with what a cut depends on */
-#define SYNC_CLAIMS_MS    300u /* quiet, until claims go without documents */
+#define SYNC_WAIT_MS                                                           \
+    2000u /* patience with what a cut depends on: a tree that was cut is mended by then */
+#define SYNC_CLAIMS_MS 300u /* quiet, until claims go without documents */
 
 /* A walk over a collection in row order, in pieces, each with a snapshot of
  * its own. Rows that change behind it are told by on_commit. */
