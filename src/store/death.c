@@ -138,6 +138,30 @@ tako_err death_all_buried(store *s, uint32_t coll, tako_slice id,
     return TAKO_OK;
 }
 
+tako_err death_bury_left(store *s, uint32_t coll, tako_slice id,
+                         const crdt_merge_info *info, tako_errbuf *e)
+{
+    store_grave g = { .mark = store_grave_mark(id) };
+    bool fresh;
+
+    for (size_t i = 0; i < info->left_count; i++) {
+        g.dot = info->left[i];
+        TAKO_TRY(store_bury(s, coll, &g, &fresh, e));
+    }
+    return TAKO_OK;
+}
+
+tako_err death_bury_followed(store *s, const doc_edit *d, tako_errbuf *e)
+{
+    crdt_merge_info info = { .changed = false };
+    crdt_doc *was;
+
+    TAKO_TRY(crdt_marker_read(&s->edit_memory.arena, d->meta, &was, e));
+    if (crdt_doc_left(was, d->doc, &info) != TAKO_OK)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    return death_bury_left(s, d->coll, d->key.id, &info, e);
+}
+
 /* ---- dying ------------------------------------------------------------------- */
 
 /* Buries what the copy knew to have ended, and lists all of it that is buried,

@@ -370,6 +370,11 @@ tako_err death_check(store *s, uint32_t coll, tako_slice id,
 /* The same for a state that one INSERT made. *slow: what is stored decides. */
 tako_err death_check_fresh(store *s, uint32_t coll, tako_slice id, crdt_dot dot,
                            bool *slow, crdt_merge_info *info, tako_errbuf *e);
+/* Buries what a merge left behind. */
+tako_err death_bury_left(store *s, uint32_t coll, tako_slice id,
+                         const crdt_merge_info *info, tako_errbuf *e);
+/* The same of the marker that a local INSERT, in d, follows. */
+tako_err death_bury_followed(store *s, const doc_edit *d, tako_errbuf *e);
 /* Are all births buried, and of how many of our own actor's lives? */
 tako_err death_all_buried(store *s, uint32_t coll, tako_slice id,
                           const crdt_doc *d, bool *all, bool *some,

@@ -97,6 +97,8 @@ static tako_err meet_marker(store *s, doc_edit *d, crdt_doc *remote, bool back,
     }
     if (own_of(s, remote) < own_of(s, d->doc))
         TAKO_TRY(actor_retire(s, e));
+    TAKO_TRY(crdt_doc_left(d->doc, remote, info));
+    TAKO_TRY(death_bury_left(s, d->coll, d->key.id, info, e));
     info->changed = true;
     d->doc = remote;
     return edit_save(s, d, false, e);
@@ -151,6 +153,7 @@ static tako_err merge_slow(store *s, uint32_t coll, tako_slice id,
     err = crdt_merge(d.doc, remote, info);
     if (err != TAKO_OK)
         return tako_fail(e, err, "merging a document failed");
+    TAKO_TRY(death_bury_left(s, coll, id, info, e));
     TAKO_TRY(lost_note(s, coll, id, info, e));
     return edit_save(s, &d, false, e);
 }
@@ -226,6 +229,7 @@ tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
         death_check(s, coll, id, d.doc, true, &s->merge_memory.arena, info, e));
     if (info->dead)
         return TAKO_OK;
+    TAKO_TRY(death_bury_left(s, coll, id, info, e));
     TAKO_TRY(note_context(s, crdt_doc_context(d.doc), own, e));
     TAKO_TRY(lost_note(s, coll, id, info, e));
     return edit_save(s, &d, false, e);

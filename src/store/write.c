@@ -258,6 +258,8 @@ tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e)
     body = tako_buf_slice(&s->body);
     if (d->marker && local && !crdt_doc_alive(d->doc))
         return TAKO_OK; /* nothing happened to it since */
+    if (d->marker && local)
+        TAKO_TRY(death_bury_followed(s, d, e));
     crdt_version(meta, body, version);
     if (d->stored && !d->marker &&
         memcmp(version, d->version, sizeof version) == 0)

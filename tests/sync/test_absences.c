@@ -8,12 +8,16 @@
  * its present life. Checked after each step:
  *   - what a node deleted, or stopped showing because it was deleted, that node
  *     never shows again (P8);
+ *   - states with equal contexts have equal versions, wherever and whenever they
+ *     were seen (P2);
  * and after all have met all:
  *   - nobody shows what anybody knows to be deleted;
  *   - a key that nobody deleted is everywhere where all is wanted.
  * TAKO_TEST_RUNS: how many histories. */
 #include "sync/support_net.h"
 
+#include "base/hash.h"
+#include "crdt/doc.h"
 #include "store/deaths.h"
 
 #include <stdio.h>
@@ -25,6 +29,12 @@
 #define TOKENS 64u
 #define TTL    3u
 #define DAY_MS UINT64_C(86400000)
+#define STATES 8192u /* a power of two, far more than a history makes */
+
+typedef struct seen_state {
+    uint64_t context; /* hash of key and context; 0: free */
+    uint8_t version[16];
+} seen_state;
 
 typedef struct oracle_node {
     uint64_t known;       /* tokens that it knows to be dead */
@@ -43,6 +53,8 @@ typedef struct history {
     oracle_node now[NET_NODES], saved[NET_NODES];
     unsigned images;
     char what[64]; /* the last step */
+    seen_state states[STATES];
+    tako_arena arena;
 } history;
 
 static const char *const statuses[] = { "open", "done" };
@@ -67,6 +79,50 @@ static uint64_t tokens_of(tako_slice body)
     return tokens;
 }
 
+static uint64_t context_hash(history *h, uint64_t key, tako_slice meta)
+{
+    static const uint8_t hash_key[16] = "absences";
+    tako_buf b = tako_buf_on(&h->n.t.env);
+    crdt_context c;
+    uint64_t hash;
+
+    tako_arena_reset(&h->arena);
+    assert_int_equal(crdt_meta_context(&h->arena, meta, &c), TAKO_OK);
+    tako_put_u64(&b, key);
+    for (size_t i = 0; i < c.count; i++) {
+        tako_put_bytes(&b, tako_slice_of(c.dots[i].actor.id, 16));
+        tako_put_u64(&b, c.dots[i].hlc);
+    }
+    hash = tako_hash64(hash_key, tako_buf_slice(&b));
+    tako_buf_fini(&b);
+    return hash != 0 ? hash : 1;
+}
+
+/* P2 */
+static void check_state(history *h, size_t node, uint64_t key,
+                        const store_row *row)
+{
+    uint64_t hash;
+    seen_state *s;
+    unsigned probes = 0;
+
+    if (store_row_is_marker(row) || store_row_is_notice(row))
+        return;
+    hash = context_hash(h, key, row->meta);
+    for (s = &h->states[hash % STATES]; s->context != 0 && s->context != hash;
+         s = s + 1 < h->states + STATES ? s + 1 : h->states)
+        assert_true(++probes < STATES);
+    if (s->context == 0) {
+        s->context = hash;
+        memcpy(s->version, row->version, sizeof s->version);
+    }
+    if (memcmp(s->version, row->version, sizeof s->version) != 0)
+        fail_msg("seed %llu: node %zu has another state of key %llu than was "
+                 "seen with the same context, after %s",
+                 (unsigned long long)h->seed, node, (unsigned long long)key,
+                 h->what);
+}
+
 static uint64_t look(history *h, size_t node, uint64_t key, bool *evicted)
 {
     store_conn *c = h->n.nodes[node].reader;
@@ -79,6 +135,7 @@ static uint64_t look(history *h, size_t node, uint64_t key, bool *evicted)
         store_get(c, coll, net_id(key, bytes), &row) != TAKO_OK)
         return 0;
     *evicted = store_row_is_marker(&row);
+    check_state(h, node, key, &row);
     return tokens_of(row.body);
 }
 
@@ -366,6 +423,7 @@ static void run(history *h, uint64_t seed)
     memset(h, 0, sizeof *h);
     h->seed = seed;
     net_init(&h->n, seed, 3 + seed % 3);
+    h->arena = tako_arena_on(&h->n.t.env);
     h->wall_ms = h->n.t.wall_ms;
     for (size_t i = 0; i < h->n.node_count; i++)
         net_subscribe(&h->n, i, i < 2 ? "orders" : "orders?open");
@@ -383,6 +441,7 @@ static void run(history *h, uint64_t seed)
     check_dead(h);
     check_alive(h, before);
     check_sound(h);
+    tako_arena_fini(&h->arena);
     net_fini(&h->n);
 }
 
