@@ -24,6 +24,11 @@ uint64_t crdt_births_first(const crdt_births *l)
     return l->count > 0 ? l->at[0].generation : 0;
 }
 
+uint64_t crdt_doc_first(const crdt_doc *d)
+{
+    return crdt_births_first(&d->births);
+}
+
 /* How many of l are before `first`. */
 static uint32_t count_before(const crdt_births *l, uint64_t first)
 {

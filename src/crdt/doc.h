@@ -153,6 +153,9 @@ size_t crdt_doc_births(const crdt_doc *d, crdt_dot *out, size_t cap);
 /* The i-th of them. *ended: it began a life that is over, by what d knows. */
 crdt_dot crdt_doc_birth(const crdt_doc *d, size_t i, bool *ended);
 
+/* The first life whose births d remembers; 0 without any. */
+uint64_t crdt_doc_first(const crdt_doc *d);
+
 /* Has an INSERT ... INITIAL a part in what the context knows? Nobody may
  * forget such a document's deletion: any device may seed it again. */
 bool crdt_context_seeded(const crdt_context *c);

@@ -151,6 +151,20 @@ tako_err death_bury_left(store *s, uint32_t coll, tako_slice id,
     return TAKO_OK;
 }
 
+tako_err death_bury_ended(store *s, const doc_edit *d, tako_errbuf *e)
+{
+    size_t n = crdt_doc_births(d->doc, NULL, 0);
+    store_grave g = { .mark = store_grave_mark(d->key.id) };
+    bool ended, fresh;
+
+    for (size_t i = 0; i < n; i++) {
+        g.dot = crdt_doc_birth(d->doc, i, &ended);
+        if (ended)
+            TAKO_TRY(store_bury(s, d->coll, &g, &fresh, e));
+    }
+    return TAKO_OK;
+}
+
 tako_err death_bury_followed(store *s, const doc_edit *d, tako_errbuf *e)
 {
     crdt_merge_info info = { .changed = false };
@@ -211,6 +225,7 @@ static tako_err die(store *s, doc_edit *d, bool *quarantined, tako_errbuf *e)
     TAKO_TRY(bury_lives(s, d, dead, &count, e));
     TAKO_TRY(store_epoch_raise(s, d->coll, generation + (generation & 1), e));
     TAKO_TRY(quarantine_own(s, d, dead, count, quarantined, e));
+    TAKO_TRY(forgot_put(s, d->coll, d->key.id, d->doc, e));
     conn_buf_reset(&s->meta);
     crdt_notice_put(dead,
                     count < TAKO_SYNC_BIRTHS_MAX ? count : TAKO_SYNC_BIRTHS_MAX,

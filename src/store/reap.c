@@ -250,7 +250,10 @@ static tako_err bury_row(store *s, uint32_t coll, const store_row *row,
     }
     TAKO_TRY(crdt_doc_decode_trusted(a, row->meta, row->body, &d, e));
     *stays = crdt_context_seeded(crdt_doc_context(d));
-    return *stays ? TAKO_OK : bury_all(s, coll, row->id, d, e);
+    if (*stays)
+        return TAKO_OK;
+    TAKO_TRY(forgot_put(s, coll, row->id, d, e));
+    return bury_all(s, coll, row->id, d, e);
 }
 
 static tako_err reap_row(store *s, uint32_t coll, int64_t at, uint64_t *reaped,

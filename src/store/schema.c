@@ -54,6 +54,9 @@ static const char schema_sql[] =
     "dead BLOB NOT NULL, PRIMARY KEY(coll, key)) WITHOUT ROWID;"
     "CREATE TABLE tomb(coll INTEGER NOT NULL, row INTEGER NOT NULL,"
     "day INTEGER NOT NULL, PRIMARY KEY(coll, row)) WITHOUT ROWID;"
+    "CREATE TABLE forgot(coll INTEGER NOT NULL, mark INTEGER NOT NULL,"
+    "generation INTEGER NOT NULL, own INTEGER NOT NULL,"
+    "PRIMARY KEY(coll, mark)) WITHOUT ROWID;"
     "CREATE TABLE quarantine(number INTEGER PRIMARY KEY,"
     "coll INTEGER NOT NULL, id BLOB NOT NULL, why INTEGER NOT NULL,"
     "at INTEGER NOT NULL, body BLOB);";

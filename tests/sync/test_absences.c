@@ -9,7 +9,8 @@
  *   - what a node deleted, or stopped showing because it was deleted, that node
  *     never shows again (P8);
  *   - states with equal contexts have equal versions, wherever and whenever they
- *     were seen (P2);
+ *     were seen (P2), until a file is rolled back: what of two branches of one
+ *     actor stays lost is in docs/storage.md;
  * and after all have met all:
  *   - nobody shows what anybody knows to be deleted;
  *   - a key that nobody deleted is everywhere where all is wanted.
@@ -106,7 +107,7 @@ static void check_state(history *h, size_t node, uint64_t key,
     seen_state *s;
     unsigned probes = 0;
 
-    if (store_row_is_marker(row) || store_row_is_notice(row))
+    if (h->rolled_back || store_row_is_marker(row) || store_row_is_notice(row))
         return;
     hash = context_hash(h, key, row->meta);
     for (s = &h->states[hash % STATES]; s->context != 0 && s->context != hash;
