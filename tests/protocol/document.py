@@ -119,6 +119,12 @@ class Document:
     def alive(self):
         return self.root.generation % 2 == 1
 
+    def forget(self):
+        """It is reaped: only the generation is left, in the epoch."""
+        generation = self.root.generation
+        self.__init__()
+        self.root = Map(generation=generation)
+
     def first_life(self):
         return min(self.births)[0] if self.births else 0
 
