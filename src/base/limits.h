@@ -31,9 +31,9 @@
 #define TAKO_FEED_BYTES_MAX                                                    \
     (4u << 20) /* of the list of commits, kept for peers */
 #define TAKO_FORGOT_MAX        65536u /* documents of ours that are gone here */
-#define TAKO_SEEN_ACTORS_MAX   4096u /* whose last event is remembered */
-#define TAKO_LOST_OF_MERGE_MAX 64u   /* writes that one merge loses, as told */
-#define TAKO_LOST_ROWS_MAX     1000u /* of these that are kept */
+#define TAKO_SEEN_ACTORS_MAX   4096u  /* whose last event is remembered */
+#define TAKO_LOST_OF_MERGE_MAX 64u    /* writes that one merge loses, as told */
+#define TAKO_LOST_ROWS_MAX     1000u  /* of these that are kept */
 #define TAKO_LOST_BYTES_MAX    (4u << 20)
 #define TAKO_LOST_VALUE_MAX    (64u << 10) /* a longer value is not kept */
 #define TAKO_GRAVEYARD_BYTES_MAX                                               \

@@ -434,8 +434,8 @@ static tako_err merge_docs(merger *m, crdt_doc *into, const crdt_doc *from,
     m->info.changed = !crdt_context_covers(&into->context, &from->context);
     m->beyond = whole || holds_beyond(into, &from->context, m->base);
     TAKO_TRY(lose_root(m, into, from));
-    TAKO_TRY(crdt_births_join(m->a, &into->births, &from->births, first,
-                              &m->info));
+    TAKO_TRY(
+        crdt_births_join(m->a, &into->births, &from->births, first, &m->info));
     TAKO_TRY(merge_map(m, &into->root, &from->root, whole, whole || all));
     if (!m->info.changed)
         return TAKO_OK;

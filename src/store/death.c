@@ -19,6 +19,10 @@
  * our buried births, go to the quarantine (P1: who knows one of our events
  * knows our earlier ones).
  *
+ * LEFT BEHIND. Births that a merge drops, because a later life began where all
+ * before was reaped, and those of lives that ended before a document is evicted
+ * are buried as well: from then on nothing here remembers them.
+ *
  * SWEEP. Graves that come from a peer say nothing about rows: the collection
  * is walked once for documents that they concern. Where it stands is kept in
  * `yard.sweep`, so that a restart does not end it. */

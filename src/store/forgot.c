@@ -39,8 +39,7 @@ static tako_err count_of(store *s, uint64_t *count, tako_errbuf *e)
     int64_t rows = 0;
 
     if (!s->forgot_known) {
-        TAKO_TRY(
-            conn_int(&s->writer, "SELECT count(*) FROM forgot", &rows, e));
+        TAKO_TRY(conn_int(&s->writer, "SELECT count(*) FROM forgot", &rows, e));
         s->forgot_count = (uint64_t)rows;
         s->forgot_known = true;
     }
@@ -107,8 +106,7 @@ tako_err forgot_put(store *s, uint32_t coll, tako_slice id, const crdt_doc *d,
                      "generation=max(generation,?3),own=max(own,?4)",
                      e);
     if (stmt == NULL)
-        return txn_break(s,
-                         forgot_fail(s, sqlite3_extended_errcode(c->db), e));
+        return txn_break(s, forgot_fail(s, sqlite3_extended_errcode(c->db), e));
     (void)sqlite3_bind_int64(stmt, 1, coll);
     (void)sqlite3_bind_int64(stmt, 2, (int64_t)store_grave_mark(id));
     (void)sqlite3_bind_int64(stmt, 3, (int64_t)crdt_doc_generation(d));

@@ -327,7 +327,7 @@ struct store {
     yards yards;
     uint64_t forgot_count; /* rows of table forgot, or more */
     bool forgot_known;     /* is that so? */
-    crdt_dot dead_dot; /* what merge info of the last call borrows */
+    crdt_dot dead_dot;     /* what merge info of the last call borrows */
     reaper reaper;
 };
 

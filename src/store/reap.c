@@ -13,7 +13,8 @@
  * a notice, written with it. Rows that came alive again are found out when
  * their turn comes.
  *
- * EPOCH. It rises when a tombstone is reaped, not before: as long as it is
+ * EPOCH. An INSERT of a key of which nothing is stored begins above it, and that
+ * birth says that nothing before is remembered (crdt/births.c). It rises when a tombstone is reaped, not before: as long as it is
  * here it tells itself of the generation that ended, and two devices that
  * insert one new key at once must begin the same one, whatever else either of
  * them has deleted (P3).

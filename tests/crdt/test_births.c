@@ -26,8 +26,8 @@ static void expect_alike(world *w, unsigned r)
     world_expect(w, r, "{'a':2}");
 }
 
-static void test_births__forgotten_ones_do_not_come_back_by_a_merge(
-    void **state)
+static void
+test_births__forgotten_ones_do_not_come_back_by_a_merge(void **state)
 {
     crdt_merge_info info;
     crdt_dot old;
@@ -63,8 +63,8 @@ static void test_births__a_delta_says_what_is_forgotten(void **state)
     world_fini(&w);
 }
 
-static void test_births__of_a_life_that_followed_a_tombstone_are_kept(
-    void **state)
+static void
+test_births__of_a_life_that_followed_a_tombstone_are_kept(void **state)
 {
     world w;
 
@@ -94,8 +94,8 @@ static void test_births__the_greatest_first_wins_in_any_order(void **state)
     world w;
 
     (void)state;
-    start(&w);                  /* A: first 3, generation 3 */
-    world_delete(&w, B);        /* B: all of it, generation 5 */
+    start(&w);           /* A: first 3, generation 3 */
+    world_delete(&w, B); /* B: all of it, generation 5 */
     world_insert(&w, B, "{'b':1}");
     world_delete(&w, B);
     world_insert(&w, B, "{'b':2}");
@@ -105,8 +105,7 @@ static void test_births__the_greatest_first_wins_in_any_order(void **state)
 
         assert_int_equal(crdt_doc_new(&w.arena, &d), TAKO_OK);
         for (unsigned j = 0; j < 3; j++)
-            assert_int_equal(crdt_merge(d, w.doc[orders[i][j]], NULL),
-                             TAKO_OK);
+            assert_int_equal(crdt_merge(d, w.doc[orders[i][j]], NULL), TAKO_OK);
         first = first != NULL ? first : d;
         assert_true(world_same(&w, first, d));
     }
