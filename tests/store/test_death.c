@@ -79,6 +79,7 @@ static void test_death__quarantines_later_changes(void **state)
 {
     world_store x;
     store_death death;
+    store_facts facts;
     tako_slice id;
     crdt_dot birth;
 
@@ -94,6 +95,11 @@ static void test_death__quarantines_later_changes(void **state)
     must(&x.w, store_renew_actor(x.s, &x.w.e));
     death = die(&x, id, birth);
     assert_true(death.removed && death.quarantined);
+    must(&x.w, store_facts_read(x.c, &facts, &x.w.e));
+    assert_int_equal(facts.quarantined, 1);
+    must(&x.w, store_quarantine_drop(x.s, 1, &x.w.e));
+    must(&x.w, store_facts_read(x.c, &facts, &x.w.e));
+    assert_int_equal(facts.quarantined, 0);
     world_end(&x);
 }
 
