@@ -51,6 +51,7 @@ typedef struct history {
     uint64_t deleted; /* tokens that a DELETE ended, and somebody knows it */
     unsigned keys_deleted;
     bool rolled_back;
+    bool careless; /* documents leave though nobody keeps them */
     oracle_node now[NET_NODES], saved[NET_NODES];
     unsigned images;
     char what[64]; /* the last step */
@@ -249,7 +250,32 @@ static void step_evict(history *h, size_t node)
     assert_int_equal(
         store_coll_find(store_writer(st), tako_slice_str("orders"), &coll),
         TAKO_OK);
-    (void)store_evict(st, coll, net_id(key, bytes), false, &e);
+    if (!h->careless)
+        (void)store_evict(st, coll, net_id(key, bytes), false, &e);
+    else if (test_below(&h->n.t, 2) == 0)
+        (void)store_evict(st, coll, net_id(key, bytes), true, &e);
+    else
+        (void)store_leave(st, coll, net_id(key, bytes), &e);
+    net_commit_now(&h->n, node);
+}
+
+/* Of what left nothing is remembered after some days. */
+static void reap_markers(history *h, size_t node)
+{
+    store *st = h->n.nodes[node].st;
+    int64_t at = INT64_MIN;
+    tako_errbuf e = { "" };
+    uint64_t reaped;
+    uint32_t coll;
+
+    if (store_coll_find(store_writer(st), tako_slice_str("orders"), &coll) !=
+        TAKO_OK)
+        return;
+    net_begin(&h->n, node);
+    while (at != INT64_MAX)
+        assert_int_equal(store_markers_reap(st, coll, UINT64_MAX, 100, &at,
+                                            &reaped, &e),
+                         TAKO_OK);
     net_commit_now(&h->n, node);
 }
 
@@ -270,6 +296,8 @@ static void step_days(history *h, size_t node)
             TAKO_OK)
             fail_msg("%s", e.text);
     }
+    if (h->careless && days > 2)
+        reap_markers(h, node);
 }
 
 static void step_clock(history *h, size_t node)
@@ -387,7 +415,7 @@ static void check_dead(history *h)
 /* `before`: what somebody showed before all met all. */
 static void check_alive(history *h, const uint64_t before[KEYS])
 {
-    for (size_t i = 0; i < 2 && !h->rolled_back; i++)
+    for (size_t i = 0; i < 2 && !h->rolled_back && !h->careless; i++)
         for (uint64_t key = 0; key < KEYS; key++) {
             bool evicted;
             uint64_t v = look(h, i, key, &evicted);
@@ -423,6 +451,7 @@ static void run(history *h, uint64_t seed)
 
     memset(h, 0, sizeof *h);
     h->seed = seed;
+    h->careless = seed % 4 == 1;
     net_init(&h->n, seed, 3 + seed % 3);
     h->arena = tako_arena_on(&h->n.t.env);
     h->wall_ms = h->n.t.wall_ms;
