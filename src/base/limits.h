@@ -124,6 +124,7 @@
 #define TAKO_SYNC_NEEDS_MAX        4096u /* documents asked for in one message */
 #define TAKO_SYNC_REASON_BYTES_MAX 400u  /* texts that peers send */
 #define TAKO_SYNC_BIRTHS_MAX       4096u      /* told of one dead document */
+#define TAKO_SYNC_GRAVES_PART_MAX  4096u      /* told to who takes a part */
 #define TAKO_SYNC_GRAVES_BYTES_MAX (4u << 20) /* of graveyards, waiting */
 
 /* keepers */
