@@ -273,9 +273,9 @@ static void reap_markers(history *h, size_t node)
         return;
     net_begin(&h->n, node);
     while (at != INT64_MAX)
-        assert_int_equal(store_markers_reap(st, coll, UINT64_MAX, 100, &at,
-                                            &reaped, &e),
-                         TAKO_OK);
+        assert_int_equal(
+            store_markers_reap(st, coll, UINT64_MAX, 100, &at, &reaped, &e),
+            TAKO_OK);
     net_commit_now(&h->n, node);
 }
 
