@@ -86,9 +86,10 @@ static void print_value(const tako_env *env, tako_slice key, tako_slice value)
 
 /* What people look for first; the rest follows as it comes. */
 static const char *const first_keys[] = {
-    "name",   "documents",  "tombstones", "evicted",    "collections",
-    "commit", "file_bytes", "wal_bytes",  "free_bytes", "syncing",
-    "actor",  "key",        "version",    "listeners",
+    "name",        "documents",  "tombstones", "evicted",
+    "collections", "quarantine", "lost",       "commit",
+    "file_bytes",  "wal_bytes",  "free_bytes", "syncing",
+    "actor",       "key",        "version",    "listeners",
 };
 
 #define FIRST_KEYS (sizeof first_keys / sizeof first_keys[0])

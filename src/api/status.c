@@ -18,6 +18,8 @@ void api_status_facts(const store_facts *f, tako_buf *out)
     obs_put_u64(out, "free_bytes", f->free_bytes);
     obs_put_u64(out, "attachments_stored", f->blobs);
     obs_put_u64(out, "attachment_bytes", f->blob_bytes);
+    obs_put_u64(out, "quarantine", f->quarantined);
+    obs_put_u64(out, "lost", f->lost);
     obs_put_u64(out, "commit", f->lsn);
     obs_put_hex(out, "actor", tako_slice_of(f->actor.id, sizeof f->actor.id));
 }

@@ -87,6 +87,10 @@ static tako_err put_metrics(const asked *a)
     put_metric(a, "documents", "gauge", facts.documents, "live documents");
     put_metric(a, "tombstones", "gauge", facts.tombstones,
                "deleted ones that are remembered");
+    put_metric(a, "quarantine", "gauge", facts.quarantined,
+               "documents in system:quarantine");
+    put_metric(a, "lost", "gauge", facts.lost,
+               "what merging took away and nobody dismissed");
     put_metric(a, "file_bytes", "gauge", facts.file_bytes, "of the database");
     put_metric(a, "wal_bytes", "gauge", facts.wal_bytes,
                "of its write-ahead log");

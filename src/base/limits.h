@@ -30,9 +30,10 @@
 #define TAKO_INDEXES_MAX     64u /* of one collection */
 #define TAKO_FEED_BYTES_MAX                                                    \
     (4u << 20) /* of the list of commits, kept for peers */
-#define TAKO_SEEN_ACTORS_MAX   4096u /* whose last event is remembered */
-#define TAKO_LOST_OF_MERGE_MAX 64u   /* writes that one merge loses, as told */
-#define TAKO_LOST_ROWS_MAX     1000u /* of these that are kept */
+#define TAKO_FORGOT_MAX        65536u /* documents of ours that are gone here */
+#define TAKO_SEEN_ACTORS_MAX   4096u  /* whose last event is remembered */
+#define TAKO_LOST_OF_MERGE_MAX 64u    /* writes that one merge loses, as told */
+#define TAKO_LOST_ROWS_MAX     1000u  /* of these that are kept */
 #define TAKO_LOST_BYTES_MAX    (4u << 20)
 #define TAKO_LOST_VALUE_MAX    (64u << 10) /* a longer value is not kept */
 #define TAKO_GRAVEYARD_BYTES_MAX                                               \
@@ -123,6 +124,7 @@
 #define TAKO_SYNC_NEEDS_MAX         4096u /* documents asked for in one message */
 #define TAKO_SYNC_REASON_BYTES_MAX  400u       /* texts that peers send */
 #define TAKO_SYNC_BIRTHS_MAX        4096u      /* told of one dead document */
+#define TAKO_SYNC_GRAVES_PART_MAX   4096u      /* told to who takes a part */
 #define TAKO_SYNC_GRAVES_BYTES_MAX  (4u << 20) /* of graveyards, waiting */
 #define TAKO_SYNC_PAST_MAX          4096u /* documents that one side is past */
 #define TAKO_SYNC_RETIRED_MAX       256u  /* numbers that may still be named */

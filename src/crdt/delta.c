@@ -403,6 +403,9 @@ static void put_births(const writer *w, const crdt_doc *d)
     for (uint32_t i = 0; i < d->births.count; i++)
         count += is_new(w, d->births.at[i].dot);
     tako_put_varint(w->out, d->root.generation);
+    tako_put_varint(w->out, d->births.count == 0
+                                ? 0
+                                : (last - crdt_births_first(&d->births)) / 2);
     tako_put_varint(w->out, count);
     for (uint32_t i = 0; i < d->births.count; i++) {
         const crdt_birth *b = &d->births.at[i];

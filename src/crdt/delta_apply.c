@@ -320,18 +320,23 @@ static void get_actors(parser *p, delta_form_actors form)
 static void get_births(parser *p)
 {
     uint64_t generation = tako_read_varint(p->in);
-    uint64_t last;
+    uint64_t last, back;
     uint32_t count;
 
     if (generation > TAKO_GENERATION_MAX || (generation == 0 && p->count > 0))
         bad(p);
     p->x->root.generation = generation;
     last = generation == 0 ? 0 : crdt_last_life(generation);
+    back = tako_read_varint(p->in);
+    if (back > last / 2)
+        bad(p);
+    p->x->first = last - 2 * back;
     count = get_count(p);
     for (uint32_t i = 0; i < count && !p->in->failed; i++) {
-        uint64_t back = tako_read_varint(p->in);
-        crdt_dot dot = get_dot(p);
+        crdt_dot dot;
 
+        back = tako_read_varint(p->in);
+        dot = get_dot(p);
         if (last == 0 || back > last / 2)
             bad(p);
         if (!p->in->failed)

@@ -7,7 +7,8 @@
  *              then the equal ones: each its dot in the new context, as the
  *              caller names it; a changed one then its hlc in base, as the
  *              difference to the new
- *   births   = count, each (lives back from the last, dot)
+ *   births   = how many lives back the first remembered one is, count, each
+ *              (lives back from the last, dot)
  *   inside   = count, children: key as the caller names it, slot
  *   slot     = flags, [listing], [GEN: generation, maker], [INSIDE: inside],
  *              [COUNTER: counter]
@@ -26,7 +27,7 @@
 #include "crdt/delta.h"
 #include "crdt/tree.h"
 
-#define DELTA_ROOT       0x01u /* else generation 1, no births beyond base */
+#define DELTA_ROOT       0x01u /* else generation 1, no births beyond base, first 1 */
 #define DELTA_SUM        0x02u
 #define DELTA_ALL        0x04u /* no entry that base has is alive */
 #define DELTA_FORM_SHIFT 4

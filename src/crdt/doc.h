@@ -7,8 +7,10 @@
  *   document  root generation (0 never inserted, odd alive, even deleted),
  *             context, births, and, while alive, the root's children.
  *   births    set of (generation, dot): the INSERTs that made each generation,
- *             of all generations ever; merge = union. The greatest is of the
- *             last odd generation that the root has reached.
+ *             from the first that is remembered on: an INSERT of a key of which
+ *             nothing was stored remembers none before its own. merge = union,
+ *             less what is before the greater of both firsts (births.c). The
+ *             greatest is of the last odd generation that the root has reached.
  *   slot      what is at one path (a key of a map, under the root):
  *     values    siblings: (dot, type, CBOR). type REGISTER or ATTACHMENT, or
  *               one this version does not know (kept, reads as MISSING).
@@ -151,6 +153,9 @@ size_t crdt_doc_births(const crdt_doc *d, crdt_dot *out, size_t cap);
 /* The i-th of them. *ended: it began a life that is over, by what d knows. */
 crdt_dot crdt_doc_birth(const crdt_doc *d, size_t i, bool *ended);
 
+/* The first life whose births d remembers; 0 without any. */
+uint64_t crdt_doc_first(const crdt_doc *d);
+
 /* Has an INSERT ... INITIAL a part in what the context knows? Nobody may
  * forget such a document's deletion: any device may seed it again. */
 bool crdt_context_seeded(const crdt_context *c);
@@ -287,6 +292,10 @@ typedef struct crdt_merge_info {
     /* What was lost and forged, in into's arena, as long as both documents
      * are there; the first TAKO_LOST_OF_MERGE_MAX. */
     const crdt_loss *losses;
+    /* Births of lives that are over and not remembered any more, in into's
+     * arena: they belong into the graveyard. */
+    const crdt_dot *left;
+    size_t left_count;
 
     /* store_merge: by these births of its present life, which are borrowed
      * until the next call, the state was not taken: it is dead, or, where
@@ -301,6 +310,11 @@ typedef struct crdt_merge_info {
  * actors, nothing is changed), TAKO_NOMEM (throw `into` away) */
 tako_err crdt_merge(crdt_doc *into, const crdt_doc *from,
                     crdt_merge_info *info);
+
+/* Adds to info the births of `was` that `now`, which takes its place without a
+ * merge, does not remember. In now's arena. */
+tako_err crdt_doc_left(const crdt_doc *was, const crdt_doc *now,
+                       crdt_merge_info *info);
 
 /* Every slot with more than one contender, as far as a reader gets; contenders
  * with equal content do not disagree. `shown` and `loser` are CBOR, valid

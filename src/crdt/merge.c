@@ -425,27 +425,17 @@ static bool holds_beyond(const crdt_doc *into, const crdt_context *theirs,
     return false;
 }
 
-static tako_err merge_births(merger *m, crdt_births *ours,
-                             const crdt_births *theirs)
-{
-    uint32_t count = ours->count;
-
-    for (uint32_t i = 0; i < theirs->count; i++)
-        TAKO_TRY(crdt_births_put(m->a, ours, theirs->at[i]));
-    if (ours->count != count)
-        m->info.changed = true;
-    return TAKO_OK;
-}
-
 static tako_err merge_docs(merger *m, crdt_doc *into, const crdt_doc *from,
                            bool all)
 {
     bool whole = m->base == NULL;
+    uint64_t first = whole ? crdt_births_first(&from->births) : from->first;
 
     m->info.changed = !crdt_context_covers(&into->context, &from->context);
     m->beyond = whole || holds_beyond(into, &from->context, m->base);
     TAKO_TRY(lose_root(m, into, from));
-    TAKO_TRY(merge_births(m, &into->births, &from->births));
+    TAKO_TRY(
+        crdt_births_join(m->a, &into->births, &from->births, first, &m->info));
     TAKO_TRY(merge_map(m, &into->root, &from->root, whole, whole || all));
     if (!m->info.changed)
         return TAKO_OK;

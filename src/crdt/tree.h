@@ -85,8 +85,9 @@ struct crdt_doc {
     tako_arena *arena;
     crdt_context context;
     crdt_births births;
-    crdt_map root; /* no maker, no marks */
-    bool hollow;   /* of a marker: what is inside is not known here */
+    uint64_t first; /* of a delta: births before this life are forgotten */
+    crdt_map root;  /* no maker, no marks */
+    bool hollow;    /* of a marker: what is inside is not known here */
 };
 
 /* What a reader sees at a slot. */
@@ -129,6 +130,16 @@ tako_err crdt_sums_of(tako_arena *a, crdt_sums *l, crdt_actor actor,
 const crdt_sum *crdt_sums_find(const crdt_sums *l, crdt_actor actor);
 
 tako_err crdt_births_put(tako_arena *a, crdt_births *l, crdt_birth b);
+
+/* The least generation among them, 0 without any: nothing before is
+ * remembered. */
+uint64_t crdt_births_first(const crdt_births *l);
+
+/* Merges theirs, of a document that remembers from `first` on, into ours, and
+ * adds what is left behind to info. Memory in a. */
+tako_err crdt_births_join(tako_arena *a, crdt_births *ours,
+                          const crdt_births *theirs, uint64_t first,
+                          crdt_merge_info *info);
 
 /* The dot that entries have unless something else is said: the least birth
  * of the last life. Needs at least one birth. */

@@ -512,7 +512,7 @@ bool query_dismisses(const query_stmt *st)
 }
 
 /* What is written to: a collection of the app's; and DELETE takes what was
- * lost off the list of system:conflicts. */
+ * looked at off the lists of system:conflicts and system:quarantine. */
 static tako_err check_target(query_parse *p)
 {
     const query_stmt *st = &p->stmt;
@@ -521,13 +521,15 @@ static tako_err check_target(query_parse *p)
     if (t == NULL || t->kind != SOURCE_SYSTEM)
         return TAKO_OK;
     if (st->kind != QUERY_DELETE ||
-        !tako_slice_eq(t->name, tako_slice_str("conflicts")))
+        (!tako_slice_eq(t->name, tako_slice_str("conflicts")) &&
+         !tako_slice_eq(t->name, tako_slice_str("quarantine"))))
         return query_fail_at(p, t->pos, TAKO_INVALID,
                              "system collections can only be read");
     if (st->returning != NULL || t->ids != NULL)
         return query_fail_at(p, t->pos, TAKO_UNSUPPORTED,
-                             "DELETE FROM system:conflicts takes neither USE "
-                             "IDS nor RETURNING");
+                             "DELETE FROM system:%.*s takes neither USE IDS "
+                             "nor RETURNING",
+                             (int)t->name.len, (const char *)t->name.ptr);
     return TAKO_OK;
 }
 

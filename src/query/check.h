@@ -26,7 +26,7 @@ const node *query_find_volatile(const node *n);
 bool query_path_keys(const query_stmt *st, const node *n, tako_slice *keys,
                      size_t max, size_t *count);
 
-/* Whether it is DELETE FROM system:conflicts. */
+/* Whether it is DELETE FROM system:conflicts or system:quarantine. */
 bool query_dismisses(const query_stmt *st);
 
 /* Whether there is a collection system:<name>. */

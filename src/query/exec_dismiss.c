@@ -1,23 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-/* DELETE FROM system:conflicts: what merging took away was looked at, and goes
- * from the list. Nothing is told to anyone; the documents stay as they are.
+/* DELETE FROM system:conflicts, or system:quarantine: what merging took away,
+ * or what the mesh does not take, was looked at, and goes from the list. Nothing
+ * is told to anyone; the documents stay as they are.
  * Values that stand beside each other in a document are not on that list: they
  * go when somebody writes the field, so a statement that finds one of them is
  * refused as a whole. */
 #include "query/internal.h"
 
 #include "query/system.h"
+#include "store/deaths.h"
+
+static bool is_quarantine(const query_run_state *r)
+{
+    return tako_slice_eq(r->q->parse.stmt.target->name,
+                         tako_slice_str("quarantine"));
+}
+
+static tako_err drop_quarantined(query_run_state *r, tako_slice id)
+{
+    tako_reader in = tako_reader_of(id);
+    cbor_item number;
+
+    if (!cbor_read(&in, &number) || number.kind != CBOR_INT)
+        return tako_fail(r->e, TAKO_CORRUPT, "a number that is none");
+    return store_quarantine_drop(r->s, (uint64_t)number.integer, r->e);
+}
 
 static tako_err dismiss_one(query_run_state *r, tako_slice id,
                             uint64_t *siblings)
 {
     uint64_t number;
 
-    if (!system_lost_number(id, &number)) {
+    if (is_quarantine(r)) {
+        TAKO_TRY(drop_quarantined(r, id));
+    } else if (!system_lost_number(id, &number)) {
         ++*siblings;
         return TAKO_OK;
+    } else {
+        TAKO_TRY(store_lost_drop(r->s, number, r->e));
     }
-    TAKO_TRY(store_lost_drop(r->s, number, r->e));
     tako_put_bytes(r->ids, id);
     r->count++;
     return r->ids->failed ? TAKO_NOMEM : TAKO_OK;

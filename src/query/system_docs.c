@@ -131,6 +131,33 @@ static void put_key(tako_buf *docs, const char *key)
     cbor_put_text(docs, tako_slice_str(key));
 }
 
+/* As SELECT * would show it, so that it can be inserted again as it is. */
+static void put_content(const store_quarantined *q, tako_buf *docs)
+{
+    tako_reader r = tako_reader_of(q->body);
+    bool before = true; /* the place of _id */
+    cbor_item head, key;
+
+    if (!cbor_read(&r, &head) || head.kind != CBOR_MAP) {
+        docs->failed = true;
+        return;
+    }
+    cbor_put_map(docs, head.count + 1);
+    for (uint64_t i = 0; i < head.count && cbor_read(&r, &key); i++) {
+        if (before && cbor_key_cmp(tako_slice_str("_id"), key.str) < 0) {
+            put_key(docs, "_id");
+            tako_put_bytes(docs, q->id);
+            before = false;
+        }
+        cbor_put_text(docs, key.str);
+        tako_put_bytes(docs, cbor_read_value(&r));
+    }
+    if (before) {
+        put_key(docs, "_id");
+        tako_put_bytes(docs, q->id);
+    }
+}
+
 /* Written as CBOR, which has all that a document may hold. Keys stand in the
  * order of their encodings. */
 static bool put_quarantined(void *ctx, const store_quarantined *q)
@@ -152,7 +179,7 @@ static bool put_quarantined(void *ctx, const store_quarantined *q)
     cbor_put_int(docs, (int64_t)q->at_ms);
     if (q->body.len > 0) {
         put_key(docs, "content");
-        tako_put_bytes(docs, q->body);
+        put_content(q, docs);
     }
     put_key(docs, "collection");
     cbor_put_text(docs, store_coll_name(k->conn, q->coll));

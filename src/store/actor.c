@@ -469,6 +469,7 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
         TAKO_TRY(seen_put(s, last, e));
         TAKO_TRY(former_add(s, last.actor, e));
         TAKO_TRY(held_former(s, last, e));
+        TAKO_TRY(forgot_clear(s, e));
         mint(s, &next, next.lsn, why);
         next.dirty = false;
         last.hlc = 0;
@@ -529,6 +530,7 @@ tako_err actor_renew(store *s, uint64_t taken, uint64_t whole, tako_errbuf *e)
     TAKO_TRY(seen_put(s, last, e));
     TAKO_TRY(former_add(s, last.actor, e));
     TAKO_TRY(held_former(s, former, e));
+    TAKO_TRY(forgot_clear(s, e));
     /* What is sent under the new name is as unsynced as before: the dirty
      * mark stays. */
     mint(s, &next, s->next_lsn - 1,

@@ -19,6 +19,10 @@
  * our buried births, go to the quarantine (P1: who knows one of our events
  * knows our earlier ones).
  *
+ * LEFT BEHIND. Births that a merge drops, because a later life began where all
+ * before was reaped, and those of lives that ended before a document is evicted
+ * are buried as well: from then on nothing here remembers them.
+ *
  * SWEEP. Graves that come from a peer say nothing about rows: the collection
  * is walked once for documents that they concern. Where it stands is kept in
  * `yard.sweep`, so that a restart does not end it. */
@@ -138,6 +142,44 @@ tako_err death_all_buried(store *s, uint32_t coll, tako_slice id,
     return TAKO_OK;
 }
 
+tako_err death_bury_left(store *s, uint32_t coll, tako_slice id,
+                         const crdt_merge_info *info, tako_errbuf *e)
+{
+    store_grave g = { .mark = store_grave_mark(id) };
+    bool fresh;
+
+    for (size_t i = 0; i < info->left_count; i++) {
+        g.dot = info->left[i];
+        TAKO_TRY(store_bury(s, coll, &g, &fresh, e));
+    }
+    return TAKO_OK;
+}
+
+tako_err death_bury_ended(store *s, const doc_edit *d, tako_errbuf *e)
+{
+    size_t n = crdt_doc_births(d->doc, NULL, 0);
+    store_grave g = { .mark = store_grave_mark(d->key.id) };
+    bool ended, fresh;
+
+    for (size_t i = 0; i < n; i++) {
+        g.dot = crdt_doc_birth(d->doc, i, &ended);
+        if (ended)
+            TAKO_TRY(store_bury(s, d->coll, &g, &fresh, e));
+    }
+    return TAKO_OK;
+}
+
+tako_err death_bury_followed(store *s, const doc_edit *d, tako_errbuf *e)
+{
+    crdt_merge_info info = { .changed = false };
+    crdt_doc *was;
+
+    TAKO_TRY(crdt_marker_read(&s->edit_memory.arena, d->meta, &was, e));
+    if (crdt_doc_left(was, d->doc, &info) != TAKO_OK)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    return death_bury_left(s, d->coll, d->key.id, &info, e);
+}
+
 /* ---- dying ------------------------------------------------------------------- */
 
 /* Buries what the copy knew to have ended, and lists all of it that is buried,
@@ -187,6 +229,7 @@ static tako_err die(store *s, doc_edit *d, bool *quarantined, tako_errbuf *e)
     TAKO_TRY(bury_lives(s, d, dead, &count, e));
     TAKO_TRY(store_epoch_raise(s, d->coll, generation + (generation & 1), e));
     TAKO_TRY(quarantine_own(s, d, dead, count, quarantined, e));
+    TAKO_TRY(forgot_put(s, d->coll, d->key.id, d->doc, e));
     conn_buf_reset(&s->meta);
     crdt_notice_put(dead,
                     count < TAKO_SYNC_BIRTHS_MAX ? count : TAKO_SYNC_BIRTHS_MAX,

@@ -7,6 +7,9 @@
  * commit of this file alone, and whoever sends states must pass over markers.
  * What a peer has comes back only through merge.c, which asks the marker.
  *
+ * LIVES THAT ENDED before the present one are buried: a marker does not merge,
+ * so it could not tell who comes with a copy of one of them that it is over.
+ *
  * OWN CHANGES  Who else keeps a document is known above (query, node): here one
  * with an event of the present actor goes only when forced. A later INSERT here under
  * the same _id is a new life of it (crdt/marker.c). And where another's state
@@ -39,6 +42,7 @@ tako_err store_evict(store *s, uint32_t coll, tako_slice id, bool force,
         crdt_context_get(crdt_doc_context(d.doc), s->state.actor) != 0)
         return tako_fail(e, TAKO_DENIED,
                          "the document has changes made on this device");
+    TAKO_TRY(death_bury_ended(s, &d, e));
     err = crdt_marker_put(d.doc, &s->meta);
     if (err != TAKO_OK)
         return tako_fail(e, err, "out of memory");
@@ -56,6 +60,7 @@ tako_err store_leave(store *s, uint32_t coll, tako_slice id, tako_errbuf *e)
 
     TAKO_TRY(load_living(s, coll, id, &d, e));
     TAKO_TRY(day_read(s, &day, e));
+    TAKO_TRY(death_bury_ended(s, &d, e));
     err = crdt_marker_put_left(d.doc, day, &s->meta);
     if (err != TAKO_OK)
         return tako_fail(e, err, "out of memory");

@@ -328,7 +328,9 @@ struct store {
     int wal_tried;       /* of these, when it was checkpointed last */
 
     yards yards;
-    crdt_dot dead_dot; /* what merge info of the last call borrows */
+    uint64_t forgot_count; /* rows of table forgot, or more */
+    bool forgot_known;     /* is that so? */
+    crdt_dot dead_dot;     /* what merge info of the last call borrows */
     reaper reaper;
 };
 
@@ -367,12 +369,34 @@ tako_err row_remove(store *s, uint32_t coll, int64_t row, tako_slice id,
 
 /* death.c: may this state be taken, by its births (in info)? `known`: there is
  * something stored under the id. */
+/* A row with events of ours goes: forgot.c. */
+tako_err forgot_put(store *s, uint32_t coll, tako_slice id, const crdt_doc *d,
+                    tako_errbuf *e);
+tako_err forgot_has(store *s, uint32_t coll, tako_slice id, bool *has,
+                    tako_errbuf *e);
+/* A state comes where nothing is stored. *own: our last hlc in what was. */
+tako_err forgot_meet(store *s, uint32_t coll, tako_slice id,
+                     const crdt_doc *remote, uint64_t *own, tako_errbuf *e);
+/* A local INSERT begins above *generation, which may rise. */
+tako_err forgot_after(store *s, uint32_t coll, tako_slice id,
+                      uint64_t *generation, tako_errbuf *e);
+/* The actor is a new one. */
+tako_err forgot_clear(store *s, tako_errbuf *e);
+void forgot_unknown(store *s); /* something was rolled back */
+
 tako_err death_check(store *s, uint32_t coll, tako_slice id,
                      const crdt_doc *remote, bool known, tako_arena *a,
                      crdt_merge_info *info, tako_errbuf *e);
 /* The same for a state that one INSERT made. *slow: what is stored decides. */
 tako_err death_check_fresh(store *s, uint32_t coll, tako_slice id, crdt_dot dot,
                            bool *slow, crdt_merge_info *info, tako_errbuf *e);
+/* Buries what a merge left behind. */
+tako_err death_bury_left(store *s, uint32_t coll, tako_slice id,
+                         const crdt_merge_info *info, tako_errbuf *e);
+/* Buries the births of all lives that are over by what d knows. */
+tako_err death_bury_ended(store *s, const doc_edit *d, tako_errbuf *e);
+/* The same of the marker that a local INSERT, in d, follows. */
+tako_err death_bury_followed(store *s, const doc_edit *d, tako_errbuf *e);
 /* Are all births buried, and of how many of our own actor's lives? */
 tako_err death_all_buried(store *s, uint32_t coll, tako_slice id,
                           const crdt_doc *d, bool *all, bool *some,

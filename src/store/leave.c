@@ -203,9 +203,17 @@ tako_err store_keepers(store_conn *c,
 static tako_err remove_marker(store *s, uint32_t coll, int64_t row,
                               uint64_t *reaped, tako_errbuf *e)
 {
+    tako_arena *a = &s->merge_memory.arena;
+    crdt_doc *d;
     store_row r;
     tako_err err = store_get_row(&s->writer, coll, row, &r);
 
+    if (err == TAKO_OK) {
+        tako_arena_reset(a);
+        err = crdt_marker_read(a, r.meta, &d, e);
+    }
+    if (err == TAKO_OK)
+        err = forgot_put(s, coll, r.id, d, e);
     if (err == TAKO_OK)
         err = row_remove(s, coll, row, r.id, e);
     if (err == TAKO_BUSY || err == TAKO_NOTFOUND)

@@ -97,6 +97,8 @@ static tako_err meet_marker(store *s, doc_edit *d, crdt_doc *remote, bool back,
     }
     if (own_of(s, remote) < own_of(s, d->doc))
         TAKO_TRY(actor_retire(s, e));
+    TAKO_TRY(crdt_doc_left(d->doc, remote, info));
+    TAKO_TRY(death_bury_left(s, d->coll, d->key.id, info, e));
     info->changed = true;
     d->doc = remote;
     return edit_save(s, d, false, e);
@@ -109,13 +111,15 @@ static tako_err meet_nothing(store *s, doc_edit *d, crdt_doc *remote,
                              tako_slice meta, tako_slice body,
                              crdt_merge_info *info, tako_errbuf *e)
 {
+    uint64_t own;
     bool all, some;
 
     TAKO_TRY(death_all_buried(s, d->coll, d->key.id, remote, &all, &some, e));
     if (all && !crdt_doc_alive(remote))
         return TAKO_OK; /* a tombstone that was reaped here */
+    TAKO_TRY(forgot_meet(s, d->coll, d->key.id, remote, &own, e));
     TAKO_TRY(
-        note_context(s, crdt_doc_context(remote), some ? s->own_kept : 0, e));
+        note_context(s, crdt_doc_context(remote), some ? s->own_kept : own, e));
     info->changed = crdt_doc_context(remote)->count > 0;
     if (!info->changed)
         return TAKO_OK;
@@ -151,6 +155,7 @@ static tako_err merge_slow(store *s, uint32_t coll, tako_slice id,
     err = crdt_merge(d.doc, remote, info);
     if (err != TAKO_OK)
         return tako_fail(e, err, "merging a document failed");
+    TAKO_TRY(death_bury_left(s, coll, id, info, e));
     TAKO_TRY(lost_note(s, coll, id, info, e));
     return edit_save(s, &d, false, e);
 }
@@ -180,6 +185,8 @@ static tako_err merge_state(store *s, uint32_t coll, tako_slice id,
     TAKO_TRY(death_check_fresh(s, coll, id, dot, &slow, info, e));
     if (info->dead)
         return TAKO_OK;
+    if (!slow)
+        TAKO_TRY(forgot_has(s, coll, id, &slow, e));
     err = slow ? TAKO_EXISTS : insert_state(s, coll, &key, meta, body, e);
     if (err == TAKO_EXISTS)
         return merge_slow(s, coll, id, meta, body, back, info, e);
@@ -226,6 +233,9 @@ tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
         death_check(s, coll, id, d.doc, true, &s->merge_memory.arena, info, e));
     if (info->dead)
         return TAKO_OK;
+    if (!d.stored || d.notice)
+        TAKO_TRY(forgot_meet(s, coll, id, d.doc, &own, e));
+    TAKO_TRY(death_bury_left(s, coll, id, info, e));
     TAKO_TRY(note_context(s, crdt_doc_context(d.doc), own, e));
     TAKO_TRY(lost_note(s, coll, id, info, e));
     return edit_save(s, &d, false, e);

@@ -13,7 +13,8 @@
  * a notice, written with it. Rows that came alive again are found out when
  * their turn comes.
  *
- * EPOCH. It rises when a tombstone is reaped, not before: as long as it is
+ * EPOCH. An INSERT of a key of which nothing is stored begins above it, and that
+ * birth says that nothing before is remembered (crdt/births.c). It rises when a tombstone is reaped, not before: as long as it is
  * here it tells itself of the generation that ended, and two devices that
  * insert one new key at once must begin the same one, whatever else either of
  * them has deleted (P3).
@@ -250,7 +251,10 @@ static tako_err bury_row(store *s, uint32_t coll, const store_row *row,
     }
     TAKO_TRY(crdt_doc_decode_trusted(a, row->meta, row->body, &d, e));
     *stays = crdt_context_seeded(crdt_doc_context(d));
-    return *stays ? TAKO_OK : bury_all(s, coll, row->id, d, e);
+    if (*stays)
+        return TAKO_OK;
+    TAKO_TRY(forgot_put(s, coll, row->id, d, e));
+    return bury_all(s, coll, row->id, d, e);
 }
 
 static tako_err reap_row(store *s, uint32_t coll, int64_t at, uint64_t *reaped,

@@ -260,6 +260,7 @@ static tako_err facts_actor(store_conn *c, crdt_actor *out, tako_errbuf *e)
 static tako_err facts_inside(store_conn *c, store_facts *out, tako_errbuf *e)
 {
     int64_t pages = 0, size = 0, unused = 0, blobs = 0, blob_bytes = 0;
+    int64_t quarantined = 0, lost = 0;
 
     TAKO_TRY(count_rows(c, out, e));
     TAKO_TRY(conn_int(c, "PRAGMA page_count", &pages, e));
@@ -271,6 +272,10 @@ static tako_err facts_inside(store_conn *c, store_facts *out, tako_errbuf *e)
     TAKO_TRY(conn_int(c, "SELECT count(*) FROM blob WHERE id IS NOT NULL",
                       &blobs, e));
     TAKO_TRY(conn_int(c, "SELECT sum(bytes) FROM blob", &blob_bytes, e));
+    TAKO_TRY(conn_int(c, "SELECT count(*) FROM quarantine", &quarantined, e));
+    TAKO_TRY(conn_int(c, "SELECT count(*) FROM lost", &lost, e));
+    out->quarantined = (uint64_t)quarantined;
+    out->lost = (uint64_t)lost;
     out->blobs = (uint64_t)blobs;
     out->blob_bytes = (uint64_t)blob_bytes;
     return facts_actor(c, &out->actor, e);

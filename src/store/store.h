@@ -125,6 +125,7 @@ typedef struct store_facts {
     uint64_t documents, tombstones, evicted;
     uint64_t file_bytes, wal_bytes, free_bytes;
     uint64_t blobs, blob_bytes; /* attachments, and what is here of them */
+    uint64_t quarantined, lost; /* that wait for somebody to look at them */
     uint32_t collections;
     uint64_t lsn;
     crdt_actor actor;

@@ -33,6 +33,7 @@ static void txn_undo(store *s)
     coll_forget(c, s->txn.coll_count);
     coll_rows_forget(c);
     yards_forget(s);
+    forgot_unknown(s);
 }
 
 static void txn_end(store *s)
@@ -206,6 +207,7 @@ void store_savepoint_undo(store *s)
     coll_forget(&s->writer, mark->coll_count);
     coll_rows_forget(&s->writer);
     yards_forget(s);
+    forgot_unknown(s);
 }
 
 /* ---- dots and clocks ----------------------------------------------------- */

@@ -258,6 +258,8 @@ tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e)
     body = tako_buf_slice(&s->body);
     if (d->marker && local && !crdt_doc_alive(d->doc))
         return TAKO_OK; /* nothing happened to it since */
+    if (d->marker && local)
+        TAKO_TRY(death_bury_followed(s, d, e));
     crdt_version(meta, body, version);
     if (d->stored && !d->marker &&
         memcmp(version, d->version, sizeof version) == 0)
@@ -280,13 +282,16 @@ tako_err edit_save(store *s, doc_edit *d, bool local, tako_errbuf *e)
 tako_err edit_local(store *s, uint32_t coll, tako_slice id, doc_edit *out,
                     tako_errbuf *e)
 {
+    uint64_t after;
     yard *y;
     tako_err err;
 
     TAKO_TRY(edit_load(s, &s->edit_memory, coll, id, out, e));
     if (!out->stored || out->notice) {
         TAKO_TRY(yard_of(s, coll, &y, e));
-        crdt_doc_after(out->doc, y->epoch);
+        after = y->epoch;
+        TAKO_TRY(forgot_after(s, coll, id, &after, e));
+        crdt_doc_after(out->doc, after);
     }
     if (!out->marker)
         return TAKO_OK;
@@ -340,6 +345,7 @@ tako_err store_insert(store *s, uint32_t coll, tako_slice id, tako_slice fields,
     doc_key key;
     crdt_dot dot;
     int64_t row;
+    uint64_t after;
     yard *y;
     tako_err err;
 
@@ -351,8 +357,10 @@ tako_err store_insert(store *s, uint32_t coll, tako_slice id, tako_slice fields,
     TAKO_TRY(size_check(s, fields.len, 0, e));
     TAKO_TRY(store_dot(s, &dot, e));
     TAKO_TRY(yard_of(s, coll, &y, e));
+    after = y->epoch;
+    TAKO_TRY(forgot_after(s, coll, id, &after, e));
     conn_buf_reset(&s->meta);
-    err = crdt_fresh_meta_at(dot, y->epoch + 1, fields, &s->meta);
+    err = crdt_fresh_meta_at(dot, after + 1, fields, &s->meta);
     if (err == TAKO_OK)
         err = change_reserve(&s->changes);
     if (err != TAKO_OK)

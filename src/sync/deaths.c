@@ -3,7 +3,7 @@
  * (SYNC.md 4; store/deaths.h is what it means).
  *
  *   subscriber                             the other side
- *   YARD whole?, epoch, count, sums    ->
+ *   YARD takes, epoch, count, sums     ->
  *                                      <-  nothing                 equal, or
  *                                      <-  BURIED epoch, sums by bucket, floors
  *   GRAVES which buckets differ        ->
@@ -11,8 +11,11 @@
  *
  * YARD follows each CAUGHT_UP: then all that the other side has is here, so that
  * its floors can be taken over too (an unknown document below a floor is
- * doubtful, and its own are not). Who takes a part of a collection gets no
- * graves, but the epoch; and that again when it rises.
+ * doubtful, and its own are not). Who takes a part of a collection gets the
+ * epoch, and that again when it rises. Graves it gets, as far as they are few,
+ * only from one who takes no more than a part either: to who takes all of it
+ * everything is offered, and what is dead is answered (P8). Floors it never
+ * gets: what is unknown to it may well live elsewhere.
  *
  * DEAD answers a document that is dead, or doubtful, for who got it; and tells
  * of one that was found to be dead here to each neighbour who was sent it. The
@@ -21,15 +24,18 @@
  * asks for that. */
 #include "sync/state.h"
 
-#define DEAD_IS     1u /* kinds in DEAD */
-#define DEAD_DOUBT  2u
-#define DEAD_OTHER  4u /* a flag: the teller has another life of it */
-#define GRAVES_ASK  0u /* forms of GRAVES */
-#define GRAVES_SOME 1u
-#define GRAVES_LAST 2u
-#define GRAVES_PART (32u << 10) /* bytes of one message */
-#define BUCKET_DOCS 8u
-#define SWEEP_ROWS  20000u /* at once; care goes on with the rest */
+#define DEAD_IS       1u /* kinds in DEAD */
+#define DEAD_DOUBT    2u
+#define DEAD_OTHER    4u /* a flag: the teller has another life of it */
+#define TAKES_NOTHING 0u /* in YARD */
+#define TAKES_WHOLE   1u
+#define TAKES_PART    2u
+#define GRAVES_ASK    0u /* forms of GRAVES */
+#define GRAVES_SOME   1u
+#define GRAVES_LAST   2u
+#define GRAVES_PART   (32u << 10) /* bytes of one message */
+#define BUCKET_DOCS   8u
+#define SWEEP_ROWS    20000u /* at once; care goes on with the rest */
 
 static bool sub_is_whole(const sync_session *s, const sync_sub *sub)
 {
@@ -37,14 +43,30 @@ static bool sub_is_whole(const sync_session *s, const sync_sub *sub)
            s->host->predicate_whole(s->host->ctx, sub->predicate);
 }
 
-/* Do we take all of this collection from the peer? */
+/* What we take of this collection from the peer. */
+static uint8_t takes(const sync_session *s, tako_slice name)
+{
+    uint8_t most = TAKES_NOTHING;
+
+    for (size_t i = 0; i < s->sub_count && most != TAKES_WHOLE; i++)
+        if (tako_slice_eq(s->subs[i].collection, name))
+            most = sub_is_whole(s, &s->subs[i]) ? TAKES_WHOLE : TAKES_PART;
+    return most;
+}
+
 static bool takes_whole(const sync_session *s, tako_slice name)
 {
-    for (size_t i = 0; i < s->sub_count; i++)
-        if (tako_slice_eq(s->subs[i].collection, name) &&
-            sub_is_whole(s, &s->subs[i]))
-            return true;
-    return false;
+    return takes(s, name) == TAKES_WHOLE;
+}
+
+/* Shall the other side, which takes so much, hear of our graves? */
+static bool gives_graves(const sync_session *s, tako_slice name, uint8_t taken,
+                         const store_yard *ours)
+{
+    if (taken == TAKES_WHOLE)
+        return ours->graves > 0 || ours->floors != 0;
+    return taken == TAKES_PART && ours->graves > 0 &&
+           ours->graves <= TAKO_SYNC_GRAVES_PART_MAX && !takes_whole(s, name);
 }
 
 static tako_err read_yard(sync_session *s, tako_slice name, uint32_t *coll,
@@ -146,7 +168,7 @@ static void say_yard(sync_session *s, tako_slice name, const store_yard *y)
 
     tako_buf_reset(b);
     tako_put_block(b, name);
-    tako_put_u8(b, takes_whole(s, name));
+    tako_put_u8(b, takes(s, name));
     put_yard(b, y);
     sync_control(s, SYNC_MSG_YARD, tako_buf_slice(b));
 }
@@ -222,11 +244,12 @@ static void put_epoch(sync_session *s, tako_slice name, uint64_t epoch)
 }
 
 static tako_err put_buried(sync_session *s, tako_slice name, uint32_t coll,
-                           const store_yard *ours, tako_errbuf *e)
+                           const store_yard *ours, bool whole, tako_errbuf *e)
 {
     tako_buf floors = tako_buf_on(s->env);
     tako_buf *b = &s->scratch;
-    summer m = { .bits = bits_for(ours->graves), .floors = &floors };
+    summer m = { .bits = bits_for(ours->graves),
+                 .floors = whole ? &floors : NULL };
     tako_err err;
 
     m.sums = tako_arena_array(&s->arena, (size_t)1 << m.bits, sizeof *m.sums);
@@ -288,25 +311,26 @@ static tako_err take_epoch(sync_session *s, uint32_t coll, uint64_t epoch,
 tako_err sync_on_yard(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     tako_slice name = tako_read_block(in);
-    bool whole = tako_read_u8(in) != 0;
+    uint8_t taken = tako_read_u8(in);
     store_yard theirs = { tako_read_varint(in), tako_read_varint(in),
                           tako_read_u64(in), tako_read_u64(in) };
     store_yard ours;
     uint32_t coll;
 
-    if (!tako_reader_done(in))
+    if (!tako_reader_done(in) || taken > TAKES_PART)
         return tako_fail(e, TAKO_CORRUPT, "malformed YARD");
     TAKO_TRY(read_yard(s, name, &coll, &ours, e));
-    if (is_empty(&ours) && !is_empty(&theirs) && takes_whole(s, name))
+    if (is_empty(&ours) && !is_empty(&theirs) &&
+        takes(s, name) != TAKES_NOTHING)
         say_yard(s, name, &ours); /* it was not said before */
     if (coll == 0)
         return TAKO_OK;
     if (theirs.epoch > ours.epoch)
         TAKO_TRY(take_epoch(s, coll, theirs.epoch, e));
-    if (whole && (ours.graves > 0 || ours.floors != 0) &&
+    if (gives_graves(s, name, taken, &ours) &&
         (ours.graves != theirs.graves || ours.sum != theirs.sum ||
-         ours.floors != theirs.floors))
-        return put_buried(s, name, coll, &ours, e);
+         (taken == TAKES_WHOLE && ours.floors != theirs.floors)))
+        return put_buried(s, name, coll, &ours, taken == TAKES_WHOLE, e);
     if (ours.epoch > theirs.epoch)
         put_epoch(s, name, ours.epoch);
     return TAKO_OK;
@@ -386,7 +410,7 @@ tako_err sync_on_buried(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (!sync_coll_named(s, name))
         return TAKO_OK; /* nobody here asked for any of it */
     TAKO_TRY(in_transaction(&x.b, take_floors));
-    if (!takes_whole(s, name))
+    if (takes(s, name) == TAKES_NOTHING)
         return TAKO_OK;
     return ask_graves(s, name, x.b.coll, bits, sums.ptr, e);
 }
@@ -522,7 +546,7 @@ tako_err sync_on_graves(sync_session *s, tako_reader *in, tako_errbuf *e)
         return tako_fail(e, TAKO_CORRUPT, "malformed GRAVES");
     if (form == GRAVES_ASK)
         return give_graves(s, name, in, e);
-    if (!takes_whole(s, name))
+    if (takes(s, name) == TAKES_NOTHING)
         return TAKO_OK;
     err = store_coll_find(s->reader, name, &x.b.coll);
     if (err != TAKO_OK)

@@ -41,6 +41,8 @@ static void test_status__counts_what_there_is(void **state)
     db_run(db, "INSERT INTO d DOCUMENTS ({'_id': 1})", NULL);
     assert_int_equal(value_of(db, "documents").integer, 21);
     assert_int_equal(value_of(db, "tombstones").integer, 10);
+    assert_int_equal(value_of(db, "quarantine").integer, 0);
+    assert_int_equal(value_of(db, "lost").integer, 0);
     assert_int_equal(value_of(db, "collections").integer, 2);
     assert_int_equal(value_of(db, "commit").integer, 3);
     assert_true(value_of(db, "file_bytes").integer > 0);

@@ -37,6 +37,7 @@ class Event:
         self.removes = set()
         self.generations = {}  # ("m" | "c", place) or "root" -> generation
         self.birth = None
+        self.anew = False    # that birth remembers none before it
         self.sums = {}       # (place, generation) -> [inc, dec]
         self.baselines = {}  # (place, generation, actor) -> (inc, dec)
 
@@ -51,12 +52,13 @@ class State:
         self.generations = {}
         self.sums = {}
         self.baselines = {}
-        adds, removes = {}, set()
+        adds, removes, first = {}, set(), 0
         for e in events:
             hlc, actor = e.dot
             self.context[actor] = max(self.context.get(actor, 0), hlc)
             if e.birth is not None:
                 self.births.add((e.birth, e.dot))
+                first = max(first, e.birth if e.anew else 0)
             for where, generation in e.generations.items():
                 self.raise_to(where, generation, e.dot)
             for (place, generation), moved in e.sums.items():
@@ -67,6 +69,7 @@ class State:
                 self.baselines[key] = (max(old[0], inc), max(old[1], dec))
             adds.update(e.adds)
             removes |= e.removes
+        self.births = {b for b in self.births if b[0] >= first}
         self.live = {e: v for e, v in adds.items()
                      if e not in removes and self.is_current(e)}
 
@@ -302,6 +305,10 @@ class Write:
         for key in fields:
             self.set_at((generation, key), fields[key])
 
+    def insert_anew(self, _, fields):
+        self.e.anew = True
+        self.insert(_, fields)
+
     def delete(self, _, __):
         self.make("root", self.s.root() + 1)
 
@@ -371,6 +378,8 @@ def step(line, replicas, states):
             return "one refuses, the other does not"
         if "refused" not in line:
             getattr(w, line["op"])(line["path"], line.get("value"))
+            if w.e.anew:
+                replicas[r] = frozenset()
             replicas[r] = replicas[r] | {w.e}
     states[r] = State(replicas[r])
     ours = states[r].dump()

@@ -190,15 +190,31 @@ static void put_op(world *w, const char *op, const char *path, crdt_dot dot)
                  path, dot.hlc);
 }
 
-static void random_insert(world *w, unsigned r)
+void world_forget(world *w, unsigned r)
+{
+    uint64_t generation = crdt_doc_generation(w->doc[r]);
+
+    assert_false(crdt_doc_alive(w->doc[r]));
+    ok(crdt_doc_new(&w->arena, &w->doc[r]));
+    crdt_doc_after(w->doc[r], generation);
+}
+
+static void random_insert(world *w, unsigned r, const char *op)
 {
     const sample *s =
         &SAMPLES[FIRST_MAP + test_below(&w->t, SAMPLE_COUNT - FIRST_MAP)];
     crdt_dot dot = world_dot(w, r);
 
-    put_op(w, "insert", "", dot);
+    put_op(w, op, "", dot);
     tako_put_fmt(&w->text, ",\"value\":%s", s->json);
     ok(crdt_insert(w->doc[r], dot, tako_slice_of(s->cbor, s->len)));
+}
+
+/* The tombstone was reaped: an INSERT that remembers no life before it. */
+static void random_insert_anew(world *w, unsigned r)
+{
+    world_forget(w, r);
+    random_insert(w, r, "insert_anew");
 }
 
 static void random_set(world *w, unsigned r, bool replace)
@@ -244,7 +260,11 @@ void world_random_write(world *w, unsigned r)
 
     tako_buf_reset(&w->text);
     if (!crdt_doc_alive(w->doc[r])) {
-        random_insert(w, r);
+        if (!w->keeps && crdt_doc_generation(w->doc[r]) > 0 &&
+            test_below(&w->t, 2) == 0)
+            random_insert_anew(w, r);
+        else
+            random_insert(w, r, "insert");
     } else if (test_below(&w->t, w->rare) == 0) {
         dot = world_dot(w, r);
         put_op(w, "delete", "", dot);

@@ -17,6 +17,7 @@ typedef struct world {
     crdt_doc *doc[WORLD_REPLICAS];
     uint64_t hlc; /* of the last write anywhere */
     tako_buf text;
+    bool keeps;    /* random writes reap no tombstone */
     uint64_t rare; /* one in so many draws is a delete; default 16 */
 } world;
 
@@ -44,6 +45,8 @@ void world_unset(world *w, unsigned r, const char *path);
 void world_increment(world *w, unsigned r, const char *path, int64_t by);
 void world_restart(world *w, unsigned r, const char *path, int64_t with);
 void world_delete(world *w, unsigned r);
+/* What is deleted is reaped: nothing is left but the generation. */
+void world_forget(world *w, unsigned r);
 crdt_path world_path(world *w, const char *path);
 
 /* One random write by r; returns its name as JSON in w->text. */

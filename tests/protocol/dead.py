@@ -34,7 +34,7 @@ class Dead:
         r.u64()
         r.u64()
         r.end()
-        check(whole <= 1, "a YARD")
+        check(whole <= 2, "a YARD")
         ours = self.epoch(collection, epoch)
         if ours > epoch:
             self.s.send(BURIED, block(collection) + varint(ours) + b"\0"

@@ -130,6 +130,9 @@ class Parser:
               "a generation out of range")
         self.told.root.generation = generation
         last = last_life(generation) if generation else 0
+        back = self.r.varint()
+        check(back <= last // 2, "a first life out of range")
+        self.told.first = last - 2 * back
         for _ in range(self.count()):
             back, dot = self.r.varint(), self.dot()
             check(last and back <= last // 2, "a birth out of range")
@@ -280,7 +283,9 @@ class Writer:
                      | (ALL if every else 0) | form << 4]) + actors
         if root:
             last = last_life(d.root.generation)
-            out += varint(d.root.generation) + varint(len(births)) + b"".join(
+            out += varint(d.root.generation)
+            out += varint((last - d.first_life()) // 2 if d.births else 0)
+            out += varint(len(births)) + b"".join(
                 varint((last - g) // 2) + self.dot(dot) for g, dot in births)
         if d.alive():
             out += self.inside(d.root, None if every or b is None

@@ -113,10 +113,20 @@ class Document:
     def __init__(self):
         self.context = {}  # actor -> hlc
         self.births = set()  # (generation, dot)
+        self.first = 0  # of what a delta tells
         self.root = Map(generation=0)
 
     def alive(self):
         return self.root.generation % 2 == 1
+
+    def forget(self):
+        """It is reaped: only the generation is left, in the epoch."""
+        generation = self.root.generation
+        self.__init__()
+        self.root = Map(generation=generation)
+
+    def first_life(self):
+        return min(self.births)[0] if self.births else 0
 
     def has(self, dot):
         return covers(self.context, dot)
@@ -559,7 +569,9 @@ def merge(into, told, base=None, every=True):
     if len(actors) > ACTORS_MAX:
         raise Malformed("too many actors")
     m = Merge(into, told, base)
-    into.births |= told.births
+    first = max(into.first_life(),
+                told.first_life() if base is None else told.first)
+    into.births = {b for b in into.births | told.births if b[0] >= first}
     into.root = m.map(into.root, told.root, base is None, every)
     into.context = join_contexts(into.context, told.context)
 

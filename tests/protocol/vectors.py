@@ -78,12 +78,14 @@ def document_text(d):
 
 
 def write(doc, case):
+    if case["op"] == "insert_anew":
+        doc.forget()
     w = document.Write(doc, (case["hlc"], raw(case["actor"])))
     path, value = case["path"], case["value"] if "value" in case else None
     kinds = {"replace": document.REGISTER, "unknown": 9,
              "attachment": document.ATTACHMENT}
     op = case["op"]
-    if op == "insert":
+    if op in ("insert", "insert_anew"):
         w.insert(value)
     elif op == "delete":
         w.delete()

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "store/deaths.h"
+
 static void carry(test_db *to, test_db *from, const char *id)
 {
     store_row row;
@@ -112,6 +114,13 @@ static void test_dismiss__is_a_statement_of_its_own_kind(void **state)
         { "CREATE INDEX i ON system:conflicts (a)",
           "ERROR TAKO_INVALID: line 1 column 19: system collections can only "
           "be read" },
+        { "EVICT FROM system:quarantine",
+          "ERROR TAKO_INVALID: line 1 column 12: system collections can only "
+          "be read" },
+        { "DELETE FROM system:quarantine RETURNING *",
+          "ERROR TAKO_UNSUPPORTED: line 1 column 13: DELETE FROM "
+          "system:quarantine takes neither USE IDS nor RETURNING" },
+        { "DELETE FROM system:quarantine", "0" },
         { "DELETE FROM system:conflicts RETURNING *",
           "ERROR TAKO_UNSUPPORTED: line 1 column 13: DELETE FROM "
           "system:conflicts takes neither USE IDS nor RETURNING" },
@@ -124,6 +133,68 @@ static void test_dismiss__is_a_statement_of_its_own_kind(void **state)
 
     assert_int_equal(expect_rows(*state, rows, sizeof rows / sizeof rows[0]),
                      0);
+}
+
+/* The document was changed here after a birth that turns out to be dead. */
+static void quarantine(test_db *db, const char *id)
+{
+    tako_arena a = tako_arena_on(&db->t.env);
+    store_death death;
+    store_row row;
+    crdt_doc *d;
+    crdt_dot birth;
+    uint32_t coll;
+    char text[80];
+
+    (void)snprintf(text, sizeof text,
+                   "INSERT INTO c DOCUMENTS ({'_id': %s, 'v': 0, 'long': 1})",
+                   id);
+    (void)must(db, text, NULL);
+    (void)snprintf(text, sizeof text, "UPDATE c SET v = _id WHERE _id = %s",
+                   id);
+    (void)must(db, text, NULL);
+    assert_int_equal(store_coll_find(db->conn, tako_slice_str("c"), &coll),
+                     TAKO_OK);
+    assert_int_equal(store_get(db->conn, coll, cbor_of(db, id), &row), TAKO_OK);
+    assert_int_equal(
+        crdt_doc_decode_trusted(&a, row.meta, row.body, &d, &db->e), TAKO_OK);
+    assert_int_equal(crdt_doc_births(d, &birth, 1), 1);
+    assert_int_equal(store_begin(db->s, &db->e), TAKO_OK);
+    assert_int_equal(
+        store_die(db->s, coll, cbor_of(db, id), &birth, 1, 2, &death, &db->e),
+        TAKO_OK);
+    assert_true(death.quarantined);
+    assert_int_equal(store_commit(db->s, NULL, &db->e), TAKO_OK);
+    tako_arena_fini(&a);
+}
+
+/* What is in quarantine is inserted again by one statement, and dropped. */
+static void test_dismiss__lets_go_of_what_is_in_quarantine(void **state)
+{
+    static const char *const all = "SELECT _id, id FROM system:quarantine";
+    test_db *db = *state;
+
+    quarantine(db, "7");
+    quarantine(db, "8");
+    quarantine(db, "9");
+    expect(db, all, NULL,
+           "{\"id\":7,\"_id\":1} {\"id\":8,\"_id\":2} "
+           "{\"id\":9,\"_id\":3}");
+    expect(db, "SELECT content FROM system:quarantine WHERE id = 9", NULL,
+           "{\"content\":{\"v\":9,\"_id\":9,\"long\":1}}");
+    expect(db,
+           "INSERT INTO c SELECT doc.* FROM system:quarantine AS q "
+           "UNNEST [q.content] AS doc WHERE q.id IN (8, 9)",
+           NULL, "2 8 9");
+    expect(db, "SELECT * FROM c ORDER BY _id", NULL,
+           "{\"v\":8,\"_id\":8,\"long\":1} "
+           "{\"v\":9,\"_id\":9,\"long\":1}");
+    expect(db, "DELETE FROM system:quarantine WHERE id IN (8, 9)", NULL,
+           "2 2 3");
+    expect(db, all, NULL, "{\"id\":7,\"_id\":1}");
+    expect(db, "DELETE FROM system:quarantine LIMIT 10", NULL, "1 1");
+    expect(db, all, NULL, "");
+    expect(db, "SELECT count(*) AS n FROM c", NULL, "{\"n\":2}");
 }
 
 /* Undone with the transaction around it. */
@@ -149,6 +220,7 @@ int main(void)
         IN_DB(test_dismiss__takes_what_it_finds_off_the_list),
         IN_DB(test_dismiss__leaves_what_stands_in_documents),
         IN_DB(test_dismiss__is_a_statement_of_its_own_kind),
+        IN_DB(test_dismiss__lets_go_of_what_is_in_quarantine),
         IN_DB(test_dismiss__stands_with_its_transaction),
     };
 

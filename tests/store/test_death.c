@@ -79,6 +79,7 @@ static void test_death__quarantines_later_changes(void **state)
 {
     world_store x;
     store_death death;
+    store_facts facts;
     tako_slice id;
     crdt_dot birth;
 
@@ -94,6 +95,11 @@ static void test_death__quarantines_later_changes(void **state)
     must(&x.w, store_renew_actor(x.s, &x.w.e));
     death = die(&x, id, birth);
     assert_true(death.removed && death.quarantined);
+    must(&x.w, store_facts_read(x.c, &facts, &x.w.e));
+    assert_int_equal(facts.quarantined, 1);
+    must(&x.w, store_quarantine_drop(x.s, 1, &x.w.e));
+    must(&x.w, store_facts_read(x.c, &facts, &x.w.e));
+    assert_int_equal(facts.quarantined, 0);
     world_end(&x);
 }
 
@@ -144,6 +150,45 @@ static void test_death__is_found_by_a_sweep(void **state)
     world_end(&x);
 }
 
+/* A life that remembers nothing comes over a copy of the one before: that is
+ * dead from then on, here too, though its tombstone was never seen. */
+static void test_death__of_what_a_merge_leaves_behind(void **state)
+{
+    tako_slice old_meta, old_body, id;
+    crdt_merge_info info;
+    world_store x;
+    store *far;
+    uint32_t coll;
+    store_row row;
+
+    (void)state;
+    world_begin(&x, 5);
+    far = world_open(&x.w, "far");
+    coll = coll_of(&x.w, far, "orders");
+    id = id_at(&x.w, 1);
+    put_commit(&x.w, x.s, x.coll, id, "{\"a\":1}");
+    must(&x.w, store_get(x.c, x.coll, id, &row));
+    old_meta = tako_arena_copy(&x.w.arena, row.meta);
+    old_body = tako_arena_copy(&x.w.arena, row.body);
+    must(&x.w, store_begin(far, &x.w.e));
+    must(&x.w, store_epoch_raise(far, coll, 2, &x.w.e));
+    must(&x.w, store_commit(far, NULL, &x.w.e));
+    put_commit(&x.w, far, coll, id, "{\"a\":2}");
+    must(&x.w, store_get(store_writer(far), coll, id, &row));
+    must(&x.w, store_begin(x.s, &x.w.e));
+    must(&x.w, store_merge(x.s, x.coll, id, row.meta, row.body, &info, &x.w.e));
+    must(&x.w, store_commit(x.s, NULL, &x.w.e));
+    assert_string_equal(show(&x.w, x.c, x.coll, id), "{\"a\":2}");
+    must(&x.w, store_begin(x.s, &x.w.e));
+    must(&x.w, store_merge(x.s, x.coll, id, old_meta, old_body, &info, &x.w.e));
+    must(&x.w, store_commit(x.s, NULL, &x.w.e));
+    assert_true(info.dead && !info.changed);
+    assert_string_equal(show(&x.w, x.c, x.coll, id), "{\"a\":2}");
+    assert_int_equal(sound(&x), 0);
+    store_close(far);
+    world_end(&x);
+}
+
 /* Every allocation fails once: nothing of it, or all of it. */
 static void test_death__survives_every_allocation_failure(void **state)
 {
@@ -183,6 +228,7 @@ int main(void)
         cmocka_unit_test(test_death__leaves_a_notice),
         cmocka_unit_test(test_death__quarantines_later_changes),
         cmocka_unit_test(test_death__is_found_by_a_sweep),
+        cmocka_unit_test(test_death__of_what_a_merge_leaves_behind),
         cmocka_unit_test(test_death__survives_every_allocation_failure),
     };
 

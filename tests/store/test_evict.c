@@ -107,6 +107,41 @@ static void test_evict__leaves_a_marker(void **state)
     pair_end(&p);
 }
 
+/* A marker merges nothing: only a grave can tell an old copy that it is over. */
+static void test_evict__buries_the_lives_that_ended(void **state)
+{
+    pair p;
+    test_world *w = &p.near.w;
+    world_store *x = &p.near;
+    crdt_merge_info info;
+    crdt_doc *d;
+    crdt_dot dot;
+    copied old;
+    tako_slice id;
+
+    (void)state;
+    pair_begin(&p, 8);
+    id = id_at(w, 1);
+    put_commit(w, p.far, p.far_coll, id, "{\"a\":1}");
+    old = state_of(&p, id);
+    must(w, store_begin(p.far, &w->e));
+    must(w, store_edit(p.far, p.far_coll, id, &d, &w->e));
+    must(w, store_dot(p.far, &dot, &w->e));
+    must(w, crdt_delete(d, dot));
+    must(w, store_edit_save(p.far, &w->e));
+    must(w, store_commit(p.far, NULL, &w->e));
+    put_commit(w, p.far, p.far_coll, id, "{\"a\":2}");
+    (void)merge(&p, id, state_of(&p, id), false);
+    assert_false(merge(&p, id, old, false).dead);
+    assert_int_equal(evict(x, id, false), TAKO_OK);
+    info = merge(&p, id, old, true);
+    assert_true(info.dead && !info.changed);
+    assert_int_equal(info.birth_count, 1);
+    /* the life that was evicted is not dead */
+    assert_false(merge(&p, id, state_of(&p, id), true).dead);
+    pair_end(&p);
+}
+
 static void test_evict__own_changes_need_force(void **state)
 {
     world_store x;
@@ -359,6 +394,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_evict__leaves_a_marker),
+        cmocka_unit_test(test_evict__buries_the_lives_that_ended),
         cmocka_unit_test(test_evict__own_changes_need_force),
         cmocka_unit_test(test_evict__only_what_is_newer_comes_back),
         cmocka_unit_test(

@@ -8,12 +8,17 @@
  * its present life. Checked after each step:
  *   - what a node deleted, or stopped showing because it was deleted, that node
  *     never shows again (P8);
+ *   - states with equal contexts have equal versions, wherever and whenever they
+ *     were seen (P2), until a file is rolled back: what of two branches of one
+ *     actor stays lost is in docs/storage.md;
  * and after all have met all:
  *   - nobody shows what anybody knows to be deleted;
  *   - a key that nobody deleted is everywhere where all is wanted.
  * TAKO_TEST_RUNS: how many histories. */
 #include "sync/support_net.h"
 
+#include "base/hash.h"
+#include "crdt/doc.h"
 #include "store/deaths.h"
 
 #include <stdio.h>
@@ -25,6 +30,12 @@
 #define TOKENS 64u
 #define TTL    3u
 #define DAY_MS UINT64_C(86400000)
+#define STATES 8192u /* a power of two, far more than a history makes */
+
+typedef struct seen_state {
+    uint64_t context; /* hash of key and context; 0: free */
+    uint8_t version[16];
+} seen_state;
 
 typedef struct oracle_node {
     uint64_t known;       /* tokens that it knows to be dead */
@@ -40,9 +51,12 @@ typedef struct history {
     uint64_t deleted; /* tokens that a DELETE ended, and somebody knows it */
     unsigned keys_deleted;
     bool rolled_back;
+    bool careless; /* documents leave though nobody keeps them */
     oracle_node now[NET_NODES], saved[NET_NODES];
     unsigned images;
     char what[64]; /* the last step */
+    seen_state states[STATES];
+    tako_arena arena;
 } history;
 
 static const char *const statuses[] = { "open", "done" };
@@ -67,6 +81,50 @@ static uint64_t tokens_of(tako_slice body)
     return tokens;
 }
 
+static uint64_t context_hash(history *h, uint64_t key, tako_slice meta)
+{
+    static const uint8_t hash_key[16] = "absences";
+    tako_buf b = tako_buf_on(&h->n.t.env);
+    crdt_context c;
+    uint64_t hash;
+
+    tako_arena_reset(&h->arena);
+    assert_int_equal(crdt_meta_context(&h->arena, meta, &c), TAKO_OK);
+    tako_put_u64(&b, key);
+    for (size_t i = 0; i < c.count; i++) {
+        tako_put_bytes(&b, tako_slice_of(c.dots[i].actor.id, 16));
+        tako_put_u64(&b, c.dots[i].hlc);
+    }
+    hash = tako_hash64(hash_key, tako_buf_slice(&b));
+    tako_buf_fini(&b);
+    return hash != 0 ? hash : 1;
+}
+
+/* P2 */
+static void check_state(history *h, size_t node, uint64_t key,
+                        const store_row *row)
+{
+    uint64_t hash;
+    seen_state *s;
+    unsigned probes = 0;
+
+    if (h->rolled_back || store_row_is_marker(row) || store_row_is_notice(row))
+        return;
+    hash = context_hash(h, key, row->meta);
+    for (s = &h->states[hash % STATES]; s->context != 0 && s->context != hash;
+         s = s + 1 < h->states + STATES ? s + 1 : h->states)
+        assert_true(++probes < STATES);
+    if (s->context == 0) {
+        s->context = hash;
+        memcpy(s->version, row->version, sizeof s->version);
+    }
+    if (memcmp(s->version, row->version, sizeof s->version) != 0)
+        fail_msg("seed %llu: node %zu has another state of key %llu than was "
+                 "seen with the same context, after %s",
+                 (unsigned long long)h->seed, node, (unsigned long long)key,
+                 h->what);
+}
+
 static uint64_t look(history *h, size_t node, uint64_t key, bool *evicted)
 {
     store_conn *c = h->n.nodes[node].reader;
@@ -79,6 +137,7 @@ static uint64_t look(history *h, size_t node, uint64_t key, bool *evicted)
         store_get(c, coll, net_id(key, bytes), &row) != TAKO_OK)
         return 0;
     *evicted = store_row_is_marker(&row);
+    check_state(h, node, key, &row);
     return tokens_of(row.body);
 }
 
@@ -191,7 +250,32 @@ static void step_evict(history *h, size_t node)
     assert_int_equal(
         store_coll_find(store_writer(st), tako_slice_str("orders"), &coll),
         TAKO_OK);
-    (void)store_evict(st, coll, net_id(key, bytes), false, &e);
+    if (!h->careless)
+        (void)store_evict(st, coll, net_id(key, bytes), false, &e);
+    else if (test_below(&h->n.t, 2) == 0)
+        (void)store_evict(st, coll, net_id(key, bytes), true, &e);
+    else
+        (void)store_leave(st, coll, net_id(key, bytes), &e);
+    net_commit_now(&h->n, node);
+}
+
+/* Of what left nothing is remembered after some days. */
+static void reap_markers(history *h, size_t node)
+{
+    store *st = h->n.nodes[node].st;
+    int64_t at = INT64_MIN;
+    tako_errbuf e = { "" };
+    uint64_t reaped;
+    uint32_t coll;
+
+    if (store_coll_find(store_writer(st), tako_slice_str("orders"), &coll) !=
+        TAKO_OK)
+        return;
+    net_begin(&h->n, node);
+    while (at != INT64_MAX)
+        assert_int_equal(
+            store_markers_reap(st, coll, UINT64_MAX, 100, &at, &reaped, &e),
+            TAKO_OK);
     net_commit_now(&h->n, node);
 }
 
@@ -212,6 +296,8 @@ static void step_days(history *h, size_t node)
             TAKO_OK)
             fail_msg("%s", e.text);
     }
+    if (h->careless && days > 2)
+        reap_markers(h, node);
 }
 
 static void step_clock(history *h, size_t node)
@@ -333,7 +419,7 @@ static void check_dead(history *h)
 /* `before`: what somebody showed before all met all. */
 static void check_alive(history *h, const uint64_t before[KEYS])
 {
-    for (size_t i = 0; i < 2 && !h->rolled_back; i++)
+    for (size_t i = 0; i < 2 && !h->rolled_back && !h->careless; i++)
         for (uint64_t key = 0; key < KEYS; key++) {
             bool evicted;
             uint64_t v = look(h, i, key, &evicted);
@@ -369,7 +455,9 @@ static void run(history *h, uint64_t seed)
 
     memset(h, 0, sizeof *h);
     h->seed = seed;
+    h->careless = seed % 4 == 1;
     net_init(&h->n, seed, 3 + seed % 3);
+    h->arena = tako_arena_on(&h->n.t.env);
     h->wall_ms = h->n.t.wall_ms;
     for (size_t i = 0; i < h->n.node_count; i++)
         net_subscribe(&h->n, i, i < 2 ? "orders" : "orders?open");
@@ -387,6 +475,7 @@ static void run(history *h, uint64_t seed)
     check_dead(h);
     check_alive(h, before);
     check_sound(h);
+    tako_arena_fini(&h->arena);
     net_fini(&h->n);
 }
 

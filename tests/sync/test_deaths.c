@@ -3,6 +3,7 @@
 #include "sync/support_net.h"
 
 #include "store/deaths.h"
+#include "sync/wire.h"
 
 #define DAY_MS UINT64_C(86400000)
 #define TTL    30u
@@ -512,6 +513,39 @@ static void test_part_of_a_collection(void **state)
     trio_end(&t);
 }
 
+/* Each takes a part, and B's document is in no part of A: it is not offered to
+ * A, who knows that it is dead. The graveyard tells. */
+static void test_between_two_parts(void **state)
+{
+    net n;
+    net_link *l;
+
+    (void)state;
+    net_init(&n, 31, 2);
+    net_subscribe(&n, A, "orders?done");
+    net_subscribe(&n, B, "orders?open");
+    net_insert(&n, A, "orders", D, "open", "old");
+    net_insert(&n, A, "orders", 8, "open", "E");
+    l = net_connect(&n, A, B);
+    net_settle(&n);
+    assert_string_equal(net_get(&n, B, "orders", D, "p"), "old");
+    net_disconnect(&n, l);
+    net_set(&n, B, "orders", D, "x", "changed");
+    net_delete(&n, A, "orders", D);
+    assert_int_equal(live_days(&n, A, TTL + 1), 1);
+    meet(&n, l);
+    assert_string_equal(net_get(&n, B, "orders", D, "p"), "x");
+    assert_string_equal(net_get(&n, B, "orders", 8, "p"), "E");
+    assert_int_equal(quarantined(&n, B), 1);
+    assert_int_equal(yard_at(&n, B).graves, 1);
+    /* equal from then on: each says what it has, and no more */
+    n.kinds[SYNC_MSG_BURIED] = n.kinds[SYNC_MSG_GRAVES] = 0;
+    meet(&n, l);
+    assert_int_equal(n.kinds[SYNC_MSG_BURIED] + n.kinds[SYNC_MSG_GRAVES], 0);
+    check_sound(&n);
+    net_fini(&n);
+}
+
 /* A partial node reaped a deletion that nobody ever heard of. */
 static void test_unheard_deletion_of_a_part(void **state)
 {
@@ -639,6 +673,7 @@ int main(void)
         cmocka_unit_test(test_equal_graveyards_are_one_message),
         cmocka_unit_test(test_epoch_is_told),
         cmocka_unit_test(test_part_of_a_collection),
+        cmocka_unit_test(test_between_two_parts),
         cmocka_unit_test(test_unheard_deletion_of_a_part),
         cmocka_unit_test(test_doubtful),
         cmocka_unit_test(test_backup_restored),
