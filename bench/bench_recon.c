@@ -9,8 +9,9 @@
  *   stream_*     CPU of a first download, packed, at each side
  *   in_sync_*    both have met before: bytes, round trips until both know, CPU
  *                of the side that needs more
- *   diff_10_*, diff_1000_*   so many new documents, half of them at each side,
- *                that have never met: bytes, round trips until both are equal
+ *   diff_10_*, diff_1000_*, diff_10000_*   so many new documents, half of them
+ *                at each side, that have never met: bytes, round trips until
+ *                both are equal
  *   edits_*      the same with changes of one field of known documents
  *   feed_1000_*  as edits, between two that have met before
  *   resume       of a first download that was cut in the middle: documents
@@ -436,6 +437,14 @@ static void measure_resume(const bench_out *o, size_t docs)
     disconnect_both();
 }
 
+static const struct {
+    size_t count;
+    const char *fresh, *edits;
+    double bytes;
+} diffs[] = { { 10, "diff_10", "edits_10", 1500 },
+              { 1000, "diff_1000", "edits_1000", 90000 },
+              { 10000, "diff_10000", "edits_10000", 900000 } };
+
 int main(int argc, char **argv)
 {
     bench_out o = { false };
@@ -469,14 +478,17 @@ int main(int argc, char **argv)
     (void)run();
     disconnect_both();
     measure(&o, "in_sync", true, 100, 1);
-    for (size_t n = 10; n <= 1000; n *= 100) {
+    for (size_t i = 0; i < sizeof diffs / sizeof diffs[0]; i++) {
+        size_t n = diffs[i].count;
+
+        if (n > docs / 10u)
+            continue;
         insert(&sides[0], n / 2);
         insert(&sides[1], n / 2);
-        measure(&o, n == 10 ? "diff_10" : "diff_1000", false,
-                n == 10 ? 1500 : 90000, 2.5);
+        measure(&o, diffs[i].fresh, false, diffs[i].bytes, 2);
         edit(&sides[0], n, 7, n / 2);
         edit(&sides[1], n + 3, 7, n / 2);
-        measure(&o, n == 10 ? "edits_10" : "edits_1000", false, 0, 0);
+        measure(&o, diffs[i].edits, false, diffs[i].bytes, 2);
     }
     measure(&o, "in_sync_again", true, 100, 1);
     edit(&sides[0], 5000, 5, 500);

@@ -153,8 +153,9 @@ typedef struct apply {
     sync_session *s;
     store *st;
     tako_errbuf *e;
-    bool cold;  /* the peer fills an empty collection */
-    bool loose; /* what is refused does not hold the rest */
+    bool cold;   /* the peer fills an empty collection */
+    bool loose;  /* what is refused does not hold the rest */
+    bool pushed; /* the peer did not know what we have */
     sync_lane lane;
     sync_sub *place_of; /* whose first download goes up to `place` */
     store_checkpoint_at place;
@@ -192,7 +193,7 @@ static tako_err note_known(apply *a, uint32_t coll, tako_slice id,
     TAKO_TRY(err);
     TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &now));
     if (!changed && !crdt_context_eq(&now, sent))
-        sync_tell_behind(s, coll, &row);
+        sync_tell_behind(s, coll, &row, a->pushed);
     if (!changed || !crdt_context_eq(&now, sent))
         return TAKO_OK;
     return sync_known_add(s, coll, row.row);
@@ -617,7 +618,7 @@ static tako_err read_place(apply *a, sync_sub *sub, tako_reader *in)
     uint8_t flags = tako_read_u8(in);
     sync_session *s = a->s;
 
-    if ((flags & 1u) != 0) {
+    if ((flags & SYNC_STATES_PLACED) != 0) {
         a->place = (store_checkpoint_at){ .lsn = tako_read_varint(in),
                                           .streaming = true };
         a->place.row = (int64_t)tako_read_u64(in);
@@ -625,7 +626,8 @@ static tako_err read_place(apply *a, sync_sub *sub, tako_reader *in)
         if (sub != NULL && s->peer_len > 0 && a->place.lsn != 0)
             a->place_of = sub;
     }
-    return in->failed || flags > 1u || a->place.lsn > INT64_MAX
+    a->pushed = (flags & SYNC_STATES_PUSHED) != 0;
+    return in->failed || flags > SYNC_STATES_PUSHED || a->place.lsn > INT64_MAX
                ? tako_fail(a->e, TAKO_CORRUPT, "malformed STATES")
                : TAKO_OK;
 }

@@ -13,7 +13,7 @@
  *   LIST* items                        ->
  *                                      <-   STATES* CAUGHT_UP
  *                                      <-   SYMBOLS*            otherwise
- *   SEEN* key, context                 ->
+ *   STATES*, SEEN* key, context        ->
  *                                      <-   STATES* CAUGHT_UP
  *   SERVED number                      ->
  *
@@ -57,8 +57,7 @@
 #include <stdlib.h>
 
 #define SYMBOLS_FIRST  32u /* where no sketch tells how many */
-#define SYMBOLS_MARGIN 12u
-#define SYMBOLS_DECODE (TAKO_SYNC_SYMBOLS_MAX / 4u * 3u) /* items, at most */
+#define SYMBOLS_MARGIN 8u
 
 /* ---- walks --------------------------------------------------------------- */
 
@@ -117,8 +116,7 @@ tako_err sync_walk_piece(sync_session *s, tako_slice name, uint32_t *coll,
 
 void sync_want_rest(sync_session *s, sync_want *w)
 {
-    tako_env_free(s->env, w->symbols,
-                  TAKO_SYNC_SYMBOLS_MAX * sizeof *w->symbols);
+    tako_env_free(s->env, w->symbols, w->symbols_have * sizeof *w->symbols);
     tako_env_free(s->env, w->seen, w->seen_cap * sizeof *w->seen);
     tako_env_free(s->env, w->items, w->item_cap * sizeof *w->items);
     if (w->seen_arena.env != NULL)
@@ -126,7 +124,7 @@ void sync_want_rest(sync_session *s, sync_want *w)
     w->symbols = NULL;
     w->seen = NULL;
     w->items = NULL;
-    w->symbols_sent = w->symbols_due = 0;
+    w->symbols_have = w->symbols_sent = w->symbols_due = 0;
     w->seen_count = w->seen_cap = w->seen_at = w->seen_bytes = 0;
     w->item_count = w->item_cap = 0;
 }
@@ -180,28 +178,25 @@ static uint32_t symbols_for(const sync_want *w, const sync_summary *sum)
     uint64_t about = difference(q, sum);
 
     if (w->listed || sum->symbols == NULL || sum->count < SYNC_TABLE_LIST ||
-        q->count < SYNC_TABLE_LIST || about > most / 5u ||
-        about > SYMBOLS_DECODE)
+        q->count < SYNC_TABLE_LIST || about > most / 5u)
         return 0;
     if ((q->flags & SYNC_ASK_SKETCHED) == 0 && about < SYMBOLS_FIRST / 2u)
         return SYMBOLS_FIRST;
-    /* 1.4 each would do, of an estimate that is a quarter wrong. */
-    about += about / 2u + about / 4u + SYMBOLS_MARGIN;
-    return about < TAKO_SYNC_SYMBOLS_MAX ? (uint32_t)about
-                                         : TAKO_SYNC_SYMBOLS_MAX;
+    about = sync_symbols_for(about) + SYMBOLS_MARGIN;
+    return about <= TAKO_SYNC_WIDE_MAX ? (uint32_t)about : 0;
 }
 
-static tako_err symbols_begin(sync_session *s, sync_want *w,
-                              const sync_summary *sum, uint32_t due,
+static tako_err symbols_begin(sync_session *s, sync_want *w, uint32_t due,
                               tako_errbuf *e)
 {
-    size_t bytes = TAKO_SYNC_SYMBOLS_MAX * sizeof *w->symbols;
     const sync_sub *own = own_sub(s, w);
 
-    w->symbols = tako_env_alloc(s->env, bytes);
-    if (w->symbols == NULL)
+    /* Half as many again, should they not do. */
+    if (!sync_table_widen(w->table, due + due / 2u))
+        return TAKO_OK; /* it is built anew first */
+    if (sync_table_take(w->table, due, &w->symbols, &w->symbols_have) !=
+        TAKO_OK)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
-    memcpy(w->symbols, sum->symbols, bytes);
     w->symbols_due = due;
     w->joined = own != NULL && own->state == SUB_ASKED && own->open &&
                         !own->named && sync_leads(s)
@@ -249,7 +244,7 @@ static tako_err decide(sync_session *s, sync_want *w, tako_buf *out,
     if (put_off(s, w) || (symbols != 0 && symbols_busy(s)))
         return TAKO_OK;
     if (symbols != 0)
-        return symbols_begin(s, w, sum, symbols, e);
+        return symbols_begin(s, w, symbols, e);
     tako_put_u8(out, SYNC_MSG_LISTS);
     tako_put_varint(out, w->number);
     w->state = WANT_LISTS;
@@ -288,24 +283,29 @@ static tako_err serve_symbols(sync_want *w, tako_buf *out)
 {
     bool first = w->symbols_sent == 0;
     bool sketch = first && (w->question.flags & SYNC_ASK_SKETCHED) == 0;
+    bool many = first && w->symbols_due > TAKO_SYNC_SYMBOLS_MAX;
     size_t flags_at;
 
     tako_put_u8(out, SYNC_MSG_SYMBOLS);
     tako_put_varint(out, w->number);
     flags_at = out->len;
-    tako_put_u8(
-        out, (uint8_t)((first && w->joined != 0 ? 1u : 0) | (sketch ? 2u : 0)));
+    tako_put_u8(out,
+                (uint8_t)((first && w->joined != 0 ? SYNC_SYMBOLS_JOINED : 0) |
+                          (sketch ? SYNC_SYMBOLS_SKETCHED : 0) |
+                          (many ? SYNC_SYMBOLS_MANY : 0)));
     if (first && w->joined != 0)
         tako_put_varint(out, w->joined - 1u);
     if (sketch)
         sync_sketch_put(out, sync_table_summary(w->table)->sketch);
+    if (many)
+        tako_put_varint(out, w->symbols_due);
     tako_put_varint(out, w->symbols_sent);
     while (w->symbols_sent < w->symbols_due && out->len < SYNC_LIST_BYTES)
         sync_symbol_put(out, &w->symbols[w->symbols_sent++]);
     if (out->failed)
         return TAKO_NOMEM;
     if (w->symbols_sent == w->symbols_due)
-        out->ptr[flags_at] |= 4u;
+        out->ptr[flags_at] |= SYNC_SYMBOLS_LAST;
     return TAKO_OK;
 }
 
@@ -341,7 +341,7 @@ static bool is_wanted(sync_session *s, sync_want *w, const store_row *row)
     if (store_row_is_marker(row))
         return false;
     if (w->state == WANT_DIFF && w->item_count > 0) {
-        item = sync_item_of(s->digest_key, row->id, row->version);
+        item = sync_item_of(s->digest_key, row->id, row->version, 0);
         version = (sync_version){ item.key, item.item };
         had = bsearch(&version, w->items, w->item_count, sizeof version,
                       version_cmp);
@@ -445,7 +445,7 @@ static size_t states_begin(sync_session *s, sync_want *w, tako_buf *out)
     s->names_out[SYNC_CATCHUP].stamp++;
     tako_put_u8(out, SYNC_MSG_STATES);
     tako_put_varint(out, w->number);
-    tako_put_u8(out, w->state == WANT_STREAM ? 1u : 0);
+    tako_put_u8(out, w->state == WANT_STREAM ? SYNC_STATES_PLACED : 0);
     if (w->state != WANT_STREAM)
         return 0;
     tako_put_varint(out, w->feed_lsn);
@@ -518,9 +518,23 @@ static tako_err serve_feed(sync_session *s, sync_want *w, tako_buf *out,
 
 /* ---- which ------------------------------------------------------------------------ */
 
+static void put_caught_up(const sync_want *w, tako_buf *out)
+{
+    tako_put_u8(out, SYNC_MSG_CAUGHT_UP);
+    tako_put_varint(out, w->number);
+    tako_put_varint(out, w->lsn);
+}
+
 static tako_err serve_want(sync_session *s, sync_want *w, tako_buf *out,
                            tako_errbuf *e)
 {
+    if (w->offer_due) {
+        put_caught_up(w, out);
+        w->offer_due = false;
+        if (w->state == WANT_JOINED)
+            w->state = WANT_SENT;
+        return TAKO_OK;
+    }
     switch (w->state) {
     case WANT_ASKED:
         return serve_asked(s, w, out, e);
@@ -535,9 +549,7 @@ static tako_err serve_want(sync_session *s, sync_want *w, tako_buf *out,
     case WANT_REPLY:
         return sync_answer_step(s, w, out, e);
     case WANT_CLOSE:
-        tako_put_u8(out, SYNC_MSG_CAUGHT_UP);
-        tako_put_varint(out, w->number);
-        tako_put_varint(out, w->lsn);
+        put_caught_up(w, out);
         w->state = WANT_SENT;
         return TAKO_OK;
     case WANT_FED:
@@ -570,6 +582,8 @@ static bool asked_due(sync_session *s, sync_want *w)
 
 static bool want_due(sync_session *s, sync_want *w)
 {
+    if (w->offer_due)
+        return true;
     switch (w->state) {
     case WANT_ASKED:
         return asked_due(s, w);
@@ -673,7 +687,7 @@ tako_err sync_on_more(sync_session *s, tako_reader *in, tako_errbuf *e)
         return TAKO_OK;
     if (w->state != WANT_SYMBOLS || w->symbols_sent < w->symbols_due)
         return tako_fail(e, TAKO_CORRUPT, "MORE out of turn");
-    if (more > 0 && more <= TAKO_SYNC_SYMBOLS_MAX - w->symbols_due) {
+    if (more > 0 && more <= w->symbols_have - w->symbols_due) {
         w->symbols_due += (uint32_t)more;
         return TAKO_OK;
     }

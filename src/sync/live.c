@@ -131,6 +131,7 @@ void sync_session_start_over(sync_session *s)
 
         if (w->state == WANT_AGAIN)
             continue;
+        sync_offer_decline(s, w);
         sync_want_rest(s, w);
         w->state = WANT_AGAIN;
         tako_buf_reset(b);
@@ -410,12 +411,13 @@ tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
 
 /* The peer sent an old state of a document whose newer state here is nothing
  * that it wants: it may never have been told that the document left. */
-void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row)
+void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row,
+                      bool matching)
 {
     sync_dirty_doc *doc;
     bool fresh;
 
-    if (!coll_wanted(s, coll) || matches_now(s, coll, row) ||
+    if (!coll_wanted(s, coll) || (!matching && matches_now(s, coll, row)) ||
         store_row_is_marker(row) || store_row_is_notice(row))
         return;
     doc = sync_dirty_touch(&s->dirty, coll, row->row, &fresh);

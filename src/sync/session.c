@@ -308,6 +308,7 @@ static void want_remove(sync_session *s, uint64_t number)
 
     if (w == NULL)
         return;
+    sync_offer_decline(s, w);
     want_free(s, w);
     *w = s->wants[--s->want_count];
     s->want_turn = 0;
@@ -420,30 +421,25 @@ static tako_err on_refused(sync_session *s, tako_reader *in, tako_errbuf *e)
 
 static tako_err on_caught_up(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
-    uint64_t number = tako_read_varint(in);
+    sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
     uint64_t lsn = tako_read_varint(in);
-    sync_sub *sub = sync_sub_find(s, number);
-    bool moved;
 
     if (in->failed) /* what follows belongs to newer versions */
         return tako_fail(e, TAKO_CORRUPT, "malformed CAUGHT_UP");
-    if (sub == NULL)
+    if (sub == NULL || (sub->early && sub->state != SUB_ASKED))
         return TAKO_OK;
     if (sub->state != SUB_ASKED)
         return tako_fail(e, TAKO_CORRUPT, "CAUGHT_UP that nobody asked for");
-    moved = sub->documents > 0;
-    sync_sub_rest(s, sub);
-    sync_bulk_rest(s);
-    sub->state = SUB_IN_SYNC;
-    sub->peer_lsn = lsn;
-    sub->took_ms = s->now_ms - sub->since_ms;
-    tako_buf_reset(&s->scratch);
-    tako_put_varint(&s->scratch, number);
-    sync_control(s, SYNC_MSG_SERVED, tako_buf_slice(&s->scratch));
-    if (moved)
-        TAKO_TRY(sync_sub_save(s, sub, e));
-    s->host->event(s->host->ctx, SYNC_EVENT_CAUGHT_UP, sub->user, "");
-    return sync_tell_yard(s, sub->collection, e);
+    if (sub->offer == OFFER_TOLD) {
+        sub->offer = OFFER_HELD;
+        sub->offer_lsn = lsn;
+        return TAKO_OK;
+    }
+    if (sub->offer == OFFER_DECLINED) {
+        sub->offer = OFFER_NONE;
+        return TAKO_OK;
+    }
+    return sync_caught_up(s, sub, lsn, e);
 }
 
 static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
@@ -454,9 +450,11 @@ static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
         return tako_fail(e, TAKO_CORRUPT, "malformed SERVED");
     if (w == NULL || w->state == WANT_AGAIN)
         return TAKO_OK;
-    if (w->state != WANT_SENT)
+    if (w->state != WANT_SENT && !w->offered)
         return tako_fail(e, TAKO_CORRUPT, "SERVED out of turn");
+    sync_want_rest(s, w);
     w->state = WANT_LIVE;
+    w->offered = w->offer_due = false;
     sync_bulk_rest(s);
     s->host->event(s->host->ctx, SYNC_EVENT_SERVED, w->number, "");
     sync_settle(s);
@@ -481,6 +479,8 @@ static tako_err on_resync(sync_session *s, tako_reader *in, tako_errbuf *e)
         return tako_fail(e, TAKO_CORRUPT, "RESYNC of what was not asked");
     (void)sync_sub_reached(s, sub, &sub->stored);
     sync_sub_rest(s, sub);
+    sub->offer = OFFER_NONE;
+    sub->early = false;
     sync_unjoin(s, sub->number);
     sub->replaces = sub->number + 1u;
     sub->number = s->next_number++;

@@ -59,6 +59,21 @@ typedef enum sync_msg {
 #define SYNC_KEPT_ARCHIVE 1u
 #define SYNC_KEPT_PASSED  2u
 
+/* Flags of messages. */
+#define SYNC_STATES_PLACED 1u /* how far a first download is follows */
+#define SYNC_STATES_PUSHED 2u /* nobody asked: who has more sends it back */
+
+#define SYNC_SYMBOLS_JOINED   1u
+#define SYNC_SYMBOLS_SKETCHED 2u
+#define SYNC_SYMBOLS_LAST     4u
+#define SYNC_SYMBOLS_MANY     8u
+#define SYNC_SYMBOLS_FLAGS    15u
+
+#define SYNC_SEEN_LAST    1u
+#define SYNC_SEEN_REPLY   2u
+#define SYNC_SEEN_OFFERED 4u
+#define SYNC_SEEN_FLAGS   7u
+
 /* Bits of HELLO's features. */
 #define SYNC_FEATURE_PACKED 0x01u
 #define SYNC_FEATURE_BLOBS  0x10u

@@ -112,11 +112,10 @@ static void differ(size_t each, bool edits, uint64_t bytes, unsigned halves)
 static void test_ask__one_reconciliation_serves_both(void **state)
 {
     (void)state;
-    differ(5, false, 1500, 7);
-    differ(500, false, 90000, 7);
-    /* An edited document is two items that differ. */
-    differ(5, true, 2200, 7);
-    differ(350, true, 90000, 7);
+    differ(5, false, 1500, 5);
+    differ(500, false, 90000, 5);
+    differ(5, true, 1500, 5);
+    differ(500, true, 90000, 5);
 }
 
 static void test_ask__new_documents_of_both_sides(void **state)
