@@ -369,6 +369,8 @@ tako_err store_checkpoint_drop(store *s, tako_slice collection, tako_errbuf *e);
 typedef struct store_touch {
     uint32_t coll;
     int64_t row;
+    uint64_t lsn_before; /* of the document's state before; 0: it was new */
+    uint64_t top_before; /* and the greatest hlc that this had seen */
 } store_touch;
 tako_err store_feed_next(store_conn *c, uint64_t after, tako_arena *a,
                          uint64_t *lsn, store_touch **touched, size_t *count);

@@ -33,7 +33,9 @@
  * waiting, in growing batches, would save that round trip and cost as many
  * bytes again on every link that is slower than it is long.
  *
- * THE FEED finds what matches now or died since the checkpoint. It cannot
+ * THE FEED finds what matches now or died since the checkpoint, and what of it
+ * the peer has not seen: the checkpoint says that it had all that we had then,
+ * and the feed what each document had seen before (feed.c). It cannot
  * tell what left, nor is it trusted: ASK compares afterwards. As documents of
  * the other direction are on their way meanwhile, that comparison waits until
  * our own feed from that peer is in.
@@ -315,6 +317,7 @@ typedef struct send_walk {
     sync_want *want;
     sync_writer writer;
     uint32_t documents;
+    tako_arena arena; /* of one document */
 } send_walk;
 
 static int version_cmp(const void *a, const void *b)
@@ -381,7 +384,41 @@ static bool send_row(sync_session *s, void *ctx, const store_row *row,
     return *err == TAKO_OK;
 }
 
-/* What a commit of the feed touched, from the index on. */
+/* Is it asked for whatever is in it? Then the peer had it before. */
+static bool takes_all(sync_session *s, const sync_want *w, const store_row *row)
+{
+    static const uint8_t no_fields[1] = { 0xa0 };
+
+    return s->host->predicate_match(s->host->ctx, w->predicate, row->id,
+                                    tako_slice_of(no_fields, 1));
+}
+
+/* A document that the peer has as it was before this touch: a delta against
+ * what it still shows of that, where that is much. */
+static tako_err put_changed(sync_session *s, send_walk *d, const store_row *row,
+                            const store_touch *t)
+{
+    sync_doc_name name = { d->want->coll, d->want->collection, row->row,
+                           row->id };
+    crdt_context base;
+    crdt_doc *doc;
+    tako_errbuf e = { "" };
+
+    if (t->lsn_before == 0 || store_row_is_notice(row) ||
+        !takes_all(s, d->want, row))
+        return put_row(s, d, row);
+    tako_arena_reset(&d->arena);
+    TAKO_TRY(crdt_doc_decode(&d->arena, row->meta, row->body, &doc, &e));
+    TAKO_TRY(crdt_past(&d->arena, doc, t->top_before, &base));
+    if (base.count == 0)
+        return put_row(s, d, row);
+    d->documents++;
+    s->counts.deltas_out++;
+    return sync_put_delta(&d->writer, &name, doc, &base, NULL, s->sum_key);
+}
+
+/* What a commit of the feed touched, from the index on. The first commit that
+ * touched a document since the checkpoint sends it, as it is now. */
 static tako_err feed_commit(sync_session *s, send_walk *d, uint64_t lsn,
                             const store_touch *touched, size_t count)
 {
@@ -392,7 +429,7 @@ static tako_err feed_commit(sync_session *s, send_walk *d, uint64_t lsn,
     for (; w->feed_index < count; w->feed_index++) {
         const store_touch *t = &touched[w->feed_index];
 
-        if (t->coll != w->coll)
+        if (t->coll != w->coll || t->lsn_before > w->question.lsn)
             continue;
         if (is_full(d))
             return TAKO_OK;
@@ -401,10 +438,9 @@ static tako_err feed_commit(sync_session *s, send_walk *d, uint64_t lsn,
             continue;
         if (err != TAKO_OK)
             return err;
-        /* A later commit that touched it has its turn. */
-        if (row.lsn == lsn && !store_row_is_marker(&row) &&
+        if (!store_row_is_marker(&row) &&
             (row.body.len == 0 || matches(s, w, &row)))
-            TAKO_TRY(put_row(s, d, &row));
+            TAKO_TRY(put_changed(s, d, &row, t));
     }
     w->feed_lsn = lsn;
     w->feed_index = 0;
@@ -481,9 +517,12 @@ static void sent(sync_session *s, sync_want *w, uint32_t documents,
 static tako_err serve_send(sync_session *s, sync_want *w, tako_buf *out,
                            tako_errbuf *e)
 {
-    send_walk d = { w,
-                    { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0 },
-                    0 };
+    send_walk d = { .want = w,
+                    .writer = { .names = &s->names_out[SYNC_CATCHUP],
+                                .out = out,
+                                .scratch = &s->scratch,
+                                .unnamed = true },
+                    .arena = tako_arena_on(s->env) };
     size_t place;
     uint64_t lsn;
     tako_err err;
@@ -496,6 +535,7 @@ static tako_err serve_send(sync_session *s, sync_want *w, tako_buf *out,
                                 : sync_walk_piece(s, w->collection, &w->coll,
                                                   &w->walk, send_row, &d, e);
     store_snapshot_end(s->reader);
+    tako_arena_fini(&d.arena);
     if (err != TAKO_OK)
         return err;
     put_place(out, place, w->walk.after);

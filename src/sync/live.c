@@ -294,7 +294,7 @@ static tako_err put_docs(sync_session *s, tako_buf *out, uint32_t *documents,
                          tako_errbuf *e)
 {
     sync_names *names = &s->names_out[SYNC_LIVE];
-    sync_writer w = { names, out, &s->scratch, 0 };
+    sync_writer w = { names, out, &s->scratch, 0, false };
     sync_dirty_doc *doc;
 
     names->stamp++;

@@ -236,7 +236,7 @@ tako_err sync_tell_step(sync_session *s, sync_sub *sub, tako_buf *out,
 {
     telling d = { sub,
                   joined_want(s, sub),
-                  { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0 },
+                  { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0, true },
                   0,
                   e };
 

@@ -109,6 +109,7 @@ typedef struct sync_writer {
     tako_buf *out;
     tako_buf *scratch;
     uint64_t ref; /* of the running delta */
+    bool unnamed; /* deltas: documents get no number */
 } sync_writer;
 
 /* A document as the store has it, to be named on the wire. */
@@ -124,7 +125,8 @@ typedef struct sync_doc_name {
 tako_err sync_put_state(sync_writer *w, const sync_doc_name *name,
                         bool remember, tako_slice meta, tako_slice body);
 
-/* Appends delta(d, base); before may be NULL. The document gets a number. */
+/* Appends delta(d, base); before may be NULL. The document gets a number, but
+ * where the writer is `unnamed`: of many, who are not soon spoken of again. */
 tako_err sync_put_delta(sync_writer *w, const sync_doc_name *name,
                         const crdt_doc *d, const crdt_context *base,
                         const crdt_doc *before, const uint8_t sum_key[16]);

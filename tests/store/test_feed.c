@@ -77,7 +77,7 @@ static void test_feed__stays_bounded_and_says_so(void **state)
         sqlite3_exec(
             db,
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1"
-            " FROM n WHERE i<64) INSERT INTO feed SELECT"
+            " FROM n WHERE i<64) INSERT INTO feed(lsn,own,touched) SELECT"
             " (SELECT max(lsn) FROM feed)+i, 0, zeroblob(100000) FROM n",
             NULL, NULL, NULL),
         SQLITE_OK);

@@ -181,7 +181,7 @@ static crdt_doc *copy_of(bench *b, const crdt_doc *d)
 static void put_record(bench *b, const char *name, const sync_doc_name *doc,
                        bool remember, const crdt_doc *d, const crdt_doc *before)
 {
-    sync_writer w = { &b->out, &b->bytes, &b->scratch, 0 };
+    sync_writer w = { &b->out, &b->bytes, &b->scratch, 0, false };
     tako_buf meta = tako_buf_on(&b->t.env), body = tako_buf_on(&b->t.env);
     tako_reader in;
     sync_record r;
