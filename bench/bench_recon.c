@@ -4,7 +4,7 @@
  * Two databases with the same N documents in one process, and a session
  * between them whose messages go from hand to hand, all that one side has to
  * say at a time: half a round trip. Bytes are those of both sides without
- * greetings (HELLO, KNOWN) and without documents (STATES, PACKED, CUT).
+ * greetings (HELLO, KNOWN) and without documents (STATES, CUT, packed or not).
  *
  *   stream_*     CPU of a first download, packed, at each side
  *   in_sync_*    both have met before: bytes, round trips until both know, CPU
@@ -366,7 +366,7 @@ static bool hear(side *from, side *to)
         all_bytes += m->len;
         if (kind != SYNC_MSG_HELLO && kind != SYNC_MSG_KNOWN &&
             kind != SYNC_MSG_STATES && kind != SYNC_MSG_PACKED &&
-            kind != SYNC_MSG_CUT)
+            kind != SYNC_MSG_PACKED_CUT && kind != SYNC_MSG_CUT)
             bytes += m->len;
         free(m);
         m = next;

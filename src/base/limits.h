@@ -119,7 +119,7 @@
 #define TAKO_SYNC_PENDING_MAX    4096u /* rows ahead of what was told, of one */
 #define TAKO_CHECKPOINTS_MAX     4096u /* how far we are in whose feed */
 #define TAKO_SYNC_PACKED_BYTES_MAX                                             \
-    (1u << 20)                           /* of a packed message, unpacked */
+    (2u << 20)                           /* of a packed message, unpacked */
 #define TAKO_SYNC_GRAVES_BITS_MAX  12u   /* 2^n parts of a graveyard */
 #define TAKO_SYNC_NEEDS_MAX        4096u /* documents asked for in one message */
 #define TAKO_SYNC_REASON_BYTES_MAX 400u  /* texts that peers send */

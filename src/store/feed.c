@@ -111,9 +111,9 @@ tako_err feed_write(store *s, tako_errbuf *e)
     if (rc == SQLITE_OK)
         rc = conn_bind(stmt, 3, tako_slice_of(s->blob.ptr, touched));
     if (rc == SQLITE_OK && s->blob.len > touched)
-        rc = conn_bind(stmt, 4,
-                       tako_slice_of(s->blob.ptr + touched,
-                                     s->blob.len - touched));
+        rc = conn_bind(
+            stmt, 4,
+            tako_slice_of(s->blob.ptr + touched, s->blob.len - touched));
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
     if (rc != SQLITE_DONE)

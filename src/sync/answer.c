@@ -362,7 +362,8 @@ static tako_err serve_answer(sync_session *s, sync_want *w, tako_buf *out,
                              tako_errbuf *e)
 {
     answer_walk d = { w,
-                      { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0, true },
+                      { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0,
+                        true },
                       0,
                       e,
                       w->walk.done };
@@ -410,7 +411,8 @@ static tako_err put_reply(sync_session *s, sync_writer *w,
 static tako_err serve_reply(sync_session *s, sync_want *w, tako_buf *out,
                             tako_errbuf *e)
 {
-    sync_writer writer = { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0, true };
+    sync_writer writer = { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0,
+                           true };
     size_t flags_at;
     tako_err err = TAKO_OK;
 

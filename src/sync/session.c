@@ -252,7 +252,7 @@ static void put_hello(sync_session *s, tako_buf *out)
     tako_put_bytes(out, tako_slice_of(s->incarnation, 16));
     tako_put_bytes(out, tako_slice_of(s->sum_key, 16));
     tako_put_varint(out, wall < HELLO_WALL_MS_MAX ? wall : 0);
-    tako_put_varint(out, SYNC_FEATURE_PACKED |
+    tako_put_varint(out, SYNC_FEATURE_PACKED | SYNC_FEATURE_PACKED_CUTS |
                              (s->blobs != NULL ? SYNC_FEATURE_BLOBS : 0));
     tako_put_varint(out, s->next_number);
 }
@@ -511,18 +511,6 @@ void sync_bye(tako_buf *out, const char *reason)
 
 /* ---- messages: which ------------------------------------------------------------------------ */
 
-static tako_err on_packed(sync_session *s, tako_reader *in, tako_errbuf *e)
-{
-    tako_slice message;
-    tako_reader inner;
-
-    TAKO_TRY(sync_unpack(s, in, &message, e));
-    inner = tako_reader_of(message);
-    if (tako_read_u8(&inner) != SYNC_MSG_STATES)
-        return tako_fail(e, TAKO_CORRUPT, "PACKED holds no STATES");
-    return sync_on_states(s, &inner, e);
-}
-
 /* A message starts with its kind. */
 static uint8_t kind_in(const tako_reader *in)
 {
@@ -573,7 +561,8 @@ static const message_kind kinds[] = {
     [SYNC_MSG_SYMBOLS] = { sync_on_symbols, SYNC_CATCHUP, false },
     [SYNC_MSG_MORE] = { sync_on_more, SYNC_CONTROL, false },
     [SYNC_MSG_SEEN] = { sync_on_seen, SYNC_CATCHUP, false },
-    [SYNC_MSG_PACKED] = { on_packed, SYNC_CATCHUP, true },
+    [SYNC_MSG_PACKED] = { sync_on_packed, SYNC_CATCHUP, true },
+    [SYNC_MSG_PACKED_CUT] = { sync_on_packed_cut, SYNC_LIVE, true },
     [SYNC_MSG_YARD] = { sync_on_yard, SYNC_CONTROL, false },
     [SYNC_MSG_BURIED] = { sync_on_buried, SYNC_CONTROL, false },
     [SYNC_MSG_GRAVES] = { sync_on_graves, SYNC_CONTROL, false },
@@ -692,6 +681,10 @@ static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
         (lanes & SYNC_LANE_BIT(SYNC_LIVE)) != 0) {
         *lane = SYNC_LIVE;
         TAKO_TRY(sync_cut_step(s, now_ms, out, e));
+        if (out->len > 0 && !out->failed) {
+            TAKO_TRY(sync_pack(s, out, e));
+            sync_bulk_rest(s);
+        }
     }
     if (out->len == 0 && (lanes & SYNC_LANE_BIT(SYNC_CATCHUP)) != 0)
         TAKO_TRY(sync_ask_step(s, now_ms, lane, out, e));

@@ -431,6 +431,8 @@ tako_err sync_pack(sync_session *s, tako_buf *out, tako_errbuf *e);
 /* The message in a PACKED one, valid until the next call. */
 tako_err sync_unpack(sync_session *s, tako_reader *in, tako_slice *out,
                      tako_errbuf *e);
+tako_err sync_on_packed(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_packed_cut(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* Nothing large is on its way any more. */
 void sync_bulk_rest(sync_session *s);
 

@@ -38,6 +38,7 @@ typedef enum sync_msg {
     SYNC_MSG_MORE,
     SYNC_MSG_SEEN,
     SYNC_MSG_PACKED,
+    SYNC_MSG_PACKED_CUT,
     SYNC_MSG_YARD = 34, /* deaths.c */
     SYNC_MSG_BURIED,
     SYNC_MSG_GRAVES,
@@ -75,8 +76,9 @@ typedef enum sync_msg {
 #define SYNC_SEEN_FLAGS   7u
 
 /* Bits of HELLO's features. */
-#define SYNC_FEATURE_PACKED 0x01u
-#define SYNC_FEATURE_BLOBS  0x10u
+#define SYNC_FEATURE_PACKED      0x01u
+#define SYNC_FEATURE_PACKED_CUTS 0x02u
+#define SYNC_FEATURE_BLOBS       0x10u
 
 /* Low bits of a record's head; the rest is a slot, or a document reference. */
 typedef enum sync_tag {

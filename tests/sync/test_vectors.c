@@ -301,7 +301,8 @@ static void put_hello(net *n, tako_buf *out)
     vectors_hex(&fields, "incarnation", tako_slice_of(s->incarnation, 16));
     vectors_hex(&fields, "sum_key", tako_slice_of(s->sum_key, 16));
     vectors_number(&fields, "wall_ms", n->t.wall_ms);
-    vectors_number(&fields, "features", SYNC_FEATURE_PACKED);
+    vectors_number(&fields, "features",
+                   SYNC_FEATURE_PACKED | SYNC_FEATURE_PACKED_CUTS);
     vectors_number(&fields, "interests", 1);
     put_message(out, "HELLO", tako_buf_cstr(&fields), lane,
                 tako_buf_slice(&bytes));
@@ -427,7 +428,7 @@ static void put_needs(net *n, tako_buf *out)
     net_disconnect(n, &n->links[0]);
     net_reconnect(n, &n->links[0]);
     net_settle(n);
-    w = (sync_writer){ &b.out, &b.bytes, &b.scratch, 0 };
+    w = (sync_writer){ &b.out, &b.bytes, &b.scratch, 0, false };
     tako_put_u8(&b.bytes, SYNC_MSG_CUT);
     tako_put_varint(&b.bytes, 2);
     ok(sync_put_delta(&w, &name, d, crdt_doc_context(before), before, sum_key));
