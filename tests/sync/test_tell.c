@@ -125,6 +125,25 @@ static void test_tell__what_died_is_not_brought_back(void **state)
     }
 }
 
+/* Times go round after 34 years: what was changed 20 years later seems to be the
+ * older state, and the older one is pushed. */
+static void test_tell__a_wrong_guess_is_put_right(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        net n;
+
+        two(&n, seed, MANY);
+        n.t.wall_ms += UINT64_C(20) * 365 * 24 * 3600 * 1000;
+        for (uint64_t i = 0; i < 10; i++)
+            net_set(&n, 0, "orders", i, "s", "late");
+        (void)meet(&n);
+        for (uint64_t i = 0; i < 10; i++)
+            assert_string_equal(net_get(&n, 1, "orders", i, "s"), "late");
+        net_fini(&n);
+    }
+}
+
 /* More than a message of documents, and of entries. */
 static void test_tell__many_go_in_parts(void **state)
 {
@@ -198,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_tell__deltas_need_no_question_before),
         cmocka_unit_test(test_tell__the_later_state_goes_at_once),
         cmocka_unit_test(test_tell__what_died_is_not_brought_back),
+        cmocka_unit_test(test_tell__a_wrong_guess_is_put_right),
         cmocka_unit_test(test_tell__many_go_in_parts),
         cmocka_unit_test(test_tell__offers_may_come_to_nothing),
     };
