@@ -98,6 +98,8 @@ static void heard_all(sync_session *s, sync_want *w, bool reply)
     w->symbols_have = 0;
     w->seen_at = 0;
     sync_walk_start(&w->walk);
+    if (w->seen_count == 0)
+        w->walk.after = INT64_MAX; /* all was pushed */
     if (reply) {
         find_rows(s, w);
         w->walk.done = true; /* nothing needs to be looked for */

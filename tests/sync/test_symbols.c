@@ -265,6 +265,34 @@ static void test_symbols__bytes_come_back(void **state)
     tako_buf_fini(&out);
 }
 
+/* So many symbols as are sent at first nearly always do. */
+static void test_symbols__the_first_burst_does(void **state)
+{
+    static const size_t sizes[] = { 3, 10, 100, 800 };
+    test_env t;
+
+    (void)state;
+    test_env_init(&t, test_seed(11));
+    for (size_t k = 0; k < 8; k++) {
+        size_t size = sizes[k / 2], times = size > 500 ? 60 : 200;
+        size_t done = 0, symbols = 0;
+
+        for (size_t i = 0; i < times; i++) {
+            uint64_t sum, n;
+
+            make(&t, 20, k % 2 == 0 ? size : 0, k % 2 == 0 ? 0 : size, &sum);
+            n = sync_symbols_for(sync_sketch_estimate(p.sketch_a, p.sketch_b)) +
+                8u;
+            symbols += (size_t)n;
+            done += decode(&t, 1, size, sum) <= n;
+        }
+        print_message("%zu %s: %zu of %zu by %.2f symbols each\n", size,
+                      k % 2 == 0 ? "new" : "edited", done, times,
+                      (double)symbols / (double)(times * size));
+        assert_in_range(done, times * 92 / 100, times);
+    }
+}
+
 /* Symbols that are of no set: an item at a place that is not its own. */
 static void test_symbols__hostile_ones_come_to_an_end(void **state)
 {
@@ -347,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_symbols__an_item_taken_away_leaves_nothing),
         cmocka_unit_test(test_symbols__places_thin_out),
         cmocka_unit_test(test_symbols__the_sketch_estimates),
+        cmocka_unit_test(test_symbols__the_first_burst_does),
         cmocka_unit_test(test_symbols__bytes_come_back),
         cmocka_unit_test(test_symbols__hostile_ones_come_to_an_end),
         cmocka_unit_test(test_symbols__no_more_than_the_limit),
