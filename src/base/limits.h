@@ -110,16 +110,17 @@
 #define TAKO_SYNC_HELD_BYTES_MAX                                               \
     (4u << 20) /* of cuts that wait for an answer */
 #define TAKO_SYNC_LIST_ITEMS_MAX                                               \
-    (4u << 20)                          /* of one peer's differing documents */
-#define TAKO_SYNC_RECORDS_MAX    32768u /* of one message */
-#define TAKO_SYNC_SYMBOLS_MAX    4096u  /* that a set keeps, and are decoded */
-#define TAKO_SYNC_SEEN_MAX       8192u  /* differing documents of a question */
-#define TAKO_SYNC_SEEN_BYTES_MAX (4u << 20) /* what a peer has seen of them */
-#define TAKO_SYNC_TABLES_MAX     1024u      /* sets kept for reconciliation */
+    (4u << 20)                           /* of one peer's differing documents */
+#define TAKO_SYNC_RECORDS_MAX    32768u  /* of one message */
+#define TAKO_SYNC_SYMBOLS_MAX    4096u   /* that a set keeps */
+#define TAKO_SYNC_WIDE_MAX       131072u /* made when needed, and decoded */
+#define TAKO_SYNC_SEEN_MAX       131072u /* differing documents of a question */
+#define TAKO_SYNC_SEEN_BYTES_MAX (16u << 20) /* what a peer has seen of them */
+#define TAKO_SYNC_TABLES_MAX     1024u       /* sets kept for reconciliation */
 #define TAKO_SYNC_PENDING_MAX    4096u /* rows ahead of what was told, of one */
 #define TAKO_CHECKPOINTS_MAX     4096u /* how far we are in whose feed */
 #define TAKO_SYNC_PACKED_BYTES_MAX                                             \
-    (1u << 20)                            /* of a packed message, unpacked */
+    (2u << 20)                            /* of a packed message, unpacked */
 #define TAKO_SYNC_GRAVES_BITS_MAX   12u   /* 2^n parts of a graveyard */
 #define TAKO_SYNC_NEEDS_MAX         4096u /* documents asked for in one message */
 #define TAKO_SYNC_REASON_BYTES_MAX  400u       /* texts that peers send */

@@ -144,6 +144,11 @@ tako_err crdt_meta_context(tako_arena *a, tako_slice meta, crdt_context *out);
 uint64_t crdt_meta_generation(tako_slice meta); /* 0 when malformed */
 uint64_t crdt_meta_top(tako_slice meta);        /* its greatest hlc, likewise */
 
+/* A context that every state covers which has all that d has of events up to
+ * an hlc: all that still shows (past.c). In `a`. TAKO_NOMEM */
+tako_err crdt_past(tako_arena *a, const crdt_doc *d, uint64_t upto,
+                   crdt_context *out);
+
 bool crdt_doc_alive(const crdt_doc *d);
 uint64_t crdt_doc_generation(const crdt_doc *d);
 const crdt_context *crdt_doc_context(const crdt_doc *d);

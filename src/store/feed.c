@@ -9,6 +9,15 @@
  *             of its difference to the row before (64 bits, wrapping; the
  *             first of a group against 0)
  *
+ *   priors  = for each row, in that order, a varint: 0 for a new document, else
+ *             by how much the lsn of its state before is less, and then the
+ *             greatest hlc of that state: varint 2 * zigzag(ms - ms of the last
+ *             one here; of `own` at first) + c, where c is 1 when a varint
+ *             counter follows. NULL where all were new.
+ *
+ * So who has our documents as of a commit can be sent what they have seen
+ * since: the first commit that touched a document says what was before.
+ *
  * Beside it stands `own`: the greatest hlc of our own actor up to that commit
  * (actor.c, rollback.c).
  *
@@ -53,26 +62,58 @@ static void feed_encode(const change_list *l, tako_buf *out)
     }
 }
 
+static void priors_encode(const change_list *l, uint64_t lsn, uint64_t own,
+                          tako_buf *out)
+{
+    uint64_t last = own;
+
+    for (size_t i = 0; i < l->count && l->prior_count > 0; i++) {
+        const change_prior *p;
+        uint64_t top;
+
+        if (l->entries[i].prior == 0) {
+            tako_put_varint(out, 0);
+            continue;
+        }
+        p = &l->priors[l->entries[i].prior - 1u];
+        top = crdt_meta_top(p->meta);
+        tako_put_varint(out, lsn - p->lsn);
+        tako_put_varint(out, zigzag((top >> 16) - (last >> 16)) << 1 |
+                                 ((top & 0xffffu) != 0));
+        if ((top & 0xffffu) != 0)
+            tako_put_varint(out, top & 0xffffu);
+        last = top;
+    }
+}
+
 tako_err feed_write(store *s, tako_errbuf *e)
 {
     store_conn *c = &s->writer;
     sqlite3_stmt *stmt;
+    uint64_t own = s->txn.dotted ? s->txn.dot.hlc : s->own_kept;
     tako_err err = TAKO_OK;
+    size_t touched;
     int rc;
 
     tako_buf_reset(&s->blob);
     feed_encode(&s->changes, &s->blob);
+    touched = s->blob.len;
+    priors_encode(&s->changes, s->txn.lsn, own, &s->blob);
     if (s->blob.failed)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
-    stmt = store_sql(c, "INSERT INTO feed(lsn,own,touched)VALUES(?1,?2,?3)", e);
+    stmt = store_sql(
+        c, "INSERT INTO feed(lsn,own,touched,priors)VALUES(?1,?2,?3,?4)", e);
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "the feed", e);
     rc = sqlite3_bind_int64(stmt, 1, (int64_t)s->txn.lsn);
     if (rc == SQLITE_OK)
-        rc = sqlite3_bind_int64(
-            stmt, 2, (int64_t)(s->txn.dotted ? s->txn.dot.hlc : s->own_kept));
+        rc = sqlite3_bind_int64(stmt, 2, (int64_t)own);
     if (rc == SQLITE_OK)
-        rc = conn_bind(stmt, 3, tako_buf_slice(&s->blob));
+        rc = conn_bind(stmt, 3, tako_slice_of(s->blob.ptr, touched));
+    if (rc == SQLITE_OK && s->blob.len > touched)
+        rc = conn_bind(
+            stmt, 4,
+            tako_slice_of(s->blob.ptr + touched, s->blob.len - touched));
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
     if (rc != SQLITE_DONE)
@@ -115,9 +156,33 @@ static void feed_decode(tako_slice blob, store_touch *out)
 
         for (; n > 0; n--) {
             row += unzigzag(tako_read_varint(&r));
-            *out++ = (store_touch){ coll, (int64_t)row };
+            *out++ = (store_touch){ .coll = coll, .row = (int64_t)row };
         }
     }
+}
+
+/* False when they are damaged. */
+static bool priors_decode(tako_slice blob, uint64_t lsn, uint64_t own,
+                          store_touch *out, size_t count)
+{
+    tako_reader r = tako_reader_of(blob);
+    uint64_t ms = own >> 16;
+
+    for (size_t i = 0; i < count && blob.len > 0; i++) {
+        uint64_t back = tako_read_varint(&r), step;
+
+        if (back == 0)
+            continue;
+        if (back >= lsn)
+            return false;
+        step = tako_read_varint(&r);
+        ms += unzigzag(step >> 1);
+        out[i].lsn_before = lsn - back;
+        out[i].top_before = ms << 16;
+        if ((step & 1u) != 0)
+            out[i].top_before |= tako_read_varint(&r) & 0xffffu;
+    }
+    return tako_reader_done(&r);
 }
 
 static tako_err feed_take(store_conn *c, sqlite3_stmt *stmt, uint64_t after,
@@ -141,7 +206,11 @@ static tako_err feed_take(store_conn *c, sqlite3_stmt *stmt, uint64_t after,
         return TAKO_NOMEM;
     feed_decode(blob, *touched);
     *lsn = (uint64_t)sqlite3_column_int64(stmt, 0);
-    return TAKO_OK;
+    return priors_decode(conn_column(stmt, 3), *lsn,
+                         (uint64_t)sqlite3_column_int64(stmt, 4), *touched,
+                         *count)
+               ? TAKO_OK
+               : TAKO_CORRUPT;
 }
 
 tako_err store_feed_next(store_conn *c, uint64_t after, tako_arena *a,
@@ -155,8 +224,8 @@ tako_err store_feed_next(store_conn *c, uint64_t after, tako_arena *a,
     if (after > INT64_MAX)
         return TAKO_NOTFOUND;
     stmt = store_sql(c,
-                     "SELECT lsn,touched,(SELECT floor FROM state) FROM feed"
-                     " WHERE lsn>?1 ORDER BY lsn LIMIT 1",
+                     "SELECT lsn,touched,(SELECT floor FROM state),priors,own"
+                     " FROM feed WHERE lsn>?1 ORDER BY lsn LIMIT 1",
                      NULL);
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "feed", NULL);
@@ -178,7 +247,10 @@ static tako_err feed_cut(store_conn *c, int64_t *cut, tako_errbuf *e)
 
     *cut = 0;
     stmt = store_sql(
-        c, "SELECT lsn,length(touched) FROM feed ORDER BY lsn DESC", e);
+        c,
+        "SELECT lsn,length(touched)+ifnull(length(priors),0) FROM feed"
+        " ORDER BY lsn DESC",
+        e);
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "the feed", e);
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {

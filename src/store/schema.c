@@ -18,7 +18,7 @@ static const char schema_sql[] =
     "CREATE TABLE kv(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE coll(number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
     "CREATE TABLE feed(lsn INTEGER PRIMARY KEY, own INTEGER NOT NULL,"
-    "touched BLOB NOT NULL);"
+    "touched BLOB NOT NULL, priors BLOB);"
     "CREATE TABLE seen(actor BLOB PRIMARY KEY, hlc INTEGER NOT NULL)"
     "WITHOUT ROWID;"
     "CREATE TABLE checkpoint(n INTEGER PRIMARY KEY, peer BLOB NOT NULL,"

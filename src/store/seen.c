@@ -101,6 +101,8 @@ tako_err seen_put(store *s, crdt_dot dot, tako_errbuf *e)
     return dot.hlc == 0 ? TAKO_OK : seen_one(s, dot, &fresh, e);
 }
 
+/* The feed is looked at for our own actor only, and there at its last row: a
+ * join of both would look through all of it for any other. */
 tako_err store_seen_hlc(store_conn *c, crdt_actor actor, uint64_t *hlc)
 {
     sqlite3_stmt *stmt;
@@ -110,9 +112,8 @@ tako_err store_seen_hlc(store_conn *c, crdt_actor actor, uint64_t *hlc)
     *hlc = 0;
     stmt = store_sql(c,
                      "SELECT max(hlc) FROM (SELECT hlc FROM seen WHERE actor=?1"
-                     " UNION ALL SELECT own FROM (SELECT own FROM feed,state"
-                     " WHERE actor=?1 AND feed.lsn>since"
-                     " ORDER BY feed.lsn DESC LIMIT 1))",
+                     " UNION ALL SELECT(SELECT own FROM feed WHERE lsn>since"
+                     " ORDER BY lsn DESC LIMIT 1) FROM state WHERE actor=?1)",
                      NULL);
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "seen", NULL);

@@ -393,6 +393,8 @@ tako_err store_own_last(store_conn *c, crdt_dot *out);
 typedef struct store_touch {
     uint32_t coll;
     int64_t row;
+    uint64_t lsn_before; /* of the document's state before; 0: it was new */
+    uint64_t top_before; /* and the greatest hlc that this had seen */
 } store_touch;
 tako_err store_feed_next(store_conn *c, uint64_t after, tako_arena *a,
                          uint64_t *lsn, store_touch **touched, size_t *count);

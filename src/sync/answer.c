@@ -90,33 +90,69 @@ static void find_rows(sync_session *s, sync_want *w)
     }
 }
 
-static void heard_all(sync_session *s, sync_want *w)
+static void heard_all(sync_session *s, sync_want *w, bool reply)
 {
     sync_seen_sort(w->seen, w->seen_count);
-    tako_env_free(s->env, w->symbols,
-                  TAKO_SYNC_SYMBOLS_MAX * sizeof *w->symbols);
+    tako_env_free(s->env, w->symbols, w->symbols_have * sizeof *w->symbols);
     w->symbols = NULL;
+    w->symbols_have = 0;
     w->seen_at = 0;
     sync_walk_start(&w->walk);
-    if (w->state == WANT_JOINED) {
+    if (w->seen_count == 0)
+        w->walk.after = INT64_MAX; /* all was pushed */
+    if (reply) {
         find_rows(s, w);
         w->walk.done = true; /* nothing needs to be looked for */
     }
     w->state = WANT_ANSWER;
 }
 
+/* Does it answer what is open? */
+static bool is_taken(const sync_want *w, bool reply)
+{
+    if (w == NULL)
+        return false;
+    return reply ? w->state == WANT_JOINED ||
+                       (w->state == WANT_SENT && w->offered)
+                 : w->state == WANT_SYMBOLS;
+}
+
+void sync_offer_decline(sync_session *s, const sync_want *w)
+{
+    sync_sub *own = w->joined == 0 ? NULL : sync_sub_find(s, w->joined - 1u);
+
+    if (own != NULL && own->offer == OFFER_TOLD)
+        own->offer = OFFER_DECLINED;
+    else if (own != NULL && own->offer == OFFER_HELD)
+        own->offer = OFFER_NONE;
+}
+
+static void note_offer(sync_session *s, const sync_want *w, bool taken,
+                       uint64_t number)
+{
+    sync_sub *own = sync_sub_find(s, number);
+
+    if (own == NULL || own->state != SUB_ASKED)
+        return;
+    own->offer =
+        taken && w->joined == number + 1u ? OFFER_TOLD : OFFER_DECLINED;
+}
+
 tako_err sync_on_seen(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     sync_want *w = sync_want_find(s, tako_read_varint(in));
     uint8_t flags = tako_read_u8(in);
-    bool taken = w != NULL &&
-                 w->state == ((flags & 2u) != 0 ? WANT_JOINED : WANT_SYMBOLS);
-    uint64_t ref = 0, key;
+    bool reply = (flags & SYNC_SEEN_REPLY) != 0;
+    bool offered = (flags & SYNC_SEEN_OFFERED) != 0;
+    uint64_t number = offered ? tako_read_varint(in) : 0, ref = 0, key;
+    bool taken = is_taken(w, reply);
     crdt_context context;
     tako_err err;
 
-    if (in->failed || flags > 3u)
+    if (in->failed || flags > SYNC_SEEN_FLAGS || (offered && reply))
         return tako_fail(e, TAKO_CORRUPT, "malformed SEEN");
+    if (offered && (flags & SYNC_SEEN_LAST) != 0)
+        note_offer(s, w, taken, number);
     if (taken && w->seen_arena.env == NULL)
         w->seen_arena = tako_arena_on(s->env);
     for (;;) {
@@ -131,8 +167,8 @@ tako_err sync_on_seen(sync_session *s, tako_reader *in, tako_errbuf *e)
     }
     if (err != TAKO_NOTFOUND)
         return err;
-    if (taken && (flags & 1u) != 0)
-        heard_all(s, w);
+    if (taken && (flags & SYNC_SEEN_LAST) != 0)
+        heard_all(s, w, reply);
     return TAKO_OK;
 }
 
@@ -289,28 +325,47 @@ static tako_err answer_piece(sync_session *s, answer_walk *d)
                : tako_fail(d->e, err, "reading a document failed");
 }
 
-static void answered(sync_session *s, sync_want *w)
+/* Takes what was offered, where we lack nothing. */
+static tako_err offer_take(sync_session *s, sync_sub *own, tako_errbuf *e)
 {
-    const sync_sub *own =
-        w->joined == 0 ? NULL : sync_sub_find(s, w->joined - 1u);
+    bool held = own->offer == OFFER_HELD;
 
-    for (size_t i = 0; i < w->seen_count; i++)
+    own->offer = OFFER_NONE;
+    own->open = false;
+    own->early = true;
+    return held ? sync_caught_up(s, own, own->offer_lsn, e) : TAKO_OK;
+}
+
+static tako_err answered(sync_session *s, sync_want *w, tako_errbuf *e)
+{
+    sync_sub *own = w->joined == 0 ? NULL : sync_sub_find(s, w->joined - 1u);
+    bool reply = false;
+
+    for (size_t i = 0; i < w->seen_count; i++) {
         if (!w->seen[i].met)
             w->seen[i].reply = w->seen[i].context.count > 0;
+        reply = reply || w->seen[i].reply;
+    }
     w->seen_at = 0;
+    if (reply || own == NULL || own->offer == OFFER_NONE)
+        sync_offer_decline(s, w);
+    else
+        TAKO_TRY(offer_take(s, own, e));
     if (own != NULL && own->state == SUB_ASKED && own->open) {
         w->state = WANT_REPLY;
-        return;
+        return TAKO_OK;
     }
     sync_want_rest(s, w);
     w->state = WANT_CLOSE;
+    return TAKO_OK;
 }
 
 static tako_err serve_answer(sync_session *s, sync_want *w, tako_buf *out,
                              tako_errbuf *e)
 {
     answer_walk d = { w,
-                      { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0 },
+                      { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0,
+                        true },
                       0,
                       e,
                       w->walk.done };
@@ -327,10 +382,8 @@ static tako_err serve_answer(sync_session *s, sync_want *w, tako_buf *out,
     s->counts.documents_out += d.documents;
     if (!w->walk.done || (known && w->seen_at < w->seen_count))
         return TAKO_OK;
-    if (!known) {
-        answered(s, w);
-        return TAKO_OK;
-    }
+    if (!known)
+        return answered(s, w, e);
     sync_want_rest(s, w);
     w->joined = 0;
     w->state = WANT_CLOSE;
@@ -360,7 +413,8 @@ static tako_err put_reply(sync_session *s, sync_writer *w,
 static tako_err serve_reply(sync_session *s, sync_want *w, tako_buf *out,
                             tako_errbuf *e)
 {
-    sync_writer writer = { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0 };
+    sync_writer writer = { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0,
+                           true };
     size_t flags_at;
     tako_err err = TAKO_OK;
 
@@ -368,7 +422,7 @@ static tako_err serve_reply(sync_session *s, sync_want *w, tako_buf *out,
     tako_put_u8(out, SYNC_MSG_SEEN);
     tako_put_varint(out, w->joined - 1u);
     flags_at = out->len;
-    tako_put_u8(out, 2u);
+    tako_put_u8(out, SYNC_SEEN_REPLY);
     TAKO_TRY(store_snapshot_begin(s->reader, NULL, e));
     for (; w->seen_at < w->seen_count && err == TAKO_OK &&
            out->len < SYNC_LIST_BYTES;
@@ -381,7 +435,7 @@ static tako_err serve_reply(sync_session *s, sync_want *w, tako_buf *out,
                          "asking for documents failed");
     if (w->seen_at < w->seen_count)
         return TAKO_OK;
-    out->ptr[flags_at] |= 1u;
+    out->ptr[flags_at] |= SYNC_SEEN_LAST;
     sync_want_rest(s, w);
     w->joined = 0;
     w->state = WANT_CLOSE;

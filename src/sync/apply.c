@@ -177,7 +177,7 @@ static tako_err coll_here(apply *a, uint32_t name, uint32_t *coll)
 
 /* Remembers a document that is now what the peer sent; or, where nothing
  * changed because we have more, sees to it that the peer learns of it. */
-static tako_err note_known(apply *a, uint32_t coll, tako_slice id,
+static tako_err note_known(apply *a, uint32_t coll, const sync_held *h,
                            const crdt_context *sent, bool changed)
 {
     sync_session *s = a->s;
@@ -185,13 +185,13 @@ static tako_err note_known(apply *a, uint32_t coll, tako_slice id,
     store_row row;
     tako_err err;
 
-    err = store_get(store_writer(a->st), coll, id, &row);
+    err = store_get(store_writer(a->st), coll, h->record.id, &row);
     if (err == TAKO_NOTFOUND || (err == TAKO_OK && store_row_is_notice(&row)))
         return TAKO_OK; /* a tombstone of what was reaped here */
     TAKO_TRY(err);
     TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &now));
     if (!changed && !crdt_context_eq(&now, sent))
-        sync_tell_behind(s, coll, &row);
+        sync_tell_behind(s, coll, &row, h->pushed);
     if (!changed)
         return TAKO_OK;
     return crdt_context_eq(&now, sent)
@@ -261,7 +261,7 @@ static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
         return refuse(a, h);
     case CRDT_DELTA_APPLIED:
     case CRDT_DELTA_STALE:
-        err = note_known(a, coll, h->record.id, &d.seen, info->changed);
+        err = note_known(a, coll, h, &d.seen, info->changed);
         break;
     }
     need_remove(&a->refused, h->name, h->record.id);
@@ -332,7 +332,7 @@ static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,
     if (a->cold)
         return TAKO_OK;
     TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &sent));
-    return note_known(a, coll, h->record.id, &sent, info->changed);
+    return note_known(a, coll, h, &sent, info->changed);
 }
 
 static tako_err apply_record(apply *a, const sync_held *h)

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* ASK -- the side that wants: what it has is summed up for the server, the
- * server's symbols are decoded against its own, and what has been seen here of
- * each document that differs is told. catchup.c has the whole.
+/* ASK -- the side that wants: what it has is summed up for the server, and the
+ * server's symbols are decoded against its own. What then is said of each
+ * document that differs is in tell.c; catchup.c has the whole.
+ *
+ * A WIDE BURST has more symbols than a table keeps. Ours are made by a walk
+ * while theirs come; those wait for that.
  *
  * CHECKPOINTS. How far we are in the peer's feed: up to the commit of the last
  * close of a catch-up, or of the last cut, whichever is later; while a first
@@ -114,6 +117,7 @@ void sync_unjoin(sync_session *s, uint32_t number)
 
         if (w->joined != number + 1u ||
             (w->state != WANT_JOINED &&
+             !(w->state == WANT_SENT && w->offered) &&
              !(w->state == WANT_ANSWER && w->walk.done)))
             continue;
         sync_want_rest(s, w);
@@ -122,19 +126,28 @@ void sync_unjoin(sync_session *s, uint32_t number)
     }
 }
 
-void sync_sub_rest(sync_session *s, sync_sub *sub)
+static void decode_rest(sync_session *s, sync_sub *sub)
 {
     tako_env_free(s->env, sub->symbols,
-                  TAKO_SYNC_SYMBOLS_MAX * sizeof *sub->symbols);
-    tako_env_free(s->env, sub->seen, sub->seen_count * sizeof *sub->seen);
+                  sub->symbols_have * sizeof *sub->symbols);
+    tako_env_free(s->env, sub->burst, sub->burst_due * sizeof *sub->burst);
     if (sub->decoder != NULL) {
         sync_decoder_fini(sub->decoder);
         tako_env_free(s->env, sub->decoder, sizeof *sub->decoder);
     }
     sub->symbols = NULL;
-    sub->seen = NULL;
-    sub->seen_count = 0;
+    sub->burst = NULL;
     sub->decoder = NULL;
+    sub->symbols_have = sub->burst_count = sub->burst_due = 0;
+    sub->burst_over = false;
+}
+
+void sync_sub_rest(sync_session *s, sync_sub *sub)
+{
+    decode_rest(s, sub);
+    tako_env_free(s->env, sub->seen, sub->seen_count * sizeof *sub->seen);
+    sub->seen = NULL;
+    sub->seen_count = sub->seen_at = 0;
     sub->open = sub->named = false;
 }
 
@@ -240,7 +253,7 @@ static bool list_row(sync_session *s, void *ctx, const store_row *row,
         !s->host->predicate_match(s->host->ctx, d->sub->predicate, row->id,
                                   row->body))
         return true;
-    item = sync_item_of(s->digest_key, row->id, row->version);
+    item = sync_item_of(s->digest_key, row->id, row->version, 0);
     tako_put_u64(d->out, item.key);
     tako_put_u64(d->out, item.item);
     return true;
@@ -278,6 +291,8 @@ tako_err sync_on_lists(sync_session *s, tako_reader *in, tako_errbuf *e)
         return tako_fail(e, TAKO_CORRUPT, "malformed LISTS");
     if (sub == NULL)
         return TAKO_OK; /* dropped, or asked anew, meanwhile */
+    if (sub->early)
+        return TAKO_OK; /* on its way when we took what was offered */
     if (sub->state != SUB_ASKED)
         return tako_fail(e, TAKO_CORRUPT, "LISTS that nobody asked for");
     sync_sub_rest(s, sub);
@@ -306,62 +321,58 @@ static bool decoding_another(const sync_session *s, const sync_sub *sub)
     return false;
 }
 
-/* Our own symbols as they are now. *ready: there are any. */
-static tako_err decode_begin(sync_session *s, sync_sub *sub, bool *ready,
+/* Our own symbols as they are now, at least so many. *ready: there are any. */
+static tako_err take_symbols(sync_sub *sub, uint32_t many, bool *ready,
                              tako_errbuf *e)
 {
-    size_t bytes = TAKO_SYNC_SYMBOLS_MAX * sizeof *sub->symbols;
-    const sync_summary *sum = sync_table_summary(sub->table);
-
     *ready = sync_table_look(sub->table) != SYNC_TABLE_BUILDING &&
-             sum->symbols != NULL;
-    if (!*ready)
-        return TAKO_OK;
-    sub->symbols = tako_env_alloc(s->env, bytes);
-    sub->decoder = tako_env_alloc(s->env, sizeof *sub->decoder);
-    if (sub->symbols == NULL || sub->decoder == NULL)
+             sync_table_summary(sub->table)->symbols != NULL;
+    if (*ready && sync_table_take(sub->table, many, &sub->symbols,
+                                  &sub->symbols_have) != TAKO_OK)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
-    memcpy(sub->symbols, sum->symbols, bytes);
-    sync_decoder_init(sub->decoder, s->env, s->digest_key);
     return TAKO_OK;
 }
 
-/* The differences by document: both may have it. */
+/* many: 0, or how many there are in a wide burst. */
+static tako_err decode_begin(sync_session *s, sync_sub *sub, uint64_t many,
+                             bool *ready, tako_errbuf *e)
+{
+    *ready = true;
+    sub->decoder = tako_env_alloc(s->env, sizeof *sub->decoder);
+    if (sub->decoder == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    sync_decoder_init(sub->decoder, s->env, s->digest_key);
+    if (many == 0)
+        return take_symbols(sub, 0, ready, e);
+    sub->burst = tako_env_alloc(s->env, (size_t)many * sizeof *sub->burst);
+    if (sub->burst == NULL)
+        return tako_fail(e, TAKO_NOMEM, "out of memory");
+    sub->burst_due = (uint32_t)many;
+    (void)sync_table_widen(sub->table, (uint32_t)(many + many / 2u));
+    return TAKO_OK;
+}
+
+/* The differences by document: which side has it is found by a walk. */
 static tako_err decoded(sync_session *s, sync_sub *sub, tako_errbuf *e)
 {
     const sync_decoder *d = sub->decoder;
-    size_t n = 0;
     sync_seen *seen;
 
     if (d->found_count > 0) {
-        sub->seen = tako_env_alloc(s->env, d->found_count * sizeof *seen);
-        if (sub->seen == NULL)
+        seen = tako_env_alloc(s->env, d->found_count * sizeof *seen);
+        if (seen == NULL)
             return tako_fail(e, TAKO_NOMEM, "out of memory");
+        sub->seen = seen;
         sub->seen_count = d->found_count;
+        sub->seen_at = 0;
     }
-    for (uint32_t i = 0; i < d->found_count; i++) {
-        const sync_found *f = &d->found[i];
-
-        sub->seen[n++] = (sync_seen){ .key = f->item.key,
-                                      .item = f->theirs ? f->item.item : 0,
-                                      .theirs = f->theirs };
-    }
+    for (uint32_t i = 0; i < d->found_count; i++)
+        sub->seen[i] = (sync_seen){ .key = d->found[i].item.key,
+                                    .item = d->found[i].item.item,
+                                    .when = d->found[i].item.when };
     sync_seen_sort(sub->seen, sub->seen_count);
-    /* Of two entries with one key the one that is theirs says all. */
-    for (size_t i = 1; i < sub->seen_count; i++) {
-        sync_seen *one = &sub->seen[i - 1], *two = &sub->seen[i];
-
-        if (one->key == two->key && one->theirs)
-            *two = *one;
-        else if (one->key == two->key)
-            *one = *two;
-    }
-    sync_decoder_fini(sub->decoder);
-    tako_env_free(s->env, sub->decoder, sizeof *sub->decoder);
-    tako_env_free(s->env, sub->symbols,
-                  TAKO_SYNC_SYMBOLS_MAX * sizeof *sub->symbols);
-    sub->decoder = NULL;
-    sub->symbols = NULL;
+    decode_rest(s, sub);
+    sub->telling = false;
     sub->state = SUB_DECODED;
     sync_walk_start(&sub->walk);
     return TAKO_OK;
@@ -375,17 +386,15 @@ static void decode_give_up(sync_session *s, sync_sub *sub)
     ask_more(s, sub, 0);
 }
 
-static tako_err decode(sync_session *s, sync_sub *sub, uint64_t first,
-                       tako_reader *in, tako_errbuf *e)
+static tako_err decode(sync_session *s, sync_sub *sub, tako_reader *in,
+                       tako_errbuf *e)
 {
     sync_decoder *d = sub->decoder;
     sync_symbol symbol;
     tako_err err = TAKO_OK;
 
-    if (first != d->count)
-        return tako_fail(e, TAKO_CORRUPT, "SYMBOLS that do not follow");
     while (err == TAKO_OK && tako_reader_left(in) > 0 &&
-           d->count < TAKO_SYNC_SYMBOLS_MAX) {
+           d->count < sub->symbols_have) {
         sync_symbol_get(in, &symbol);
         if (in->failed)
             return tako_fail(e, TAKO_CORRUPT, "malformed SYMBOLS");
@@ -396,23 +405,71 @@ static tako_err decode(sync_session *s, sync_sub *sub, uint64_t first,
     if (err == TAKO_NOMEM)
         return tako_fail(e, err, "out of memory");
     if (err != TAKO_OK || tako_reader_left(in) > 0 ||
-        d->count >= TAKO_SYNC_SYMBOLS_MAX)
+        d->count >= sub->symbols_have)
         decode_give_up(s, sub);
     return TAKO_OK;
 }
 
 /* A burst did not do. `about`: how many documents differ, if that is known now.
  * Else half as many symbols again; twice as many of few, which were a guess. */
-static void want_more(sync_session *s, const sync_sub *sub, uint64_t about)
+static void want_more(sync_session *s, sync_sub *sub, uint64_t about)
 {
-    uint64_t have = sub->decoder->count, all = about + about / 2u + about / 4u;
+    uint64_t have = sub->decoder->count, all = sync_symbols_for(about);
     uint64_t more = all > have ? all - have : have < 64u ? have : have / 2u;
 
-    if (all > TAKO_SYNC_SYMBOLS_MAX)
+    if (all > sub->symbols_have || have >= sub->symbols_have)
         more = 0; /* the list is less */
-    else if (more > TAKO_SYNC_SYMBOLS_MAX - have)
-        more = TAKO_SYNC_SYMBOLS_MAX - have;
-    ask_more(s, sub, more);
+    else if (more > sub->symbols_have - have)
+        more = sub->symbols_have - have;
+    if (more == 0)
+        decode_give_up(s, sub);
+    else
+        ask_more(s, sub, more);
+}
+
+static tako_err keep_burst(sync_sub *sub, tako_reader *in, bool over,
+                           tako_errbuf *e)
+{
+    while (tako_reader_left(in) > 0 && !in->failed &&
+           sub->burst_count < sub->burst_due)
+        sync_symbol_get(in, &sub->burst[sub->burst_count++]);
+    sub->burst_over = over;
+    return in->failed || tako_reader_left(in) > 0
+               ? tako_fail(e, TAKO_CORRUPT, "malformed SYMBOLS")
+               : TAKO_OK;
+}
+
+/* Our own part of a wide burst is made, and the burst decoded. */
+static tako_err decode_wide(sync_session *s, sync_sub *sub, tako_errbuf *e)
+{
+    sync_decoder *d = sub->decoder;
+    uint32_t many = sub->burst_count;
+    bool ready;
+    tako_err err;
+
+    if (sync_table_look(sub->table) == SYNC_TABLE_BUILDING)
+        return sync_table_step(sub->table, e);
+    /* It began anew, or another took the wide ones, meanwhile. */
+    if (!sync_table_widen(sub->table, sub->burst_due + sub->burst_due / 2u))
+        return TAKO_OK;
+    TAKO_TRY(take_symbols(sub, many, &ready, e));
+    if (!ready) {
+        decode_give_up(s, sub);
+        return TAKO_OK;
+    }
+    err = sync_decoder_feed(d, sub->burst, sub->symbols, many);
+    tako_env_free(s->env, sub->burst, sub->burst_due * sizeof *sub->burst);
+    sub->burst = NULL;
+    sub->burst_count = sub->burst_due = 0;
+    if (err == TAKO_NOMEM)
+        return tako_fail(e, err, "out of memory");
+    if (err != TAKO_OK)
+        decode_give_up(s, sub);
+    else if (sync_decoder_done(d))
+        return decoded(s, sub, e);
+    else
+        want_more(s, sub, 0);
+    return TAKO_OK;
 }
 
 /* Joined: our answer to the question that the peer named waits for ours. */
@@ -428,133 +485,82 @@ static void join(sync_session *s, const sync_sub *sub, uint64_t number)
     w->lsn = s->heard;
 }
 
-tako_err sync_on_symbols(sync_session *s, tako_reader *in, tako_errbuf *e)
-{
-    sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
-    uint8_t flags = tako_read_u8(in);
-    uint64_t joined = (flags & 1u) != 0 ? tako_read_varint(in) : UINT64_MAX;
+/* What a message of symbols says before them. */
+typedef struct symbols_head {
+    uint8_t flags;
+    uint64_t joined, many, first;
     int32_t sketch[SYNC_SKETCH];
-    uint64_t about = 0, first;
-    bool ready = true;
+} symbols_head;
 
-    if ((flags & 2u) != 0)
-        sync_sketch_get(in, sketch);
-    first = tako_read_varint(in);
-    if (in->failed || flags > 7u)
-        return tako_fail(e, TAKO_CORRUPT, "malformed SYMBOLS");
-    if (sub == NULL)
-        return TAKO_OK; /* dropped, or asked anew, meanwhile */
-    /* More than it took may still come. */
-    if (sub->state == SUB_DECODED || (sub->state == SUB_ASKED && !sub->open))
-        return TAKO_OK;
-    if (sub->state != SUB_ASKED || sub->named || decoding_another(s, sub))
-        return tako_fail(e, TAKO_CORRUPT, "SYMBOLS that nobody asked for");
-    if (sub->decoder == NULL)
-        TAKO_TRY(decode_begin(s, sub, &ready, e));
-    if (!ready) {
-        decode_give_up(s, sub);
-        return TAKO_OK;
-    }
-    if (joined <= UINT32_MAX)
-        join(s, sub, joined);
-    if ((flags & 2u) != 0)
-        about = sync_sketch_estimate(sketch,
+static tako_err get_head(tako_reader *in, symbols_head *h, tako_errbuf *e)
+{
+    h->flags = tako_read_u8(in);
+    h->joined = (h->flags & SYNC_SYMBOLS_JOINED) != 0 ? tako_read_varint(in)
+                                                      : UINT64_MAX;
+    if ((h->flags & SYNC_SYMBOLS_SKETCHED) != 0)
+        sync_sketch_get(in, h->sketch);
+    h->many = (h->flags & SYNC_SYMBOLS_MANY) != 0 ? tako_read_varint(in) : 0;
+    h->first = tako_read_varint(in);
+    return in->failed || h->flags > SYNC_SYMBOLS_FLAGS ||
+                   h->many > TAKO_SYNC_WIDE_MAX
+               ? tako_fail(e, TAKO_CORRUPT, "malformed SYMBOLS")
+               : TAKO_OK;
+}
+
+static tako_err take_burst(sync_session *s, sync_sub *sub,
+                           const symbols_head *h, tako_reader *in,
+                           tako_errbuf *e)
+{
+    bool last = (h->flags & SYNC_SYMBOLS_LAST) != 0;
+    uint64_t about = 0;
+
+    if (h->first !=
+        (sub->burst != NULL ? sub->burst_count : sub->decoder->count))
+        return tako_fail(e, TAKO_CORRUPT, "SYMBOLS that do not follow");
+    if (sub->burst != NULL)
+        return keep_burst(sub, in, last, e);
+    if ((h->flags & SYNC_SYMBOLS_SKETCHED) != 0)
+        about = sync_sketch_estimate(h->sketch,
                                      sync_table_summary(sub->table)->sketch);
-    TAKO_TRY(decode(s, sub, first, in, e));
-    if (sub->decoder != NULL && (flags & 4u) != 0)
+    TAKO_TRY(decode(s, sub, in, e));
+    if (sub->decoder != NULL && last)
         want_more(s, sub, about);
     return TAKO_OK;
 }
 
-/* ---- what was seen here ------------------------------------------------------------ */
-
-typedef struct seen_walk {
-    sync_sub *sub;
-    sync_writer writer;
-    uint32_t told;
-} seen_walk;
-
-static bool tell_row(sync_session *s, void *ctx, const store_row *row,
-                     tako_err *err)
+tako_err sync_on_symbols(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
-    seen_walk *d = ctx;
-    crdt_context own = { NULL, 0, 0 };
-    sync_seen *seen;
-    sync_item item;
+    sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
+    symbols_head h;
+    bool ready = true;
 
-    if (d->writer.out->len >= SYNC_LIST_BYTES)
-        return false;
-    if (store_row_is_left(row))
-        return true; /* as if it were not there: it is to come again */
-    item.key = tako_hash64(s->digest_key, row->id);
-    seen = sync_seen_find(d->sub->seen, d->sub->seen_count, item.key);
-    if (seen == NULL)
-        return true;
-    item = sync_item_of(s->digest_key, row->id, row->version);
-    for (sync_seen *at = seen; at > d->sub->seen && at[-1].key == item.key;)
-        seen = --at;
-    for (sync_seen *at = seen;
-         at < d->sub->seen + d->sub->seen_count && at->key == item.key; at++) {
-        at->met = true;
-        at->row = row->row;
+    TAKO_TRY(get_head(in, &h, e));
+    if (sub == NULL)
+        return TAKO_OK; /* dropped, or asked anew, meanwhile */
+    /* More than it took may still come. */
+    if (sub->state == SUB_DECODED || sub->state == SUB_TELLING || sub->early ||
+        (sub->state == SUB_ASKED && !sub->open))
+        return TAKO_OK;
+    if (sub->state != SUB_ASKED || sub->named || decoding_another(s, sub))
+        return tako_fail(e, TAKO_CORRUPT, "SYMBOLS that nobody asked for");
+    if (sub->decoder == NULL)
+        TAKO_TRY(decode_begin(s, sub, h.many, &ready, e));
+    if (!ready) {
+        decode_give_up(s, sub);
+        return TAKO_OK;
     }
-    if (seen->theirs && seen->item == item.item)
-        return true; /* evicted here in that very state, or come meanwhile */
-    tako_arena_reset(&s->arena);
-    if (!store_row_is_marker(row) && !store_row_is_notice(row))
-        *err = crdt_meta_context(&s->arena, row->meta, &own);
-    if (*err == TAKO_OK)
-        *err = sync_put_seen(&d->writer, item.key, &own);
-    d->told++;
-    return *err == TAKO_OK;
-}
-
-/* Those that are not stored here at all. */
-static tako_err tell_missing(seen_walk *d)
-{
-    static const crdt_context nothing = { NULL, 0, 0 };
-    sync_sub *sub = d->sub;
-
-    for (size_t i = 0; i < sub->seen_count; i++)
-        if (!sub->seen[i].met && sub->seen[i].theirs &&
-            (i == 0 || sub->seen[i - 1].key != sub->seen[i].key)) {
-            TAKO_TRY(sync_put_seen(&d->writer, sub->seen[i].key, &nothing));
-            d->told++;
-        }
-    return TAKO_OK;
-}
-
-static tako_err tell_seen(sync_session *s, sync_sub *sub, tako_buf *out,
-                          tako_errbuf *e)
-{
-    seen_walk d = { sub,
-                    { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0 },
-                    0 };
-    size_t flags_at;
-    tako_err err = TAKO_OK;
-
-    s->names_out[SYNC_CATCHUP].stamp++;
-    tako_put_u8(out, SYNC_MSG_SEEN);
-    tako_put_varint(out, sub->number);
-    flags_at = out->len;
-    tako_put_u8(out, 0);
-    TAKO_TRY(sync_walk_piece(s, sub->collection, &sub->coll, &sub->walk,
-                             tell_row, &d, e));
-    if (sub->walk.done)
-        err = tell_missing(&d);
-    if (err != TAKO_OK || out->failed)
-        return tako_fail(e, TAKO_NOMEM, "out of memory");
-    if (sub->walk.done) {
-        out->ptr[flags_at] = 1u;
-        sub->state = SUB_ASKED;
-        sub->open = false;
-    } else if (d.told == 0) {
-        tako_buf_reset(out);
-    }
-    return TAKO_OK;
+    if (h.joined <= UINT32_MAX)
+        join(s, sub, h.joined);
+    return take_burst(s, sub, &h, in, e);
 }
 
 /* ---- which ------------------------------------------------------------------------- */
+
+static bool wide_due(const sync_sub *sub)
+{
+    return sync_table_look(sub->table) == SYNC_TABLE_BUILDING ||
+           (sub->burst_over && sync_table_look(sub->table) == SYNC_TABLE_READY);
+}
 
 static bool sub_due(const sync_session *s, const sync_sub *sub)
 {
@@ -566,8 +572,10 @@ static bool sub_due(const sync_session *s, const sync_sub *sub)
     case SUB_LISTING:
         return true;
     case SUB_DECODED:
+    case SUB_TELLING:
         return s->cleared;
     case SUB_ASKED:
+        return sub->burst != NULL && wide_due(sub);
     case SUB_CLOSING:
     case SUB_IN_SYNC:
     case SUB_REFUSED:
@@ -587,8 +595,10 @@ static tako_err ask_one(sync_session *s, sync_sub *sub, uint64_t now_ms,
     case SUB_LISTING:
         return ask_list(s, sub, out, e);
     case SUB_DECODED:
-        return tell_seen(s, sub, out, e);
+    case SUB_TELLING:
+        return sync_tell_step(s, sub, out, e);
     case SUB_ASKED:
+        return decode_wide(s, sub, e);
     case SUB_CLOSING:
     case SUB_IN_SYNC:
     case SUB_REFUSED:

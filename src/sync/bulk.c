@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* BULK -- messages of many documents travel packed (zstd, level 1), where both
- * sides said that they can.
+ * sides said that they can: STATES, and large cuts.
  *
  * Each packed message stands alone: what a message of half a megabyte gains
  * from the ones before it is little, and none needs to be kept. The contexts
  * are made at the first use, serve both directions, and go when a catch-up
- * closes, as they are larger than all else of an idle session. Their memory
+ * closes, or with the cut, as they are larger than all else of an idle session. Their memory
  * comes from the environment, which wants to hear the size again when it is
  * freed: it stands in front of each block.
  *
@@ -18,6 +18,7 @@
 
 #define PACK_LEVEL     1
 #define PACK_BYTES_MIN 512u
+#define PACK_CUT_MIN   2048u /* below it making the context costs more */
 #define BLOCK_HEAD     16u
 
 struct sync_bulk {
@@ -85,13 +86,22 @@ void sync_bulk_rest(sync_session *s)
     s->bulk = NULL;
 }
 
+static bool is_packable(const sync_session *s, const tako_buf *out)
+{
+    bool cut = out->len > 0 && out->ptr[0] == SYNC_MSG_CUT;
+
+    return (s->features &
+            (cut ? SYNC_FEATURE_PACKED_CUTS : SYNC_FEATURE_PACKED)) != 0 &&
+           out->len >= (cut ? PACK_CUT_MIN : PACK_BYTES_MIN) &&
+           out->len <= TAKO_SYNC_PACKED_BYTES_MAX;
+}
+
 tako_err sync_pack(sync_session *s, tako_buf *out, tako_errbuf *e)
 {
     sync_bulk *b;
     size_t most, n;
 
-    if ((s->features & SYNC_FEATURE_PACKED) == 0 || out->len < PACK_BYTES_MIN ||
-        out->len > TAKO_SYNC_PACKED_BYTES_MAX)
+    if (!is_packable(s, out))
         return TAKO_OK;
     b = bulk_of(s);
     if (b != NULL && b->pack == NULL)
@@ -100,7 +110,8 @@ tako_err sync_pack(sync_session *s, tako_buf *out, tako_errbuf *e)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     most = ZSTD_compressBound(out->len);
     tako_buf_reset(&b->packed);
-    tako_put_u8(&b->packed, SYNC_MSG_PACKED);
+    tako_put_u8(&b->packed, out->ptr[0] == SYNC_MSG_CUT ? SYNC_MSG_PACKED_CUT
+                                                        : SYNC_MSG_PACKED);
     tako_put_varint(&b->packed, out->len);
     if (!tako_buf_reserve(&b->packed, most))
         return tako_fail(e, TAKO_NOMEM, "out of memory");
@@ -144,4 +155,31 @@ tako_err sync_unpack(sync_session *s, tako_reader *in, tako_slice *out,
     b->unpacked.len = n;
     *out = tako_buf_slice(&b->unpacked);
     return TAKO_OK;
+}
+
+tako_err sync_on_packed(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    tako_slice message;
+    tako_reader inner;
+
+    TAKO_TRY(sync_unpack(s, in, &message, e));
+    inner = tako_reader_of(message);
+    if (tako_read_u8(&inner) != SYNC_MSG_STATES)
+        return tako_fail(e, TAKO_CORRUPT, "PACKED holds no STATES");
+    return sync_on_states(s, &inner, e);
+}
+
+tako_err sync_on_packed_cut(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    tako_slice message;
+    tako_reader inner;
+    tako_err err;
+
+    TAKO_TRY(sync_unpack(s, in, &message, e));
+    inner = tako_reader_of(message);
+    if (tako_read_u8(&inner) != SYNC_MSG_CUT)
+        return tako_fail(e, TAKO_CORRUPT, "PACKED_CUT holds no CUT");
+    err = sync_on_cut(s, &inner, e);
+    sync_bulk_rest(s);
+    return err;
 }

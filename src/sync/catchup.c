@@ -13,7 +13,7 @@
  *   LIST* items                        ->
  *                                      <-   STATES* CAUGHT_UP
  *                                      <-   SYMBOLS*            otherwise
- *   SEEN* key, context                 ->
+ *   STATES*, SEEN* key, context        ->
  *                                      <-   STATES* CAUGHT_UP
  *   SERVED number                      ->
  *
@@ -33,7 +33,9 @@
  * waiting, in growing batches, would save that round trip and cost as many
  * bytes again on every link that is slower than it is long.
  *
- * THE FEED finds what matches now or died since the checkpoint. It cannot
+ * THE FEED finds what matches now or died since the checkpoint, and what of it
+ * the peer has not seen: the checkpoint says that it had all that we had then,
+ * and the feed what each document had seen before (feed.c). It cannot
  * tell what left, nor is it trusted: ASK compares afterwards. As documents of
  * the other direction are on their way meanwhile, that comparison waits until
  * our own feed from that peer is in.
@@ -57,8 +59,7 @@
 #include <stdlib.h>
 
 #define SYMBOLS_FIRST  32u /* where no sketch tells how many */
-#define SYMBOLS_MARGIN 12u
-#define SYMBOLS_DECODE (TAKO_SYNC_SYMBOLS_MAX / 4u * 3u) /* items, at most */
+#define SYMBOLS_MARGIN 8u
 
 /* ---- walks --------------------------------------------------------------- */
 
@@ -117,8 +118,7 @@ tako_err sync_walk_piece(sync_session *s, tako_slice name, uint32_t *coll,
 
 void sync_want_rest(sync_session *s, sync_want *w)
 {
-    tako_env_free(s->env, w->symbols,
-                  TAKO_SYNC_SYMBOLS_MAX * sizeof *w->symbols);
+    tako_env_free(s->env, w->symbols, w->symbols_have * sizeof *w->symbols);
     tako_env_free(s->env, w->seen, w->seen_cap * sizeof *w->seen);
     tako_env_free(s->env, w->items, w->item_cap * sizeof *w->items);
     if (w->seen_arena.env != NULL)
@@ -126,7 +126,7 @@ void sync_want_rest(sync_session *s, sync_want *w)
     w->symbols = NULL;
     w->seen = NULL;
     w->items = NULL;
-    w->symbols_sent = w->symbols_due = 0;
+    w->symbols_have = w->symbols_sent = w->symbols_due = 0;
     w->seen_count = w->seen_cap = w->seen_at = w->seen_bytes = 0;
     w->item_count = w->item_cap = 0;
 }
@@ -180,28 +180,25 @@ static uint32_t symbols_for(const sync_want *w, const sync_summary *sum)
     uint64_t about = difference(q, sum);
 
     if (w->listed || sum->symbols == NULL || sum->count < SYNC_TABLE_LIST ||
-        q->count < SYNC_TABLE_LIST || about > most / 5u ||
-        about > SYMBOLS_DECODE)
+        q->count < SYNC_TABLE_LIST || about > most / 5u)
         return 0;
     if ((q->flags & SYNC_ASK_SKETCHED) == 0 && about < SYMBOLS_FIRST / 2u)
         return SYMBOLS_FIRST;
-    /* 1.4 each would do, of an estimate that is a quarter wrong. */
-    about += about / 2u + about / 4u + SYMBOLS_MARGIN;
-    return about < TAKO_SYNC_SYMBOLS_MAX ? (uint32_t)about
-                                         : TAKO_SYNC_SYMBOLS_MAX;
+    about = sync_symbols_for(about) + SYMBOLS_MARGIN;
+    return about <= TAKO_SYNC_WIDE_MAX ? (uint32_t)about : 0;
 }
 
-static tako_err symbols_begin(sync_session *s, sync_want *w,
-                              const sync_summary *sum, uint32_t due,
+static tako_err symbols_begin(sync_session *s, sync_want *w, uint32_t due,
                               tako_errbuf *e)
 {
-    size_t bytes = TAKO_SYNC_SYMBOLS_MAX * sizeof *w->symbols;
     const sync_sub *own = own_sub(s, w);
 
-    w->symbols = tako_env_alloc(s->env, bytes);
-    if (w->symbols == NULL)
+    /* Half as many again, should they not do. */
+    if (!sync_table_widen(w->table, due + due / 2u))
+        return TAKO_OK; /* it is built anew first */
+    if (sync_table_take(w->table, due, &w->symbols, &w->symbols_have) !=
+        TAKO_OK)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
-    memcpy(w->symbols, sum->symbols, bytes);
     w->symbols_due = due;
     w->joined = own != NULL && own->state == SUB_ASKED && own->open &&
                         !own->named && sync_leads(s)
@@ -249,7 +246,7 @@ static tako_err decide(sync_session *s, sync_want *w, tako_buf *out,
     if (put_off(s, w) || (symbols != 0 && symbols_busy(s)))
         return TAKO_OK;
     if (symbols != 0)
-        return symbols_begin(s, w, sum, symbols, e);
+        return symbols_begin(s, w, symbols, e);
     tako_put_u8(out, SYNC_MSG_LISTS);
     tako_put_varint(out, w->number);
     w->state = WANT_LISTS;
@@ -288,24 +285,29 @@ static tako_err serve_symbols(sync_want *w, tako_buf *out)
 {
     bool first = w->symbols_sent == 0;
     bool sketch = first && (w->question.flags & SYNC_ASK_SKETCHED) == 0;
+    bool many = first && w->symbols_due > TAKO_SYNC_SYMBOLS_MAX;
     size_t flags_at;
 
     tako_put_u8(out, SYNC_MSG_SYMBOLS);
     tako_put_varint(out, w->number);
     flags_at = out->len;
-    tako_put_u8(
-        out, (uint8_t)((first && w->joined != 0 ? 1u : 0) | (sketch ? 2u : 0)));
+    tako_put_u8(out,
+                (uint8_t)((first && w->joined != 0 ? SYNC_SYMBOLS_JOINED : 0) |
+                          (sketch ? SYNC_SYMBOLS_SKETCHED : 0) |
+                          (many ? SYNC_SYMBOLS_MANY : 0)));
     if (first && w->joined != 0)
         tako_put_varint(out, w->joined - 1u);
     if (sketch)
         sync_sketch_put(out, sync_table_summary(w->table)->sketch);
+    if (many)
+        tako_put_varint(out, w->symbols_due);
     tako_put_varint(out, w->symbols_sent);
     while (w->symbols_sent < w->symbols_due && out->len < SYNC_LIST_BYTES)
         sync_symbol_put(out, &w->symbols[w->symbols_sent++]);
     if (out->failed)
         return TAKO_NOMEM;
     if (w->symbols_sent == w->symbols_due)
-        out->ptr[flags_at] |= 4u;
+        out->ptr[flags_at] |= SYNC_SYMBOLS_LAST;
     return TAKO_OK;
 }
 
@@ -315,6 +317,7 @@ typedef struct send_walk {
     sync_want *want;
     sync_writer writer;
     uint32_t documents;
+    tako_arena arena; /* of one document */
 } send_walk;
 
 static int version_cmp(const void *a, const void *b)
@@ -341,7 +344,7 @@ static bool is_wanted(sync_session *s, sync_want *w, const store_row *row)
     if (store_row_is_marker(row))
         return false;
     if (w->state == WANT_DIFF && w->item_count > 0) {
-        item = sync_item_of(s->digest_key, row->id, row->version);
+        item = sync_item_of(s->digest_key, row->id, row->version, 0);
         version = (sync_version){ item.key, item.item };
         had = bsearch(&version, w->items, w->item_count, sizeof version,
                       version_cmp);
@@ -381,7 +384,41 @@ static bool send_row(sync_session *s, void *ctx, const store_row *row,
     return *err == TAKO_OK;
 }
 
-/* What a commit of the feed touched, from the index on. */
+/* Is it asked for whatever is in it? Then the peer had it before. */
+static bool takes_all(sync_session *s, const sync_want *w, const store_row *row)
+{
+    static const uint8_t no_fields[1] = { 0xa0 };
+
+    return s->host->predicate_match(s->host->ctx, w->predicate, row->id,
+                                    tako_slice_of(no_fields, 1));
+}
+
+/* A document that the peer has as it was before this touch: a delta against
+ * what it still shows of that, where that is much. */
+static tako_err put_changed(sync_session *s, send_walk *d, const store_row *row,
+                            const store_touch *t)
+{
+    sync_doc_name name = { d->want->coll, d->want->collection, row->row,
+                           row->id };
+    crdt_context base;
+    crdt_doc *doc;
+    tako_errbuf e = { "" };
+
+    if (t->lsn_before == 0 || store_row_is_notice(row) ||
+        !takes_all(s, d->want, row))
+        return put_row(s, d, row);
+    tako_arena_reset(&d->arena);
+    TAKO_TRY(crdt_doc_decode(&d->arena, row->meta, row->body, &doc, &e));
+    TAKO_TRY(crdt_past(&d->arena, doc, t->top_before, &base));
+    if (base.count == 0)
+        return put_row(s, d, row);
+    d->documents++;
+    s->counts.deltas_out++;
+    return sync_put_delta(&d->writer, &name, doc, &base, NULL, s->sum_key);
+}
+
+/* What a commit of the feed touched, from the index on. The first commit that
+ * touched a document since the checkpoint sends it, as it is now. */
 static tako_err feed_commit(sync_session *s, send_walk *d, uint64_t lsn,
                             const store_touch *touched, size_t count)
 {
@@ -392,7 +429,7 @@ static tako_err feed_commit(sync_session *s, send_walk *d, uint64_t lsn,
     for (; w->feed_index < count; w->feed_index++) {
         const store_touch *t = &touched[w->feed_index];
 
-        if (t->coll != w->coll)
+        if (t->coll != w->coll || t->lsn_before > w->question.lsn)
             continue;
         if (is_full(d))
             return TAKO_OK;
@@ -401,10 +438,9 @@ static tako_err feed_commit(sync_session *s, send_walk *d, uint64_t lsn,
             continue;
         if (err != TAKO_OK)
             return err;
-        /* A later commit that touched it has its turn. */
-        if (row.lsn == lsn && !store_row_is_marker(&row) &&
+        if (!store_row_is_marker(&row) &&
             (row.body.len == 0 || matches(s, w, &row)))
-            TAKO_TRY(put_row(s, d, &row));
+            TAKO_TRY(put_changed(s, d, &row, t));
     }
     w->feed_lsn = lsn;
     w->feed_index = 0;
@@ -445,7 +481,7 @@ static size_t states_begin(sync_session *s, sync_want *w, tako_buf *out)
     s->names_out[SYNC_CATCHUP].stamp++;
     tako_put_u8(out, SYNC_MSG_STATES);
     tako_put_varint(out, w->number);
-    tako_put_u8(out, w->state == WANT_STREAM ? 1u : 0);
+    tako_put_u8(out, w->state == WANT_STREAM ? SYNC_STATES_PLACED : 0);
     if (w->state != WANT_STREAM)
         return 0;
     tako_put_varint(out, w->feed_lsn);
@@ -481,9 +517,12 @@ static void sent(sync_session *s, sync_want *w, uint32_t documents,
 static tako_err serve_send(sync_session *s, sync_want *w, tako_buf *out,
                            tako_errbuf *e)
 {
-    send_walk d = { w,
-                    { &s->names_out[SYNC_CATCHUP], out, &s->scratch, 0 },
-                    0 };
+    send_walk d = { .want = w,
+                    .writer = { .names = &s->names_out[SYNC_CATCHUP],
+                                .out = out,
+                                .scratch = &s->scratch,
+                                .unnamed = true },
+                    .arena = tako_arena_on(s->env) };
     size_t place;
     uint64_t lsn;
     tako_err err;
@@ -496,6 +535,7 @@ static tako_err serve_send(sync_session *s, sync_want *w, tako_buf *out,
                                 : sync_walk_piece(s, w->collection, &w->coll,
                                                   &w->walk, send_row, &d, e);
     store_snapshot_end(s->reader);
+    tako_arena_fini(&d.arena);
     if (err != TAKO_OK)
         return err;
     put_place(out, place, w->walk.after);
@@ -518,9 +558,23 @@ static tako_err serve_feed(sync_session *s, sync_want *w, tako_buf *out,
 
 /* ---- which ------------------------------------------------------------------------ */
 
+static void put_caught_up(const sync_want *w, tako_buf *out)
+{
+    tako_put_u8(out, SYNC_MSG_CAUGHT_UP);
+    tako_put_varint(out, w->number);
+    tako_put_varint(out, w->lsn);
+}
+
 static tako_err serve_want(sync_session *s, sync_want *w, tako_buf *out,
                            tako_errbuf *e)
 {
+    if (w->offer_due) {
+        put_caught_up(w, out);
+        w->offer_due = false;
+        if (w->state == WANT_JOINED)
+            w->state = WANT_SENT;
+        return TAKO_OK;
+    }
     switch (w->state) {
     case WANT_ASKED:
         return serve_asked(s, w, out, e);
@@ -535,9 +589,7 @@ static tako_err serve_want(sync_session *s, sync_want *w, tako_buf *out,
     case WANT_REPLY:
         return sync_answer_step(s, w, out, e);
     case WANT_CLOSE:
-        tako_put_u8(out, SYNC_MSG_CAUGHT_UP);
-        tako_put_varint(out, w->number);
-        tako_put_varint(out, w->lsn);
+        put_caught_up(w, out);
         w->state = WANT_SENT;
         return TAKO_OK;
     case WANT_FED:
@@ -570,6 +622,8 @@ static bool asked_due(sync_session *s, sync_want *w)
 
 static bool want_due(sync_session *s, sync_want *w)
 {
+    if (w->offer_due)
+        return true;
     switch (w->state) {
     case WANT_ASKED:
         return asked_due(s, w);
@@ -604,6 +658,11 @@ bool sync_serve_due(sync_session *s)
 
 bool sync_want_sends(sync_session *s, sync_want *w)
 {
+    const sync_sub *own = own_sub(s, w);
+
+    if (w->state == WANT_JOINED) /* tell.c pushes */
+        return own != NULL && s->cleared &&
+               (own->state == SUB_DECODED || own->state == SUB_TELLING);
     return want_due(s, w) &&
            (w->state == WANT_STREAM || w->state == WANT_FEED ||
             w->state == WANT_DIFF || w->state == WANT_ANSWER);
@@ -680,7 +739,7 @@ tako_err sync_on_more(sync_session *s, tako_reader *in, tako_errbuf *e)
         return TAKO_OK;
     if (w->state != WANT_SYMBOLS || w->symbols_sent < w->symbols_due)
         return tako_fail(e, TAKO_CORRUPT, "MORE out of turn");
-    if (more > 0 && more <= TAKO_SYNC_SYMBOLS_MAX - w->symbols_due) {
+    if (more > 0 && more <= w->symbols_have - w->symbols_due) {
         w->symbols_due += (uint32_t)more;
         return TAKO_OK;
     }

@@ -287,18 +287,20 @@ static tako_err try_all(sync_session *s, const sync_list *list, tako_errbuf *e)
 
 /* ---- messages ------------------------------------------------------------------------ */
 
-/* How far the message takes a first download, to be stored with it. */
-static tako_err read_place(sync_session *s, sync_sub *sub, tako_reader *in,
-                           tako_errbuf *e)
+/* How far the message takes a first download, to be stored with it; and whether
+ * the peer sends unasked, not knowing what is here. */
+static tako_err read_head(sync_session *s, sync_sub *sub, tako_reader *in,
+                          bool *pushed, tako_errbuf *e)
 {
     uint8_t flags = tako_read_u8(in);
     store_checkpoint_at place = { .streaming = true };
 
-    if ((flags & 1u) != 0) {
+    *pushed = (flags & SYNC_STATES_PUSHED) != 0;
+    if ((flags & SYNC_STATES_PLACED) != 0) {
         place.lsn = tako_read_varint(in);
         place.row = (int64_t)tako_read_u64(in);
     }
-    if (in->failed || flags > 1u || place.lsn > INT64_MAX)
+    if (in->failed || flags > SYNC_STATES_PUSHED || place.lsn > INT64_MAX)
         return tako_fail(e, TAKO_CORRUPT, "malformed STATES");
     if (sub == NULL)
         return TAKO_OK;
@@ -318,9 +320,9 @@ tako_err sync_on_states(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
     sync_list list;
-    bool replaced;
+    bool replaced, pushed;
 
-    TAKO_TRY(read_place(s, sub, in, e));
+    TAKO_TRY(read_head(s, sub, in, &pushed, e));
     TAKO_TRY(sync_read_records(s, &s->names_in[SYNC_CATCHUP], in, &list,
                                &replaced, e));
     if (tako_reader_left(in) > 0)
@@ -329,6 +331,8 @@ tako_err sync_on_states(sync_session *s, tako_reader *in, tako_errbuf *e)
         names_replaced(&s->staged);
     if (sub == NULL) /* the answer to an older question */
         return TAKO_OK;
+    for (sync_held *h = list.first; h != NULL; h = h->next)
+        h->pushed = pushed;
     sub->documents += list.count;
     if (s->staged.first == NULL)
         s->staged.cold = sub->empty;
@@ -366,19 +370,11 @@ tako_err sync_on_cut(sync_session *s, tako_reader *in, tako_errbuf *e)
     return try_all(s, &list, e);
 }
 
-tako_err sync_on_caught_up(sync_session *s, tako_reader *in, tako_errbuf *e)
+tako_err sync_caught_up(sync_session *s, sync_sub *sub, uint64_t lsn,
+                        tako_errbuf *e)
 {
-    uint64_t number = tako_read_varint(in);
-    uint64_t lsn = tako_read_varint(in);
-    sync_sub *sub = sync_sub_find(s, number);
     sync_list none;
 
-    if (in->failed) /* what follows belongs to newer versions */
-        return tako_fail(e, TAKO_CORRUPT, "malformed CAUGHT_UP");
-    if (sub == NULL)
-        return TAKO_OK;
-    if (sub->state != SUB_ASKED)
-        return tako_fail(e, TAKO_CORRUPT, "CAUGHT_UP that nobody asked for");
     sync_sub_rest(s, sub);
     sync_bulk_rest(s);
     sub->state = SUB_CLOSING;
@@ -391,6 +387,29 @@ tako_err sync_on_caught_up(sync_session *s, tako_reader *in, tako_errbuf *e)
         return TAKO_OK; /* the cut that makes it whole is on its way */
     list_clear(&none);
     return try_all(s, &none, e);
+}
+
+tako_err sync_on_caught_up(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
+    uint64_t lsn = tako_read_varint(in);
+
+    if (in->failed) /* what follows belongs to newer versions */
+        return tako_fail(e, TAKO_CORRUPT, "malformed CAUGHT_UP");
+    if (sub == NULL || (sub->early && sub->state != SUB_ASKED))
+        return TAKO_OK;
+    if (sub->state != SUB_ASKED)
+        return tako_fail(e, TAKO_CORRUPT, "CAUGHT_UP that nobody asked for");
+    if (sub->offer == OFFER_TOLD) {
+        sub->offer = OFFER_HELD;
+        sub->offer_lsn = lsn;
+        return TAKO_OK;
+    }
+    if (sub->offer == OFFER_DECLINED) {
+        sub->offer = OFFER_NONE;
+        return TAKO_OK;
+    }
+    return sync_caught_up(s, sub, lsn, e);
 }
 
 /* ---- later ------------------------------------------------------------------------------ */

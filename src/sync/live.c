@@ -161,6 +161,7 @@ void sync_session_start_over(sync_session *s)
 
         if (w->state == WANT_AGAIN)
             continue;
+        sync_offer_decline(s, w);
         sync_want_rest(s, w);
         w->state = WANT_AGAIN;
         tako_buf_reset(b);
@@ -337,7 +338,7 @@ static tako_err put_docs(sync_session *s, tako_buf *out, uint32_t *documents,
                          tako_errbuf *e)
 {
     sync_names *names = &s->names_out[SYNC_LIVE];
-    sync_writer w = { names, out, &s->scratch, 0 };
+    sync_writer w = { names, out, &s->scratch, 0, false };
     sync_dirty_doc *doc;
 
     names->stamp++;
@@ -356,7 +357,7 @@ static tako_err put_docs(sync_session *s, tako_buf *out, uint32_t *documents,
 static tako_err close_cut(sync_session *s, uint64_t lsn, uint32_t documents,
                           tako_buf *out, tako_errbuf *e)
 {
-    sync_writer w = { &s->names_out[SYNC_LIVE], out, &s->scratch, 0 };
+    sync_writer w = { &s->names_out[SYNC_LIVE], out, &s->scratch, 0, false };
     bool last = sync_dirty_left(&s->dirty) == 0;
     tako_buf head = tako_buf_on(s->env);
     size_t len = out->len;
@@ -506,12 +507,14 @@ tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
 
 /* The peer sent an old state of a document whose newer state here is nothing
  * that it wants: it may never have been told that the document left. */
-void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row)
+void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row,
+                      bool matching)
 {
     sync_dirty_doc *doc;
     bool fresh;
 
-    if (!coll_named(s, coll) || matches_now(s, coll, row, true) ||
+    if (!coll_named(s, coll) ||
+        (!matching && matches_now(s, coll, row, true)) ||
         store_row_is_marker(row) || store_row_is_notice(row))
         return;
     doc = sync_dirty_touch(&s->dirty, coll, row->row, &fresh);

@@ -267,7 +267,7 @@ static void put_hello(sync_session *s, tako_buf *out)
     tako_put_bytes(out, tako_slice_of(s->incarnation, 16));
     tako_put_bytes(out, tako_slice_of(s->sum_key, 16));
     tako_put_varint(out, wall < HELLO_WALL_MS_MAX ? wall : 0);
-    tako_put_varint(out, SYNC_FEATURE_PACKED |
+    tako_put_varint(out, SYNC_FEATURE_PACKED | SYNC_FEATURE_PACKED_CUTS |
                              (s->blobs != NULL ? SYNC_FEATURE_BLOBS : 0));
     tako_put_varint(out, s->next_number);
 }
@@ -323,6 +323,7 @@ static void want_remove(sync_session *s, uint64_t number)
 
     if (w == NULL)
         return;
+    sync_offer_decline(s, w);
     want_free(s, w);
     *w = s->wants[--s->want_count];
     s->want_turn = 0;
@@ -444,11 +445,13 @@ static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
         return tako_fail(e, TAKO_CORRUPT, "malformed SERVED");
     if (w == NULL || w->state == WANT_AGAIN)
         return TAKO_OK;
-    if (w->state != WANT_SENT)
+    if (w->state != WANT_SENT && !w->offered)
         return tako_fail(e, TAKO_CORRUPT, "SERVED out of turn");
+    sync_want_rest(s, w);
     w->state = WANT_LIVE;
     w->met = true;
     sync_past_seen(s);
+    w->offered = w->offer_due = false;
     sync_bulk_rest(s);
     s->host->event(s->host->ctx, SYNC_EVENT_SERVED, w->number, "");
     sync_settle(s);
@@ -468,6 +471,8 @@ void sync_sub_again(sync_session *s, sync_sub *sub)
     sub->big = sub->placed = false;
     sub->given.count = sub->said.count = 0; /* `theirs` bounds what is held */
     sub->said_whole = sub->verify = sub->agreed.known = false;
+    sub->offer = OFFER_NONE;
+    sub->early = false;
     sub->mode = SYNC_EAGER; /* as the server takes a new question */
     sub->useless = 0;
     s->counts.resyncs++;
@@ -514,18 +519,6 @@ void sync_bye(tako_buf *out, const char *reason)
 }
 
 /* ---- messages: which ------------------------------------------------------------------------ */
-
-static tako_err on_packed(sync_session *s, tako_reader *in, tako_errbuf *e)
-{
-    tako_slice message;
-    tako_reader inner;
-
-    TAKO_TRY(sync_unpack(s, in, &message, e));
-    inner = tako_reader_of(message);
-    if (tako_read_u8(&inner) != SYNC_MSG_STATES)
-        return tako_fail(e, TAKO_CORRUPT, "PACKED holds no STATES");
-    return sync_on_states(s, &inner, e);
-}
 
 /* A message starts with its kind. */
 static uint8_t kind_in(const tako_reader *in)
@@ -577,7 +570,8 @@ static const message_kind kinds[] = {
     [SYNC_MSG_SYMBOLS] = { sync_on_symbols, SYNC_CATCHUP, false },
     [SYNC_MSG_MORE] = { sync_on_more, SYNC_CONTROL, false },
     [SYNC_MSG_SEEN] = { sync_on_seen, SYNC_CATCHUP, false },
-    [SYNC_MSG_PACKED] = { on_packed, SYNC_CATCHUP, true },
+    [SYNC_MSG_PACKED] = { sync_on_packed, SYNC_CATCHUP, true },
+    [SYNC_MSG_PACKED_CUT] = { sync_on_packed_cut, SYNC_LIVE, true },
     [SYNC_MSG_YARD] = { sync_on_yard, SYNC_CONTROL, false },
     [SYNC_MSG_BURIED] = { sync_on_buried, SYNC_CONTROL, false },
     [SYNC_MSG_GRAVES] = { sync_on_graves, SYNC_CONTROL, false },
@@ -720,6 +714,21 @@ static tako_err serve(sync_session *s, tako_buf *out, tako_errbuf *e)
     return kind == SYNC_MSG_STATES ? sync_pack(s, out, e) : TAKO_OK;
 }
 
+/* What is told before states goes first, then questions, then answers. */
+static tako_err catch_up(sync_session *s, uint64_t now_ms, sync_lane *lane,
+                         tako_buf *out, tako_errbuf *e)
+{
+    *lane = SYNC_CATCHUP;
+    if (s->greeted)
+        TAKO_TRY(sync_target_put(s, out, e));
+    if (out->len == 0)
+        TAKO_TRY(sync_ask_step(s, now_ms, lane, out, e));
+    if (out->len > 0 || !s->greeted)
+        return TAKO_OK;
+    *lane = SYNC_CATCHUP;
+    return serve(s, out, e);
+}
+
 static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
                           sync_lane *lane, tako_buf *out, tako_errbuf *e)
 {
@@ -732,16 +741,13 @@ static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
         (lanes & SYNC_LANE_BIT(SYNC_LIVE)) != 0) {
         *lane = SYNC_LIVE;
         TAKO_TRY(sync_cut_step(s, now_ms, out, e));
+        if (out->len > 0 && !out->failed) {
+            TAKO_TRY(sync_pack(s, out, e));
+            sync_bulk_rest(s);
+        }
     }
     if (out->len == 0 && (lanes & SYNC_LANE_BIT(SYNC_CATCHUP)) != 0)
-        TAKO_TRY(sync_ask_step(s, now_ms, lane, out, e));
-    if (out->len == 0 && s->greeted &&
-        (lanes & SYNC_LANE_BIT(SYNC_CATCHUP)) != 0) {
-        *lane = SYNC_CATCHUP;
-        TAKO_TRY(sync_target_put(s, out, e));
-        if (out->len == 0)
-            TAKO_TRY(serve(s, out, e));
-    }
+        TAKO_TRY(catch_up(s, now_ms, lane, out, e));
     if (out->len == 0 && s->blobs != NULL &&
         (lanes & SYNC_LANE_BIT(SYNC_BLOBS)) != 0) {
         *lane = SYNC_BLOBS;

@@ -54,10 +54,10 @@ typedef struct sync_question {
  * said of it, and where it is here. */
 typedef struct sync_seen {
     uint64_t key;
-    uint64_t item;        /* subscriber: of the server's state */
+    uint64_t item, when;  /* subscriber: as decoded (symbols.h) */
     int64_t row;          /* here, when met */
-    bool theirs;          /* subscriber: the server has it */
     bool met;             /* it is stored here */
+    bool pushed;          /* subscriber: our state went already */
     bool reply;           /* server: the peer's state is wanted */
     crdt_context context; /* server: what the peer has seen of it */
 } sync_seen;
@@ -89,7 +89,7 @@ typedef struct sync_agreement {
  *          +-> (STREAM ->) FEED -> FED -> ASKED   it named a checkpoint
  *          +-> LISTS --> DIFF --> CLOSE           few documents, or few equal
  *          +-> SYMBOLS -> ANSWER (-> REPLY) -> CLOSE
- *          +-> JOINED --> ANSWER -> CLOSE         the peer leads (below)
+ *          +-> JOINED (-> SENT) --> ANSWER -> CLOSE   the peer leads (below)
  *
  * ASKED owes an answer; STREAM sends all and FEED what changed; FED waits for
  * ASK; LISTS waits for the list and DIFF sends what it lacks; SYMBOLS waits
@@ -150,8 +150,10 @@ typedef struct sync_want {
     bool feed_over;       /* FEED: nothing more is in it */
     uint64_t feed_lsn;    /* FEED: after this commit */
     size_t feed_index;    /* and so many rows of the next */
-    sync_symbol *symbols; /* SYMBOLS: a copy */
-    uint32_t symbols_sent, symbols_due;
+    sync_symbol *symbols; /* SYMBOLS: a copy, of symbols_have */
+    uint32_t symbols_have, symbols_sent, symbols_due;
+    bool offered;    /* the peer may take it as answered: see tell.c */
+    bool offer_due;  /* CAUGHT_UP, of which that was said */
     sync_seen *seen; /* ANSWER, REPLY: sorted when complete */
     size_t seen_count, seen_cap, seen_at;
     tako_arena seen_arena;
@@ -179,13 +181,14 @@ typedef struct sync_want {
 /* SUB STATES
  *
  *   NEW -> ASKED -+-> LISTING -> ASKED -> CLOSING -> IN_SYNC   any: REFUSED
- *                 +-> DECODED -> ASKED
+ *                 +-> DECODED -> TELLING -> ASKED
  *                 +-> AGAIN (after the feed) -> ASKED
  *
  * NEW and AGAIN wait for the table, to ask; LISTING walks our documents for
- * the list; DECODED walks them to tell what we have seen of what differs;
- * CLOSING has the answer staged and waits for the cut that makes it whole;
- * RESYNC takes any of the later ones back to NEW. */
+ * the list; DECODED walks them to find what differs; TELLING sends what the
+ * peer lacks, and tells what we have seen of the rest; CLOSING has the answer
+ * staged and waits for the cut that makes it whole. RESYNC takes any of the
+ * later ones back to NEW. */
 typedef enum sync_sub_state {
     SUB_NEW,
     SUB_ASKED,
@@ -193,9 +196,18 @@ typedef enum sync_sub_state {
     SUB_LISTING,
     SUB_DECODED,
     SUB_CLOSING,
+    SUB_TELLING,
     SUB_IN_SYNC,
     SUB_REFUSED,
 } sync_sub_state;
+
+/* CAUGHT_UP that the peer is not sure of: see tell.c. */
+typedef enum sync_offer {
+    OFFER_NONE,
+    OFFER_TOLD,     /* it will come, and we do not know yet */
+    OFFER_HELD,     /* it came */
+    OFFER_DECLINED, /* it will come, and means nothing */
+} sync_offer;
 
 typedef struct sync_sub {
     uint32_t user;   /* the caller's number */
@@ -212,11 +224,19 @@ typedef struct sync_sub {
     bool open;         /* ASKED: the question has no answer yet */
     bool named;        /* ASKED: a checkpoint was named, its feed is not over */
     uint32_t replaces; /* 1 + the number that it had before */
-    sync_symbol *symbols; /* while decoding: a copy */
+    sync_symbol *symbols; /* while decoding: a copy, of symbols_have */
+    uint32_t symbols_have;
     sync_decoder *decoder;
+    sync_symbol *burst; /* a wide burst, while ours are not there yet */
+    uint32_t burst_count, burst_due;
+    bool burst_over;
     sync_seen *seen; /* sorted by key */
-    size_t seen_count;
-    bool loaded; /* `stored` was looked up */
+    size_t seen_count, seen_at;
+    bool telling;       /* TELLING: what had to be pushed is */
+    sync_offer offer;   /* of CAUGHT_UP */
+    uint64_t offer_lsn; /* HELD */
+    bool early;         /* it was taken: more of an answer means nothing */
+    bool loaded;        /* `stored` was looked up */
     store_checkpoint_at stored;
     bool placed; /* a first download goes up to `place`, staged or applied */
     store_checkpoint_at place;
@@ -301,6 +321,7 @@ typedef struct sync_held {
     sync_record record;
     uint32_t name; /* of the collection, in `colls` */
     bool nameless; /* a delta whose names were replaced meanwhile */
+    bool pushed;   /* the peer did not know what we have of it */
 } sync_held;
 
 typedef struct sync_list {
@@ -475,6 +496,8 @@ tako_err sync_walk_piece(sync_session *s, tako_slice name, uint32_t *coll,
 /* ---- answer.c: the server's side, once the differences are known ----------------- */
 
 tako_err sync_on_seen(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* Nothing comes of what the peer told for the question w. */
+void sync_offer_decline(sync_session *s, const sync_want *w);
 /* ANSWER and REPLY. */
 tako_err sync_answer_step(sync_session *s, sync_want *w, tako_buf *out,
                           tako_errbuf *e);
@@ -487,6 +510,9 @@ bool sync_ask_due(const sync_session *s);
 tako_err sync_on_lists(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_symbols(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_fed(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* The peer has answered it. */
+tako_err sync_caught_up(sync_session *s, sync_sub *sub, uint64_t lsn,
+                        tako_errbuf *e);
 void sync_sub_rest(sync_session *s, sync_sub *sub);
 /* How far the subscription is in the peer's feed, as it may be stored. */
 bool sync_sub_reached(const sync_session *s, const sync_sub *sub,
@@ -501,6 +527,12 @@ static inline bool sync_leads(const sync_session *s)
 /* What our own question no longer leads for answers by itself again. */
 void sync_unjoin(sync_session *s, uint32_t number);
 
+/* ---- tell.c: the subscriber's side, once the differences are known ---------------- */
+
+/* DECODED and TELLING. */
+tako_err sync_tell_step(sync_session *s, sync_sub *sub, tako_buf *out,
+                        tako_errbuf *e);
+
 /* ---- bulk.c ------------------------------------------------------------------------ */
 
 /* Replaces `out`, a message, by a shorter one that holds it, if there is one. */
@@ -508,6 +540,8 @@ tako_err sync_pack(sync_session *s, tako_buf *out, tako_errbuf *e);
 /* The message in a PACKED one, valid until the next call. */
 tako_err sync_unpack(sync_session *s, tako_reader *in, tako_slice *out,
                      tako_errbuf *e);
+tako_err sync_on_packed(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_packed_cut(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* Nothing large is on its way any more. */
 void sync_bulk_rest(sync_session *s);
 
@@ -519,7 +553,9 @@ tako_err sync_on_needs(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_ack(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* Is there a close to be told that nothing else calls for? */
 bool sync_rest_due(const sync_session *s);
-void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row);
+/* matching: also where we want it */
+void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row,
+                      bool matching);
 /* Cuts wait for a catch-up. */
 bool sync_cuts_wait(const sync_session *s);
 /* Raises `acked` where nothing is outstanding. */

@@ -21,6 +21,7 @@ struct sync_table {
     uint64_t born; /* commits up to it are in every row that is read */
     sync_summary sum;
     sync_symbol *symbols;
+    uint32_t width;   /* how many there are, or will be */
     int64_t *pending; /* rows that are newer than what was told */
     size_t pending_count, pending_cap;
     /* The first items, until there are enough for symbols. */
@@ -84,7 +85,7 @@ static void table_reset(sync_table *t)
 {
     const tako_env *env = t->tables->env;
 
-    tako_env_free(env, t->symbols, TAKO_SYNC_SYMBOLS_MAX * sizeof *t->symbols);
+    tako_env_free(env, t->symbols, t->width * sizeof *t->symbols);
     tako_env_free(env, t->pending, t->pending_cap * sizeof *t->pending);
     tako_env_free(env, t->first, SYNC_TABLE_LIST * sizeof *t->first);
     t->symbols = NULL;
@@ -160,6 +161,7 @@ static tako_err table_new(sync_tables *t, tako_slice text, sync_table **out,
     if (one == NULL)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     one->tables = t;
+    one->width = TAKO_SYNC_SYMBOLS_MAX;
     one->text = tako_env_alloc(t->env, text.len);
     if (one->text == NULL) {
         tako_env_free(t->env, one, sizeof *one);
@@ -213,20 +215,24 @@ void sync_table_let_go(sync_table *t, uint64_t now_ms)
 
 /* ---- the sums ----------------------------------------------------------------- */
 
+static void symbols_add(sync_table *t, sync_item item)
+{
+    sync_symbols_add(t->symbols, t->width, item,
+                     sync_key_hash(t->tables->key, item.key));
+}
+
 /* Symbols, once there are items enough. */
 static tako_err symbols_begin(sync_table *t)
 {
-    sync_tables *all = t->tables;
+    const tako_env *env = t->tables->env;
 
-    t->symbols =
-        tako_env_alloc(all->env, TAKO_SYNC_SYMBOLS_MAX * sizeof *t->symbols);
+    t->symbols = tako_env_alloc(env, t->width * sizeof *t->symbols);
     if (t->symbols == NULL)
         return TAKO_NOMEM;
     t->sum.symbols = t->symbols;
     for (size_t i = 0; i < t->first_count; i++)
-        sync_symbols_add(t->symbols, TAKO_SYNC_SYMBOLS_MAX, t->first[i],
-                         sync_item_check(all->key, t->first[i]), 1);
-    tako_env_free(all->env, t->first, SYNC_TABLE_LIST * sizeof *t->first);
+        symbols_add(t, t->first[i]);
+    tako_env_free(env, t->first, SYNC_TABLE_LIST * sizeof *t->first);
     t->first = NULL;
     t->first_count = 0;
     return TAKO_OK;
@@ -257,13 +263,13 @@ static void forget_first(sync_table *t, sync_item item)
 
 static tako_err sum_up(sync_table *t, sync_item item, int sign)
 {
-    uint64_t check = sync_item_check(t->tables->key, item);
+    uint64_t hash = sync_key_hash(t->tables->key, item.key);
 
     t->sum.count += (uint64_t)(int64_t)sign;
-    t->sum.check ^= check;
-    sync_sketch_add(t->sum.sketch, check, sign);
+    t->sum.check ^= item.item;
+    sync_sketch_add(t->sum.sketch, item, hash, sign);
     if (t->symbols != NULL) {
-        sync_symbols_add(t->symbols, TAKO_SYNC_SYMBOLS_MAX, item, check, sign);
+        sync_symbols_add(t->symbols, t->width, item, hash);
         return TAKO_OK;
     }
     if (sign > 0)
@@ -300,7 +306,10 @@ static tako_err put_in(sync_table *t, uint64_t told, const store_row *row)
     t->sum.markers += store_row_is_marker(row) && !store_row_is_left(row);
     if (!sync_counted(all->host, t->predicate, row))
         return TAKO_OK;
-    return sum_up(t, sync_item_of(all->key, row->id, row->version), 1);
+    return sum_up(
+        t,
+        sync_item_of(all->key, row->id, row->version, crdt_meta_top(row->meta)),
+        1);
 }
 
 static bool was_pending(sync_table *t, int64_t row)
@@ -323,7 +332,10 @@ static tako_err take_out(sync_table *t, const store_change *c, tako_slice id)
         t->sum.markers--;
     if (!counted(all->host, t->predicate, id, c->meta_before, c->body_before))
         return TAKO_OK;
-    return sum_up(t, sync_item_of(all->key, id, c->version_before), -1);
+    return sum_up(t,
+                  sync_item_of(all->key, id, c->version_before,
+                               crdt_meta_top(c->meta_before)),
+                  -1);
 }
 
 static bool has_coll(sync_table *t, uint32_t coll)
@@ -476,4 +488,43 @@ tako_err sync_table_step(sync_table *t, tako_errbuf *e)
 const sync_summary *sync_table_summary(const sync_table *t)
 {
     return &t->sum;
+}
+
+/* ---- wide ------------------------------------------------------------------------- */
+
+bool sync_table_widen(sync_table *t, uint32_t symbols)
+{
+    uint32_t width = t->width;
+
+    while (width < symbols && width < TAKO_SYNC_WIDE_MAX)
+        width *= 2;
+    if (width == t->width)
+        return t->built;
+    table_reset(t);
+    t->width = width;
+    return false;
+}
+
+tako_err sync_table_take(sync_table *t, uint32_t symbols, sync_symbol **out,
+                         uint32_t *count)
+{
+    const tako_env *env = t->tables->env;
+    size_t narrow = TAKO_SYNC_SYMBOLS_MAX * sizeof *t->symbols;
+    sync_symbol *copy = tako_env_alloc(env, narrow);
+
+    TAKO_ASSERT(t->symbols != NULL && symbols <= t->width);
+    if (copy == NULL)
+        return TAKO_NOMEM;
+    memcpy(copy, t->symbols, narrow);
+    if (symbols <= TAKO_SYNC_SYMBOLS_MAX) {
+        *out = copy;
+        *count = TAKO_SYNC_SYMBOLS_MAX;
+        return TAKO_OK;
+    }
+    *out = t->symbols;
+    *count = t->width;
+    t->symbols = copy;
+    t->sum.symbols = copy;
+    t->width = TAKO_SYNC_SYMBOLS_MAX;
+    return TAKO_OK;
 }

@@ -2,8 +2,8 @@
 /* TABLES -- what is here of what somebody asks for, ready to be compared.
  *
  * One table for each canonical text, shared by all sessions of a node and by
- * both directions: how many items (symbols.h) the set has, their checks summed
- * up, a sketch, and, from SYNC_TABLE_LIST items on, their first symbols. It is
+ * both directions: how many items (symbols.h) the set has, their xor, a sketch,
+ * and, from SYNC_TABLE_LIST items on, their first symbols. It is
  * built by a walk in pieces when it is first needed, follows every commit, and
  * is dropped SYNC_TABLE_IDLE_MS after the last session let go of it.
  *
@@ -80,6 +80,18 @@ sync_table_state sync_table_look(const sync_table *t);
 tako_err sync_table_step(sync_table *t, tako_errbuf *e);
 /* Borrowed until the next commit is told. */
 const sync_summary *sync_table_summary(const sync_table *t);
+
+/* WIDE. More than TAKO_SYNC_SYMBOLS_MAX symbols are made when they are needed,
+ * by another walk, and go to who took them: as the series of a set has no end,
+ * its beginning is what the table keeps.
+ *
+ * Has the table, when it is ready, so many? Else it begins to be built anew
+ * with them. At most TAKO_SYNC_WIDE_MAX. */
+bool sync_table_widen(sync_table *t, uint32_t symbols);
+/* Symbols as they are now, at least that many: *count of them, *out the
+ * caller's. sum.symbols is not NULL. TAKO_NOMEM */
+tako_err sync_table_take(sync_table *t, uint32_t symbols, sync_symbol **out,
+                         uint32_t *count);
 
 /* Is a row of the set that tables are about? */
 bool sync_counted(const sync_host *host, sync_predicate *p,

@@ -327,7 +327,7 @@ tako_err sync_put_delta(sync_writer *w, const sync_doc_name *name,
 
     w->ref = context_top(crdt_doc_context(d));
     tako_buf_reset(w->scratch);
-    put_head(w, SYNC_TAG_DELTA, name, true);
+    put_head(w, SYNC_TAG_DELTA, name, !w->unnamed);
     put_ref(w->scratch, w->names->ref, w->ref);
     at = w->scratch->len;
     err = crdt_delta_encode(d, base, before, sum_key, &names, w->scratch);

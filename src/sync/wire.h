@@ -38,6 +38,7 @@ typedef enum sync_msg {
     SYNC_MSG_MORE,
     SYNC_MSG_SEEN,
     SYNC_MSG_PACKED,
+    SYNC_MSG_PACKED_CUT,
     SYNC_MSG_MODE = 28,
     SYNC_MSG_TARGET,
     SYNC_MSG_SUMMARY,
@@ -64,9 +65,25 @@ typedef enum sync_msg {
 #define SYNC_KEPT_ARCHIVE 1u
 #define SYNC_KEPT_PASSED  2u
 
+/* Flags of messages. */
+#define SYNC_STATES_PLACED 1u /* how far a first download is follows */
+#define SYNC_STATES_PUSHED 2u /* nobody asked: who has more sends it back */
+
+#define SYNC_SYMBOLS_JOINED   1u
+#define SYNC_SYMBOLS_SKETCHED 2u
+#define SYNC_SYMBOLS_LAST     4u
+#define SYNC_SYMBOLS_MANY     8u
+#define SYNC_SYMBOLS_FLAGS    15u
+
+#define SYNC_SEEN_LAST    1u
+#define SYNC_SEEN_REPLY   2u
+#define SYNC_SEEN_OFFERED 4u
+#define SYNC_SEEN_FLAGS   7u
+
 /* Bits of HELLO's features. */
-#define SYNC_FEATURE_PACKED 0x01u
-#define SYNC_FEATURE_BLOBS  0x10u
+#define SYNC_FEATURE_PACKED      0x01u
+#define SYNC_FEATURE_PACKED_CUTS 0x02u
+#define SYNC_FEATURE_BLOBS       0x10u
 
 /* Low bits of a record's head; the rest is a slot, or a document reference. */
 typedef enum sync_tag {
@@ -100,6 +117,7 @@ typedef struct sync_writer {
     tako_buf *out;
     tako_buf *scratch;
     uint64_t ref; /* of the running delta */
+    bool unnamed; /* deltas: documents get no number */
 } sync_writer;
 
 /* A document as the store has it, to be named on the wire. */
@@ -115,7 +133,8 @@ typedef struct sync_doc_name {
 tako_err sync_put_state(sync_writer *w, const sync_doc_name *name,
                         bool remember, tako_slice meta, tako_slice body);
 
-/* Appends delta(d, base); before may be NULL. The document gets a number. */
+/* Appends delta(d, base); before may be NULL. The document gets a number, but
+ * where the writer is `unnamed`: of many, who are not soon spoken of again. */
 tako_err sync_put_delta(sync_writer *w, const sync_doc_name *name,
                         const crdt_doc *d, const crdt_context *base,
                         const crdt_doc *before, const uint8_t sum_key[16]);

@@ -510,7 +510,7 @@ def document_delta_of_a_false_base_among_states(bad):
 
 def document_unknown_flag_of_states(bad):
     opened = bad.greeted()
-    opened.send(link.CATCHUP, b"\7\0\2" + whole_state())
+    opened.send(link.CATCHUP, b"\7\0\4" + whole_state())
     expect_end(opened, "malformed STATES")
 
 
@@ -638,7 +638,7 @@ def catchup_symbols_unasked(bad):
 
 
 def catchup_symbols_of_unknown_flags(bad):
-    expect_end(caught_up(bad, b"\x16\0\x08\0"), "malformed SYMBOLS")
+    expect_end(caught_up(bad, b"\x16\0\x10\0"), "malformed SYMBOLS")
 
 
 def catchup_more_unasked(bad):

@@ -313,7 +313,16 @@ def by_symbols(world, shop, reader):
                 meet(shop, reader, f"turn {turn} of symbols")
                 counts += reader.session.catchup.counts
                 reader.leave()
-    for what in ("decoded", "joined", "replies", "deltas", "more"):
+    # What only one has is pushed; nothing is left to ask for.
+    shop.query("INSERT INTO orders DOCUMENTS ({'_id': 'shop-alone'})")
+    write(reader, "reader-alone", insert({"only": "here"}))
+    reader.sum_key, reader.sketched, reader.prefers = FIRST, True, "symbols"
+    reader.join(shop.address)
+    meet(shop, reader, "pushed documents")
+    counts += reader.session.catchup.counts
+    reader.leave()
+    for what in ("decoded", "joined", "replies", "deltas", "more", "pushed",
+                 "offers"):
         need(counts[what] > 0, what)
     need(counts["deltas"] < 400, "what both had seen is sent again")
     reader.sketched = True
@@ -331,7 +340,7 @@ def lists_after_all(shop, reader):
 
     def useless(w, count, sketch):
         w.question.flags &= ~catchups.SKETCHED  # so ours goes with them
-        honest(w, 1, [10000] * 32)
+        honest(w, 1, [10000] * 64)
 
     catchup.send_symbols = useless
     meet(shop, reader, "lists after symbols")

@@ -14,8 +14,9 @@ ASK, FED, SYMBOLS, MORE, SEEN = 20, 21, 22, 23, 24
 LANE = {LISTS: 2, LIST: 2, STATES: 2, CAUGHT_UP: 2, ASK: 2, FED: 2,
         SYMBOLS: 2, SEEN: 2}
 NAMED, STREAMING, SKETCHED, NOTHING = 1, 2, 4, 8  # flags of a question
-JOINED, SKETCH, BURST = 1, 2, 4                   # of SYMBOLS
-LAST, REPLY = 1, 2                                # of SEEN
+PLACED, PUSHED = 1, 2                             # of STATES
+JOINED, SKETCH, BURST, MANY = 1, 2, 4, 8          # of SYMBOLS
+LAST, REPLY, OFFERED = 1, 2, 4                    # of SEEN
 CHUNK_DOCUMENTS = 500
 CHUNK_ITEMS = 100
 CHUNK_SYMBOLS = 50
@@ -68,6 +69,8 @@ class Asked:
         self.documents = 0
         self.claimed = False  # the cut that closes it came
         self.decoder = None
+        self.offer = None   # of CAUGHT_UP: told, held, declined
+        self.early = False  # it was taken
 
     def is_open(self):
         """Told, and nothing has come that answers it."""
@@ -90,6 +93,7 @@ class Interest:
         self.symbols = None
         self.next = 0       # the symbol
         self.by_list = False
+        self.offered = False  # CAUGHT_UP was
 
 
 class CatchUp:
@@ -106,7 +110,7 @@ class CatchUp:
         self.came = set()   # of these
         self.owes_cut = False  # after CAUGHT_UP
         self.counts = {"joined": 0, "replies": 0, "deltas": 0, "decoded": 0,
-                       "more": 0}
+                       "more": 0, "pushed": 0, "offers": 0}
         self.handlers = {
             INTEREST: self.on_interest, LISTS: self.on_lists,
             LIST: self.on_list, STATES: self.on_states,
@@ -118,10 +122,8 @@ class CatchUp:
         return [self.s.store.item(self.s.mesh_id, n)
                 for n in self.s.store.live(collection)]
 
-    def checked(self, collection):
-        """[(key, item, check)] of our set."""
-        return [(*i, symbols.check_of(self.s.mesh_id, *i))
-                for i in self.items(collection)]
+    def hashed(self, collection):
+        return symbols.hashed(self.s.mesh_id, self.items(collection))
 
     def by_key(self, collection):
         return {self.s.store.item(self.s.mesh_id, n)[0]: n
@@ -138,10 +140,10 @@ class CatchUp:
             + self.question(a.collection).put())
 
     def question(self, collection):
-        items = self.checked(collection)
+        items = self.hashed(collection)
         if not items:
             return Question(NOTHING)
-        q = Question(0, len(items), symbols.xor_of(c for _, _, c in items))
+        q = Question(0, len(items), symbols.xor_of(i[1] for i in items))
         if self.sketched:
             q.flags, q.sketch = SKETCHED, symbols.sketch(items)
         return q
@@ -149,7 +151,7 @@ class CatchUp:
     def on_lists(self, r):
         a = self.asked.get(r.varint())
         r.end()
-        if a is None:
+        if a is None or a.early:
             return
         check(a.is_open(), "LISTS that nobody asked for")
         a.state, a.decoder = "told", None
@@ -158,7 +160,7 @@ class CatchUp:
         for i in range(0, len(items) or 1, CHUNK_ITEMS):
             last = i + CHUNK_ITEMS >= len(items)
             told = b"".join(u64(key) + u64(item)
-                            for key, item in items[i:i + CHUNK_ITEMS])
+                            for key, item, _ in items[i:i + CHUNK_ITEMS])
             self.s.send(LIST, varint(a.number) + bytes([last]) + told)
 
     def on_fed(self, r):
@@ -168,17 +170,19 @@ class CatchUp:
     def on_symbols(self, r):
         a = self.asked.get(r.varint())
         flags = r.u8()
-        check(flags <= 7, "flags of SYMBOLS")
+        check(flags <= 15, "flags of SYMBOLS")
         joined = r.varint() if flags & JOINED else None
         sketch = symbols.get_sketch(r) if flags & SKETCH else None
+        many = r.varint() if flags & MANY else 0
+        check(many <= symbols.SYMBOLS_MAX, "a burst of too many symbols")
         first = r.varint()
         theirs = [symbols.Symbol.read(r) for _ in iter(r.left, 0)]
-        if a is None or a.state == "told":
+        if a is None or a.state == "told" or a.early:
             return  # dropped meanwhile, or it took fewer than came
         check(a.is_open(), "SYMBOLS that nobody asked for")
         if a.decoder is None:
             a.decoder = symbols.Decoder(self.s.mesh_id,
-                                        self.checked(a.collection))
+                                        self.hashed(a.collection))
             a.state = "decoding"
         if joined is not None:
             self.join(a, self.interests.get(joined))
@@ -195,9 +199,9 @@ class CatchUp:
         more = max(have, SYMBOLS_FIRST)
         if sketch is not None:
             about = symbols.estimate(sketch, symbols.sketch(
-                self.checked(a.collection)))
-            more = max(more, about * 7 // 4 - have)
-        if a.decoder.failed or have + more > symbols.SYMBOLS_MAX:
+                self.hashed(a.collection)))
+            more = max(more, about * 9 // 4 - have)
+        if a.decoder.failed or have + more > symbols.SERIES:
             more = 0
             a.state, a.decoder = "asked", None
         self.counts["more"] += 1
@@ -209,33 +213,47 @@ class CatchUp:
             w.state, w.joined = "joined", a.number
 
     def tell_seen(self, a):
-        """An entry for each document that differs."""
-        theirs = {key: item for key, item, side in a.decoder.found if side > 0}
+        """An entry for each document that differs; but what the other side
+        lacks goes at once, if it asks for it."""
+        w = next((w for w in self.interests.values() if w.state == "joined"
+                  and w.joined == a.number), None)
         names = self.by_key(a.collection)
-        entries = []
-        for key in {key for key, _, _ in a.decoder.found}:
+        entries, pushed = [], []
+        for key, item, _ in a.decoder.found:
             name = names.get(key)
             if name is None:
                 entries.append((key, {}))
-            elif self.s.store.item(self.s.mesh_id, name) != (
-                    key, theirs.get(key)):
-                entries.append((key, self.s.store.docs[name].context))
+                continue
+            doc = self.s.store.docs[name]
+            lacks = self.s.store.item(self.s.mesh_id, name)[1] == item
+            if lacks and w is not None and doc.alive():
+                pushed.append((name, None))
+            else:
+                entries.append((key, doc.context))
         a.state, a.decoder = "told", None
-        self.send_seen(a.number, 0, entries)
+        self.counts["pushed"] += len(pushed)
+        if w is not None:
+            self.send_answers(w, pushed, PUSHED)
+        self.send_seen(a.number, 0, entries, w)
+        if w is not None:
+            w.offered = True
+            self.close(w)
 
-    def send_seen(self, number, flags, entries):
+    def send_seen(self, number, flags, entries, offered=None):
+        flags |= 0 if offered is None else OFFERED
         for i in range(0, len(entries) or 1, CHUNK_ITEMS):
             last = LAST if i + CHUNK_ITEMS >= len(entries) else 0
             out = records.Writer(self.s.tables_out[self.s.CATCHUP])
             for key, context in entries[i:i + CHUNK_ITEMS]:
                 out.seen(key, context)
-            self.s.send(SEEN, varint(number) + bytes([flags | last]) + out.out)
+            self.s.send(SEEN, varint(number) + bytes([flags | last]) + (
+                b"" if offered is None else varint(offered.number)) + out.out)
 
     def on_states(self, r):
         a = self.asked.get(r.varint())
         flags = r.u8()
-        check(flags <= 1, "flags of STATES")
-        if flags:  # how far a first download is; we always begin anew
+        check(flags <= PUSHED, "flags of STATES")
+        if flags & PLACED:  # how far a first download is; we always begin anew
             r.varint()
             r.u64()
         got = records.RecordReader(self.s.tables_in[self.s.CATCHUP], r).all()
@@ -248,10 +266,11 @@ class CatchUp:
         a = self.asked.get(r.varint())
         r.varint()
         # What follows is of a newer minor version.
-        if a is None:
+        if a is None or (a.early and a.state == "in sync"):
             return
         check(a.is_open() or a.state == "told",
               "CAUGHT_UP that nobody asked for")
+<<<<<<< HEAD
         a.state = "closing"
         if a.claimed and not self.s.live.held:
             self.closed()
@@ -270,10 +289,35 @@ class CatchUp:
                 a.state = "in sync"
                 self.s.send(SERVED, varint(a.number))
                 self.s.dead.tell_yard(a.collection)
+=======
+        if a.offer is not None:
+            a.offer = "held" if a.offer == "told" else None
+            return
+        self.caught_up(a)
+
+    def caught_up(self, a):
+        a.state = "in sync"
+        self.s.send(SERVED, varint(a.number))
+        self.s.dead.tell_yard(a.collection)
+        self.serve_all()
+
+    def decline(self, w):
+        """Nothing comes of what was offered."""
+        a = self.asked.get(w.joined)
+        if a is not None:
+            a.offer = "declined" if a.offer == "told" else None
+
+    def take_offer(self, a):
+        self.counts["offers"] += 1
+        held, a.offer, a.early, a.state = a.offer == "held", None, True, "told"
+        if held:
+            self.caught_up(a)
+>>>>>>> w-fig
 
     def unjoin(self, a):
         for w in self.interests.values():
-            if w.state == "joined" and w.joined == a.number:
+            if w.joined == a.number and (
+                    w.state == "joined" or w.state == "sent" and w.offered):
                 w.state, w.joined, w.seen = "new", None, []
         self.serve_all()
 
@@ -327,8 +371,8 @@ class CatchUp:
         return self.s.sum_key < self.s.peer_sum_key
 
     def serve(self, w):
-        q, items = w.question, self.checked(w.collection)
-        total = symbols.xor_of(c for _, _, c in items)
+        q, items = w.question, self.hashed(w.collection)
+        total = symbols.xor_of(i[1] for i in items)
         if q.flags & NOTHING:
             self.send_states(w, self.s.store.live(w.collection), True)
             self.close(w)
@@ -345,10 +389,10 @@ class CatchUp:
         sketch = symbols.sketch(items)
         count = SYMBOLS_FIRST
         if w.question.flags & SKETCHED:
-            count = 12 + symbols.estimate(sketch, w.question.sketch) * 7 // 4
+            count = 8 + symbols.estimate(sketch, w.question.sketch) * 9 // 4
         busy = any(x.state == "symbols" for x in self.interests.values())
         if self.prefers == "lists" or w.by_list or busy or (
-                count > symbols.SYMBOLS_MAX):
+                count > symbols.SERIES):
             self.s.send(LISTS, varint(w.number))
             w.state = "lists"
             return
@@ -380,7 +424,7 @@ class CatchUp:
             return
         check(w.state == "symbols", "MORE out of turn")
         self.counts["more"] += 1
-        if 0 < more <= symbols.SYMBOLS_MAX - w.next:
+        if 0 < more <= len(w.symbols) - w.next:
             self.send_symbols(w, more, None)
             return
         w.state, w.by_list, w.joined, w.symbols = "new", True, None, None
@@ -402,7 +446,7 @@ class CatchUp:
             self.close(w)
 
     def is_wanted(self, w, name):
-        key, item = self.s.store.item(self.s.mesh_id, name)
+        key, item, _ = self.s.store.item(self.s.mesh_id, name)
         if key in w.list:
             return w.list[key] != item
         return self.s.store.docs[name].alive()
@@ -410,9 +454,16 @@ class CatchUp:
     def on_seen(self, r):
         w = self.interests.get(r.varint())
         flags = r.u8()
-        check(flags <= 3, "flags of SEEN")
+        check(flags <= 7 and flags & 6 != 6, "flags of SEEN")
+        offered = self.asked.get(r.varint()) if flags & OFFERED else None
         got = records.RecordReader(self.s.tables_in[self.s.CATCHUP], r).seen()
-        if w is None or w.state != ("joined" if flags & REPLY else "symbols"):
+        taken = w is not None and (
+            w.state == "symbols" if not flags & REPLY else
+            w.state == "joined" or w.state == "sent" and w.offered)
+        if flags & LAST and offered is not None:
+            offered.offer = ("told" if taken and w.joined == offered.number
+                             else "declined")
+        if not taken:
             return  # late: only the names count
         w.seen += got
         if flags & LAST:
@@ -440,7 +491,14 @@ class CatchUp:
                 wanted.append((name, None))
         self.send_answers(w, wanted)
         own = self.own(w)
-        if may_reply and own is not None and own.number == w.joined:
+        if own is None or own.number != w.joined:
+            own = None
+        if may_reply and (reply or own is None or own.offer is None):
+            self.decline(w)
+        elif may_reply:
+            self.take_offer(own)
+            own = None
+        if may_reply and own is not None:
             self.counts["replies"] += 1
             own.state, own.decoder = "told", None
             self.send_seen(w.joined, REPLY, reply)
@@ -449,7 +507,7 @@ class CatchUp:
         w.seen, w.symbols, w.joined = [], None, None
         self.close(w)
 
-    def send_answers(self, w, wanted):
+    def send_answers(self, w, wanted, flags=0):
         """[(name, the context of the other side, or None for a state)]"""
         for i in range(0, len(wanted), CHUNK_DOCUMENTS):
             out = records.Writer(self.s.tables_out[self.s.CATCHUP])
@@ -460,7 +518,7 @@ class CatchUp:
                     out.delta(name, self.s.store.docs[name], base, None,
                               self.s.sum_key)
                 self.s.live.note_sent(name)
-            self.s.send(STATES, varint(w.number) + b"\0" + out.out)
+            self.s.send(STATES, varint(w.number) + bytes([flags]) + out.out)
 
     def send_states(self, w, names, first=False):
         for i in range(0, len(names), CHUNK_DOCUMENTS):
@@ -488,8 +546,8 @@ class CatchUp:
         w = self.interests.get(r.varint())
         r.end()
         if w is not None:
-            check(w.state == "sent", "SERVED out of turn")
-            w.state = "live"
+            check(w.state == "sent" or w.offered, "SERVED out of turn")
+            w.state, w.offered = "live", False
 
     def wanted(self, name):
         return any(w.collection == name[0] for w in self.interests.values())
@@ -499,5 +557,11 @@ class CatchUp:
             self.s.send(RESYNC, varint(number))
 
     def drop(self, number):
+<<<<<<< HEAD
         self.came.add(number)
         self.interests.pop(number, None)
+=======
+        w = self.interests.pop(number, None)
+        if w is not None:
+            self.decline(w)
+>>>>>>> w-fig

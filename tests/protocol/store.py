@@ -8,6 +8,7 @@ import time
 
 import cbor
 import document
+import symbols
 from wire import block, put_id, siphash
 
 AHEAD_MS_MAX = 5 * 60 * 1000
@@ -138,10 +139,12 @@ class Store:
             + count.to_bytes(8, "big"), digest_size=32).hexdigest()
 
     def item(self, mesh_id, name):
-        """(key, item) of docs/protocol.md, section 3."""
+        """(key, item, when) of docs/protocol.md, section 3."""
         key = siphash(mesh_id, name[1])
-        return key, siphash(mesh_id, key.to_bytes(8, "little")
-                            + self.version(name))
+        context = self.docs[name].context
+        return (key, siphash(mesh_id, key.to_bytes(8, "little")
+                             + self.version(name)) or 1,
+                symbols.when(max(context.values(), default=0)))
 
 
 def needs_body(names):

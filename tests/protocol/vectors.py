@@ -15,6 +15,7 @@ import document
 import live
 import records
 import session
+import symbols
 import wire
 from differs import Differs, raw, same
 from wire import Malformed
@@ -185,6 +186,22 @@ def id_case(case):
     same(key, case["key"], "the key of the item")
     same(wire.siphash(mesh_id, key.to_bytes(8, "little")
                       + raw(case["version"])), case["item"], "the item")
+    same(symbols.when(case["top"]), case["when"], "the time of the item")
+
+
+def symbols_case(case):
+    mesh_id = raw(case["mesh_id"])
+    items = []
+    for i in range(case["count"]):
+        key = wire.siphash(mesh_id, bytes([i]))
+        item = wire.siphash(mesh_id, key.to_bytes(8, "little")
+                            + bytes([i]) + bytes(15))
+        items.append((key, item, symbols.when(i << 40)))
+    items = symbols.hashed(mesh_id, items)
+    same(b"".join(x.put() for x in symbols.series(items, 12)),
+         raw(case["symbols"]), "the symbols")
+    same(symbols.put_sketch(symbols.sketch(items)), raw(case["sketch"]),
+         "the sketch")
 
 
 class Lane:
@@ -287,7 +304,8 @@ def runners(whole):
              "merge": histories.merge, "delta": histories.delta,
              "read": histories.read,
              "damaged delta": histories.damaged_delta,
-             "varint": varint_case, "id": id_case, "record": Lane().record,
+             "varint": varint_case, "id": id_case, "symbols": symbols_case,
+             "record": Lane().record,
              "message": message}
     if whole:
         import vectors_link

@@ -77,7 +77,7 @@ static void test_feed__stays_bounded_and_says_so(void **state)
         sqlite3_exec(
             db,
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1"
-            " FROM n WHERE i<64) INSERT INTO feed SELECT"
+            " FROM n WHERE i<64) INSERT INTO feed(lsn,own,touched) SELECT"
             " (SELECT max(lsn) FROM feed)+i, 0, zeroblob(100000) FROM n",
             NULL, NULL, NULL),
         SQLITE_OK);
@@ -137,12 +137,69 @@ static void test_feed__damaged_blobs_are_told(void **state)
     world_end(&x);
 }
 
+/* Of each touched document: the commit of its state before, and the greatest
+ * hlc of that. */
+static void test_feed__knows_what_was_before(void **state)
+{
+    enum { COMMITS = 200, DOCS = 12 };
+    world_store x;
+    test_world *w = &x.w;
+    tako_arena a;
+    uint64_t at, lsn, old = 0;
+    size_t n, count;
+    store_touch *touched;
+    char json[32];
+
+    (void)state;
+    world_begin(&x, test_seed(4));
+    a = tako_arena_on(&w->t.env);
+    for (uint64_t i = 0; i < DOCS; i++)
+        put_commit(w, x.s, x.coll, id_at(w, i), "{}");
+    for (uint64_t i = 0; i < COMMITS; i++) {
+        const store_change *all;
+
+        w->t.wall_ms += test_below(&w->t, 3) * 1000u;
+        must(w, store_begin(x.s, &w->e));
+        for (uint64_t k = 1 + test_below(&w->t, 5); k > 0; k--) {
+            (void)snprintf(json, sizeof json, "%u", (unsigned)(i * 10 + k));
+            if (test_below(&w->t, 4) == 0)
+                put_one(w, x.s, x.coll, id_at(w, 1000 + i * 10 + k), "{}");
+            else
+                set_one(w, x.s, x.coll, id_at(w, test_below(&w->t, DOCS)), "f",
+                        json);
+        }
+        must(w, store_commit(x.s, &lsn, &w->e));
+        all = store_changes(x.s, &count);
+        must(w, store_feed_next(x.c, lsn - 1, &a, &at, &touched, &n));
+        assert_int_equal(n, count);
+        for (size_t k = 0; k < n; k++) {
+            assert_true(touched[k].lsn_before == all[k].lsn_before);
+            assert_true(touched[k].top_before ==
+                        (all[k].lsn_before == 0
+                             ? 0
+                             : crdt_meta_top(all[k].meta_before)));
+            old += all[k].lsn_before != 0;
+        }
+        tako_arena_reset(&a);
+    }
+    assert_in_range(old, 100, COMMITS * 5);
+    assert_int_equal(sqlite3_exec(store_conn_db(x.c),
+                                  "UPDATE feed SET priors=x'0105'", NULL, NULL,
+                                  NULL),
+                     SQLITE_OK);
+    assert_int_equal(store_feed_next(x.c, lsn - 1, &a, &at, &touched, &n),
+                     n == 1 ? TAKO_OK : TAKO_CORRUPT);
+    tako_arena_fini(&a);
+    world_end(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_feed__lists_every_commit),
         cmocka_unit_test(test_feed__stays_bounded_and_says_so),
         cmocka_unit_test(test_feed__damaged_blobs_are_told),
+        cmocka_unit_test(test_feed__knows_what_was_before),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,7 +107,7 @@ static void test_schema__is_what_the_documentation_says(void **state)
         " FROM state",
         "SELECT key,value FROM kv",
         "SELECT number,name FROM coll",
-        "SELECT lsn,own,touched FROM feed",
+        "SELECT lsn,own,touched,priors FROM feed",
         "SELECT actor,hlc FROM seen",
         "SELECT coll,name,text FROM idx",
         "SELECT row,id,version,lsn,body,meta FROM c1",

@@ -591,9 +591,9 @@ bool net_half_trip(net *n, net_link *l)
 
 uint64_t net_overhead(const net *n, const uint64_t before[64])
 {
-    static const uint8_t left_out[] = { SYNC_MSG_HELLO, SYNC_MSG_KNOWN,
+    static const uint8_t left_out[] = { SYNC_MSG_HELLO,  SYNC_MSG_KNOWN,
                                         SYNC_MSG_STATES, SYNC_MSG_CUT,
-                                        SYNC_MSG_PACKED };
+                                        SYNC_MSG_PACKED, SYNC_MSG_PACKED_CUT };
     uint64_t sum = 0;
 
     for (size_t i = 0; i < 64; i++)

@@ -104,7 +104,7 @@ static void test_apply__only_what_was_asked_for_is_taken(void **state)
     net n;
     sync_names names;
     tako_buf out, scratch, meta;
-    sync_writer w = { &names, &out, &scratch, 0 };
+    sync_writer w = { &names, &out, &scratch, 0, false };
     sync_doc_name name = { 5, tako_slice_str("secret"), 1, TAKO_SLICE_NONE };
     crdt_dot dot = { .hlc = CRDT_HLC_OF_MS(1000) };
     tako_errbuf e = { "" };

@@ -112,11 +112,10 @@ static void differ(size_t each, bool edits, uint64_t bytes, unsigned halves)
 static void test_ask__one_reconciliation_serves_both(void **state)
 {
     (void)state;
-    differ(5, false, 1500, 7);
-    differ(500, false, 90000, 7);
-    /* An edited document is two items that differ. */
-    differ(5, true, 2200, 7);
-    differ(350, true, 90000, 7);
+    differ(5, false, 1500, 5);
+    differ(500, false, 90000, 5);
+    differ(5, true, 1500, 5);
+    differ(500, true, 90000, 5);
 }
 
 static void test_ask__new_documents_of_both_sides(void **state)
@@ -230,6 +229,18 @@ static void test_ask__much_that_differs_is_listed(void **state)
     net_fini(&n);
 }
 
+/* Both ends of link 0 have been quiet for a while. */
+static void rest(net *n)
+{
+    tako_errbuf e = { "" };
+
+    for (size_t k = 0; k < 2; k++)
+        assert_int_equal(sync_session_rest(n->links[0].ends[k].session,
+                                           n->nodes[k].st, true, &e),
+                         TAKO_OK);
+    net_settle(n);
+}
+
 /* ---- checkpoints ------------------------------------------------------------- */
 
 /* The feed brings what changed, without a symbol, and a comparison ends it. */
@@ -255,6 +266,91 @@ static void test_ask__the_feed_brings_what_changed(void **state)
     assert_int_equal(n.kinds[SYNC_MSG_LIST] - before[SYNC_MSG_LIST], 0);
     assert_true(n.kinds[SYNC_MSG_FED] > before[SYNC_MSG_FED]);
     print_message("21 changes by the feed: %d bytes\n", (int)overhead);
+    net_fini(&n);
+}
+
+/* And of that, what the other side has not seen, whatever came of it since. */
+static void test_ask__the_feed_sends_deltas(void **state)
+{
+    net n;
+
+    (void)state;
+    two(&n, 14, "orders", "orders", MANY);
+    (void)trips(&n, NULL);
+    net_disconnect(&n, &n.links[0]);
+    for (uint64_t i = 0; i < 150; i++) {
+        n.t.wall_ms += 7;
+        net_set(&n, 0, "orders", i % 50, i < 50 ? "a" : "b", "mine");
+        net_set(&n, 1, "orders", 100 + i % 50, "s", i < 50 ? "one" : "two");
+    }
+    net_delete(&n, 0, "orders", 200);
+    net_insert(&n, 0, "orders", 10000, "open", "pad");
+    net_set(&n, 0, "orders", 10000, "a", "mine");
+    (void)trips(&n, NULL);
+    net_check_equal(&n, "orders");
+    assert_string_equal(net_get(&n, 1, "orders", 200, "a"), "x");
+    assert_string_equal(net_get(&n, 1, "orders", 10000, "a"), "mine");
+    assert_int_equal(
+        counts_of(&n, 0).documents_out + counts_of(&n, 1).documents_out, 102);
+    assert_int_equal(counts_of(&n, 0).deltas_out + counts_of(&n, 1).deltas_out,
+                     101);
+    assert_int_equal(counts_of(&n, 0).needs_in + counts_of(&n, 1).needs_in, 0);
+    net_fini(&n);
+}
+
+/* An event that is older than what both know, and came later: it is taken to
+ * be known there. It is asked for. */
+static void test_ask__the_feed_is_wrong_about_late_events(void **state)
+{
+    net n;
+
+    (void)state;
+    net_init(&n, 15, 3);
+    net_subscribe_all(&n, "orders");
+    for (uint64_t i = 0; i < 300; i++)
+        net_insert(&n, 0, "orders", i, "open", "pad");
+    net_connect(&n, 0, 1);
+    net_connect(&n, 1, 2);
+    net_settle(&n);
+    net_disconnect(&n, &n.links[0]);
+    (void)trips(&n, NULL);
+    net_disconnect(&n, &n.links[1]);
+    net_set(&n, 2, "orders", 1, "a", "early");
+    n.t.wall_ms += 5000;
+    net_set(&n, 0, "orders", 1, "b", "late");
+    net_settle(&n);
+    rest(&n);
+    net_disconnect(&n, &n.links[0]);
+    net_reconnect(&n, &n.links[1]);
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "a"), "early");
+    (void)trips(&n, NULL);
+    net_settle(&n);
+    net_check_equal(&n, "orders");
+    assert_string_equal(net_get(&n, 0, "orders", 1, "a"), "early");
+    assert_int_equal(counts_of(&n, 1).needs_in, 1);
+    net_fini(&n);
+}
+
+/* Who asks for some may not have had what matches now. */
+static void test_ask__the_feed_of_a_condition_sends_states(void **state)
+{
+    net n;
+
+    (void)state;
+    two(&n, 16, "none", "orders?open", MANY);
+    (void)trips(&n, NULL);
+    net_disconnect(&n, &n.links[0]);
+    net_set(&n, 0, "orders", 1, "s", "done");
+    net_set(&n, 0, "orders", 2, "a", "new");
+    (void)trips(&n, NULL);
+    net_disconnect(&n, &n.links[0]);
+    net_set(&n, 0, "orders", 1, "s", "open");
+    (void)trips(&n, NULL);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "open");
+    assert_string_equal(net_get(&n, 1, "orders", 2, "a"), "new");
+    assert_int_equal(counts_of(&n, 0).deltas_out, 0);
+    assert_int_equal(counts_of(&n, 0).needs_in, 0);
     net_fini(&n);
 }
 
@@ -319,7 +415,6 @@ static void test_ask__evicting_drops_the_checkpoint(void **state)
 static void test_ask__nothing_of_ours_comes_back_by_the_feed(void **state)
 {
     net n;
-    tako_errbuf e = { "" };
 
     (void)state;
     two(&n, 12, "orders", "orders", MANY);
@@ -327,11 +422,7 @@ static void test_ask__nothing_of_ours_comes_back_by_the_feed(void **state)
     for (uint64_t i = 0; i < 50; i++)
         net_set(&n, 1, "orders", i, "b", "mine");
     net_settle(&n);
-    for (size_t k = 0; k < 2; k++)
-        assert_int_equal(sync_session_rest(n.links[0].ends[k].session,
-                                           n.nodes[k].st, true, &e),
-                         TAKO_OK);
-    net_settle(&n);
+    rest(&n);
     net_disconnect(&n, &n.links[0]);
     net_set(&n, 0, "orders", 60, "a", "one");
     (void)trips(&n, NULL);
@@ -496,6 +587,9 @@ int main(void)
         cmocka_unit_test(test_ask__one_way_stays_one_way),
         cmocka_unit_test(test_ask__much_that_differs_is_listed),
         cmocka_unit_test(test_ask__the_feed_brings_what_changed),
+        cmocka_unit_test(test_ask__the_feed_sends_deltas),
+        cmocka_unit_test(test_ask__the_feed_is_wrong_about_late_events),
+        cmocka_unit_test(test_ask__the_feed_of_a_condition_sends_states),
         cmocka_unit_test(test_ask__the_comparison_finds_what_the_feed_cannot),
         cmocka_unit_test(test_ask__another_incarnation_is_not_believed),
         cmocka_unit_test(test_ask__evicting_drops_the_checkpoint),

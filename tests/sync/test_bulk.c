@@ -44,6 +44,31 @@ static void test_bulk__what_is_packed_comes_out(void **state)
     assert_int_equal(t.live_blocks, 0);
 }
 
+/* A cut has a message of its own, and a feature. */
+static void test_bulk__cuts_go_on_their_lane(void **state)
+{
+    sync_session s = { 0 };
+    tako_errbuf e = { "" };
+    tako_buf out;
+    test_env t;
+
+    (void)state;
+    test_env_init(&t, test_seed(5));
+    s.env = &t.env;
+    out = tako_buf_on(&t.env);
+    for (int k = 0; k < 3; k++) {
+        s.features = k == 0 ? SYNC_FEATURE_PACKED
+                            : SYNC_FEATURE_PACKED | SYNC_FEATURE_PACKED_CUTS;
+        fill(&out, k == 1 ? 1000 : 5000, &t, false);
+        out.ptr[0] = SYNC_MSG_CUT;
+        assert_int_equal(sync_pack(&s, &out, &e), TAKO_OK);
+        assert_int_equal(out.ptr[0],
+                         k == 2 ? SYNC_MSG_PACKED_CUT : SYNC_MSG_CUT);
+    }
+    sync_bulk_rest(&s);
+    tako_buf_fini(&out);
+}
+
 static void test_bulk__only_where_it_pays(void **state)
 {
     sync_session s = { 0 };
@@ -137,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bulk__what_is_packed_comes_out),
+        cmocka_unit_test(test_bulk__cuts_go_on_their_lane),
         cmocka_unit_test(test_bulk__only_where_it_pays),
         cmocka_unit_test(test_bulk__hostile_ones_end_the_session),
         cmocka_unit_test(test_bulk__memory_may_run_out),

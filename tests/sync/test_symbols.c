@@ -19,20 +19,35 @@ static pair p; /* 256 KiB */
 
 static sync_item random_item(test_env *t)
 {
-    return (sync_item){ test_random(t), test_random(t) };
+    return (sync_item){ test_random(t), test_random(t),
+                        test_random(t) >> (64u - SYNC_WHEN_BITS) };
+}
+
+/* Another state of the document. */
+static sync_item edited(test_env *t, sync_item item)
+{
+    item.item = test_random(t);
+    item.when = test_random(t) >> (64u - SYNC_WHEN_BITS);
+    return item;
 }
 
 static void add_to(sync_symbol *symbols, int32_t *sketch, sync_item item,
                    int sign)
 {
-    uint64_t check = sync_item_check(key, item);
+    uint64_t hash = sync_key_hash(key, item.key);
 
-    sync_symbols_add(symbols, SYMBOLS, item, check, sign);
-    sync_sketch_add(sketch, check, sign);
+    sync_symbols_add(symbols, SYMBOLS, item, hash);
+    sync_sketch_add(sketch, item, hash, sign);
 }
 
-/* Two sets with `common` items and so many that only one has. */
-static void make(test_env *t, size_t common, size_t only_a, size_t only_b,
+static uint64_t mark_of(sync_item item)
+{
+    return item.key * 3u + item.item * 5u + item.when;
+}
+
+/* Two sets with `common` items, so many that only one has, and so many that
+ * each has in another state. */
+static void make(test_env *t, size_t common, size_t only, size_t edits,
                  uint64_t *sum)
 {
     memset(&p, 0, sizeof p);
@@ -43,14 +58,20 @@ static void make(test_env *t, size_t common, size_t only_a, size_t only_b,
         add_to(p.b, p.sketch_b, item, 1);
     }
     *sum = 0;
-    for (size_t i = 0; i < only_a + only_b; i++) {
-        sync_item item = random_item(t);
+    for (size_t i = 0; i < only + edits; i++) {
+        sync_item item = random_item(t), other = edited(t, item);
 
-        if (i < only_a)
-            add_to(p.a, p.sketch_a, item, 1);
-        else
-            add_to(p.b, p.sketch_b, item, 1);
-        *sum += item.key * (i < only_a ? 3u : 5u) + item.item;
+        if (i < only) {
+            add_to(i % 2 == 0 ? p.a : p.b, i % 2 == 0 ? p.sketch_a : p.sketch_b,
+                   item, 1);
+            *sum += mark_of(item);
+            continue;
+        }
+        add_to(p.a, p.sketch_a, item, 1);
+        add_to(p.b, p.sketch_b, other, 1);
+        item.item ^= other.item;
+        item.when ^= other.when;
+        *sum += mark_of(item);
     }
 }
 
@@ -73,8 +94,7 @@ static size_t decode(test_env *t, size_t step, size_t differences, uint64_t sum)
     }
     assert_int_equal(d.found_count, differences);
     for (uint32_t i = 0; i < d.found_count; i++)
-        found += d.found[i].item.key * (d.found[i].theirs ? 3u : 5u) +
-                 d.found[i].item.item;
+        found += mark_of(d.found[i].item);
     assert_true(found == sum);
     sync_decoder_fini(&d);
     return used;
@@ -187,6 +207,7 @@ static void test_symbols__places_thin_out(void **state)
     }
 }
 
+/* New documents and edits count the same. */
 static void test_symbols__the_sketch_estimates(void **state)
 {
     static const size_t sizes[] = { 0, 10, 100, 1000, 20000 };
@@ -194,18 +215,25 @@ static void test_symbols__the_sketch_estimates(void **state)
 
     (void)state;
     test_env_init(&t, test_seed(6));
-    for (size_t k = 0; k < 5; k++) {
+    for (size_t k = 0; k < 10; k++) {
+        size_t size = sizes[k / 2];
         double sum = 0;
 
         for (size_t i = 0; i < 20; i++) {
             int32_t a[SYNC_SKETCH] = { 0 }, b[SYNC_SKETCH] = { 0 };
 
-            for (size_t n = 0; n < sizes[k]; n++)
-                sync_sketch_add(n % 2 == 0 ? a : b, test_random(&t), 1);
+            for (size_t n = 0; n < size; n++) {
+                sync_item item = random_item(&t);
+                uint64_t hash = sync_key_hash(key, item.key);
+
+                sync_sketch_add(n % 2 == 0 ? a : b, item, hash, 1);
+                if (k % 2 == 0)
+                    continue;
+                sync_sketch_add(n % 2 == 0 ? b : a, edited(&t, item), hash, 1);
+            }
             sum += (double)sync_sketch_estimate(a, b);
         }
-        assert_in_range((uint64_t)(sum / 20), sizes[k] * 3 / 4,
-                        sizes[k] * 5 / 4);
+        assert_in_range((uint64_t)(sum / 20), size * 4 / 5, size * 6 / 5);
     }
 }
 
@@ -222,7 +250,7 @@ static void test_symbols__bytes_come_back(void **state)
     out = tako_buf_on(&t.env);
     for (size_t i = 0; i < 100; i++)
         sync_symbol_put(&out, &p.a[i]);
-    assert_in_range(out.len, 2500, 100 * SYNC_SYMBOL_BYTES_MAX);
+    assert_int_equal(out.len, 100 * SYNC_SYMBOL_BYTES);
     sync_sketch_put(&out, p.sketch_b);
     in = tako_reader_of(tako_buf_slice(&out));
     for (size_t i = 0; i < 100; i++) {
@@ -235,6 +263,34 @@ static void test_symbols__bytes_come_back(void **state)
     assert_true(tako_reader_done(&in));
     assert_memory_equal(p.sketch_a, p.sketch_b, sizeof p.sketch_b);
     tako_buf_fini(&out);
+}
+
+/* So many symbols as are sent at first nearly always do. */
+static void test_symbols__the_first_burst_does(void **state)
+{
+    static const size_t sizes[] = { 3, 10, 100, 800 };
+    test_env t;
+
+    (void)state;
+    test_env_init(&t, test_seed(11));
+    for (size_t k = 0; k < 8; k++) {
+        size_t size = sizes[k / 2], times = size > 500 ? 60 : 200;
+        size_t done = 0, symbols = 0;
+
+        for (size_t i = 0; i < times; i++) {
+            uint64_t sum, n;
+
+            make(&t, 20, k % 2 == 0 ? size : 0, k % 2 == 0 ? 0 : size, &sum);
+            n = sync_symbols_for(sync_sketch_estimate(p.sketch_a, p.sketch_b)) +
+                8u;
+            symbols += (size_t)n;
+            done += decode(&t, 1, size, sum) <= n;
+        }
+        print_message("%zu %s: %zu of %zu by %.2f symbols each\n", size,
+                      k % 2 == 0 ? "new" : "edited", done, times,
+                      (double)symbols / (double)(times * size));
+        assert_in_range(done, times * 92 / 100, times);
+    }
 }
 
 /* Symbols that are of no set: an item at a place that is not its own. */
@@ -254,10 +310,10 @@ static void test_symbols__hostile_ones_come_to_an_end(void **state)
         memset(p.a, 0, sizeof p.a);
         for (size_t k = 0; k < n; k++) {
             sync_item item = random_item(&t);
+            sync_symbol one = { 0 };
 
-            p.a[test_below(&t, n)] =
-                (sync_symbol){ item.key, item.item, sync_item_check(key, item),
-                               test_below(&t, 2) == 0 ? 1 : -1 };
+            sync_symbols_add(&one, 1, item, sync_key_hash(key, item.key));
+            p.a[test_below(&t, n)] = one;
         }
         sync_decoder_init(&d, &t.env, key);
         err = sync_decoder_feed(&d, p.a, nothing, n);
@@ -278,9 +334,11 @@ static void test_symbols__no_more_than_the_limit(void **state)
     (void)state;
     test_env_init(&t, 9);
     for (size_t i = 0; i < SYMBOLS; i++)
-        p.a[i] = (sync_symbol){ test_random(&t), 1, 2, 77 };
+        p.a[i] = (sync_symbol){ test_random(&t), 1, 2, 77, 0 };
     sync_decoder_init(&d, &t.env, key);
-    assert_int_equal(sync_decoder_feed(&d, p.a, nothing, SYMBOLS), TAKO_OK);
+    for (size_t i = 0; i < TAKO_SYNC_WIDE_MAX; i += SYMBOLS)
+        assert_int_equal(sync_decoder_feed(&d, p.a, nothing, SYMBOLS), TAKO_OK);
+    assert_int_equal(d.found_count, 0);
     assert_int_equal(sync_decoder_feed(&d, p.a, nothing, 1), TAKO_LIMIT);
     sync_decoder_fini(&d);
 }
@@ -317,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_symbols__an_item_taken_away_leaves_nothing),
         cmocka_unit_test(test_symbols__places_thin_out),
         cmocka_unit_test(test_symbols__the_sketch_estimates),
+        cmocka_unit_test(test_symbols__the_first_burst_does),
         cmocka_unit_test(test_symbols__bytes_come_back),
         cmocka_unit_test(test_symbols__hostile_ones_come_to_an_end),
         cmocka_unit_test(test_symbols__no_more_than_the_limit),

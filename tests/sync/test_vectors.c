@@ -45,10 +45,11 @@ static void put_ids(test_env *t, tako_buf *out)
     };
     static const uint8_t mesh_id[16] = "the id of a mesh";
     static const uint8_t version[16] = "some version of ";
+    static const uint64_t top = UINT64_C(0xfedcba9876543210);
 
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
         tako_slice id = tako_slice_str(ids[i]);
-        sync_item item = sync_item_of(mesh_id, id, version);
+        sync_item item = sync_item_of(mesh_id, id, version, top);
         tako_buf b = tako_buf_on(&t->env);
 
         sync_put_id(&b, id);
@@ -59,8 +60,43 @@ static void put_ids(test_env *t, tako_buf *out)
         vectors_hex(out, "version", tako_slice_of(version, 16));
         vectors_number(out, "key", item.key);
         vectors_number(out, "item", item.item);
+        vectors_number(out, "top", top);
+        vectors_number(out, "when", item.when);
         vectors_close(out);
         tako_buf_fini(&b);
+    }
+}
+
+/* The first symbols of a set of the numbers from 0 on, and its sketch. */
+static void put_symbols(test_env *t, tako_buf *out)
+{
+    static const uint8_t mesh_id[16] = "the id of a mesh";
+
+    for (uint8_t count = 1; count <= 20; count = (uint8_t)(count + 19u)) {
+        sync_symbol symbols[12] = { { 0 } };
+        int32_t sketch[SYNC_SKETCH] = { 0 };
+        tako_buf b = tako_buf_on(&t->env), k = tako_buf_on(&t->env);
+
+        for (uint8_t i = 0; i < count; i++) {
+            uint8_t version[16] = { i };
+            sync_item item = sync_item_of(mesh_id, tako_slice_of(&i, 1),
+                                          version, (uint64_t)i << 40);
+            uint64_t hash = sync_key_hash(mesh_id, item.key);
+
+            sync_symbols_add(symbols, 12, item, hash);
+            sync_sketch_add(sketch, item, hash, 1);
+        }
+        for (size_t i = 0; i < 12; i++)
+            sync_symbol_put(&b, &symbols[i]);
+        sync_sketch_put(&k, sketch);
+        vectors_open(out, "symbols", NULL);
+        vectors_hex(out, "mesh_id", tako_slice_of(mesh_id, 16));
+        vectors_number(out, "count", count);
+        vectors_hex(out, "symbols", tako_buf_slice(&b));
+        vectors_hex(out, "sketch", tako_buf_slice(&k));
+        vectors_close(out);
+        tako_buf_fini(&b);
+        tako_buf_fini(&k);
     }
 }
 
@@ -145,7 +181,7 @@ static crdt_doc *copy_of(bench *b, const crdt_doc *d)
 static void put_record(bench *b, const char *name, const sync_doc_name *doc,
                        bool remember, const crdt_doc *d, const crdt_doc *before)
 {
-    sync_writer w = { &b->out, &b->bytes, &b->scratch, 0 };
+    sync_writer w = { &b->out, &b->bytes, &b->scratch, 0, false };
     tako_buf meta = tako_buf_on(&b->t.env), body = tako_buf_on(&b->t.env);
     tako_reader in;
     sync_record r;
@@ -227,6 +263,7 @@ static void test_vectors__records_stay_as_they_are(void **state)
     bench_init(&b);
     put_numbers(&b.t, &b.vectors);
     put_ids(&b.t, &b.vectors);
+    put_symbols(&b.t, &b.vectors);
     put_records(&b);
     vectors_check(&b.vectors, "records");
     bench_fini(&b);
@@ -264,7 +301,8 @@ static void put_hello(net *n, tako_buf *out)
     vectors_hex(&fields, "incarnation", tako_slice_of(s->incarnation, 16));
     vectors_hex(&fields, "sum_key", tako_slice_of(s->sum_key, 16));
     vectors_number(&fields, "wall_ms", n->t.wall_ms);
-    vectors_number(&fields, "features", SYNC_FEATURE_PACKED);
+    vectors_number(&fields, "features",
+                   SYNC_FEATURE_PACKED | SYNC_FEATURE_PACKED_CUTS);
     vectors_number(&fields, "interests", 1);
     put_message(out, "HELLO", tako_buf_cstr(&fields), lane,
                 tako_buf_slice(&bytes));
@@ -392,7 +430,7 @@ static void put_needs(net *n, tako_buf *out)
     net_disconnect(n, &n->links[0]);
     net_reconnect(n, &n->links[0]);
     net_settle(n);
-    w = (sync_writer){ &b.out, &b.bytes, &b.scratch, 0 };
+    w = (sync_writer){ &b.out, &b.bytes, &b.scratch, 0, false };
     tako_put_u8(&b.bytes, SYNC_MSG_CUT);
     tako_put_varint(&b.bytes, 2);
     ok(sync_put_delta(&w, &name, d, crdt_doc_context(before), before, sum_key));

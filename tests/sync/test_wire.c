@@ -59,7 +59,7 @@ static void test_wire__states_come_back(void **state)
     sync_names_init(&names_out, &t.env);
     sync_names_init(&names_in, &t.env);
     for (int round = 0; round < 2; round++) {
-        sync_writer w = { &names_out, &out, &scratch, 0 };
+        sync_writer w = { &names_out, &out, &scratch, 0, false };
         sync_record r;
         tako_reader in;
         bool replaced = false;
