@@ -225,6 +225,7 @@ static void check_generation(sim_model *m, const sim_node *n, uint32_t key,
     s->generation = g;
     s->alive = row->body.len > 0;
     s->left = store_row_is_marker(row);
+    s->dead = crdt_meta_is_notice(row->meta);
     if (!s->left && (g & 1) != (uint64_t)s->alive)
         sim_fail(m->world, "P8 no resurrection",
                  "%s: k%u is %s in generation %llu", n->name, key,
@@ -421,8 +422,10 @@ static void after_end(sim_model *m, const sim_node *n, size_t token,
     if (sim_has(m, d, n->index) && !(d->kind == SIM_OP_DELETE &&
                                      m->seen[n->index][d->key].generation == 0))
         return;
-    /* It was letting go when it ended; or its disk went back to a marker. */
-    if (m->seen[n->index][d->key].left && elsewhere(m, d))
+    /* It was letting go when it ended; or its disk went back to a marker; or it
+     * is dead, and the notice does not say of which generation. */
+    if ((m->seen[n->index][d->key].left || m->seen[n->index][d->key].dead) &&
+        elsewhere(m, d))
         return;
     if (m->end[n->index] == SIM_DISK_KILL || n->durability == STORE_FULL) {
         sim_fail(

@@ -68,6 +68,7 @@ typedef struct sim_seen { /* a document at a node */
     uint64_t generation;
     bool alive;
     bool left; /* it was, and a marker stands for it */
+    bool dead; /* it was, and a notice does */
 } sim_seen;
 
 typedef struct sim_model {
