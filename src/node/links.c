@@ -199,7 +199,8 @@ static node_link *link_new(node *n, sec_side side, const char *address)
                            .predicate_whole = node_predicate_whole,
                            .event = link_on_event,
                            .kept = node_kept,
-                           .note = node_note };
+                           .note = node_note,
+                           .receipts = &node_receipts_host };
     l->id = ++n->link_last;
     (void)strncpy(l->address, address, sizeof l->address - 1);
     l->next = n->links;
@@ -213,6 +214,7 @@ static void session_end(node_link *l)
     sync_session *s = l->session;
 
     l->session = NULL;
+    node_receipts_link_free(l);
     if (s == NULL)
         return;
     node_session_rest(l->node, s);

@@ -13,8 +13,7 @@
  * when asked, a cut with nothing in it. */
 #include "sync/state.h"
 
-/* What is here of a subscription, by the peer's commits. */
-static uint64_t held_of(const sync_session *s, const sync_sub *sub)
+uint64_t sync_held_of(const sync_session *s, const sync_sub *sub)
 {
     if (sub->state != SUB_IN_SYNC)
         return 0;
@@ -26,7 +25,7 @@ bool sync_session_kept_due(const sync_session *s)
     if (s->dead || !s->cleared || s->held.first != NULL)
         return false;
     for (size_t i = 0; i < s->sub_count; i++)
-        if (held_of(s, &s->subs[i]) > s->subs[i].said)
+        if (sync_held_of(s, &s->subs[i]) > s->subs[i].said)
             return true;
     return false;
 }
@@ -37,7 +36,7 @@ void sync_session_kept(sync_session *s, bool archive)
         return;
     for (size_t i = 0; i < s->sub_count; i++) {
         sync_sub *sub = &s->subs[i];
-        uint64_t held = held_of(s, sub);
+        uint64_t held = sync_held_of(s, sub);
 
         if (held <= sub->said)
             continue;

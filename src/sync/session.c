@@ -156,6 +156,7 @@ void sync_session_free(sync_session *s)
         sync_names_fini(&s->names_in[i]);
     }
     sync_blob_peer_free(s->blobs);
+    sync_receipts_free(s->env, s->receipts);
     tako_env_free(s->env, s->wants, s->want_cap * sizeof *s->wants);
     tako_env_free(s->env, s->subs, s->sub_cap * sizeof *s->subs);
     tako_env_free(s->env, s->colls, s->coll_cap * sizeof *s->colls);
@@ -581,7 +582,7 @@ static const message_kind kinds[] = {
     [SYNC_MSG_KEPT] = { sync_on_kept, SYNC_CONTROL, false },
     [SYNC_MSG_MAY_I] = { on_note, SYNC_CONTROL, false },
     [SYNC_MSG_YOU_MAY] = { on_note, SYNC_CONTROL, false },
-    [SYNC_MSG_RECEIPTS] = { on_note, SYNC_CONTROL, false },
+    [SYNC_MSG_RECEIPTS] = { sync_on_receipts, SYNC_CONTROL, false },
     [SYNC_MSG_BLOB_ASK] = { on_blob, SYNC_BLOBS, false },
     [SYNC_MSG_BLOB_HAVE] = { on_blob, SYNC_BLOBS, false },
     [SYNC_MSG_BLOB_WANT] = { on_blob, SYNC_BLOBS, false },

@@ -1,0 +1,563 @@
+// SPDX-License-Identifier: Apache-2.0
+/* RECEIPTS -- from whoever keeps it to whoever wrote it, hop by hop
+ * (sync/receipts.c has the sentence that travels, and why it is true).
+ *
+ *   A --- B --- C        B's commits            told to A
+ *                        ours   theirs (A's)
+ *      marks at B:         40       17
+ *                          52       21
+ *      C says KEPT 41  ->                       C keeps A's up to 17
+ *
+ * MARKS. Each time that KEPT is said the store was just synced: whatever has
+ * been taken from a peer is at or below our last commit. So that moment gives,
+ * for each subscription at each peer, a pair: all up to `theirs` of the peer's
+ * is here, by `ours`. A keeper's number k, in our commits, becomes the greatest
+ * `theirs` whose `ours` is at most k. A peer that lags behind us needs an old
+ * mark; when they are too many every second one of the older half goes.
+ *
+ * RECORDS. What neighbours say of themselves (KEPT) and of others (RECEIPTS) is
+ * one record for each device and set of texts, with the greatest number that
+ * any of them named. It outlives the link, since it speaks of the past. Nothing
+ * is in the file: after a start all is said anew.
+ *
+ * TELLING. What is new goes out at most each NODE_RECEIPTS_MS, to every neighbour
+ * but the device itself and who told it last. Of each of our subscriptions a
+ * neighbour is told of TAKO_RECEIPTS_KEEPERS_MAX devices, so that what a link
+ * carries does not grow with the mesh; one that was not heard of for a minute
+ * makes room. A device that somebody ASKS for, by its name or key, comes on top
+ * of them; the question goes on through the mesh, once at each node, for so many
+ * hops, and is told to new neighbours while it is fresh.
+ *
+ * Nothing that loses data depends on receipts: whether a document may be let go
+ * is asked (mayi.c), and EVICT believes neighbours only. */
+#include "node/internal.h"
+
+#include <stdio.h>
+
+_Static_assert(SYNC_DEVICE_BYTES == SEC_KEY_BYTES, "a device is its key");
+
+static void wake(node *n)
+{
+    uint64_t at = node_now(n) + NODE_RECEIPTS_MS;
+
+    if (n->receipts.due_ms > at)
+        n->receipts.due_ms = at;
+}
+
+/* ---- records ------------------------------------------------------------------ */
+
+static bool same_texts(const node_receipt *r, sync_predicate *const *texts,
+                       size_t count)
+{
+    size_t met = 0;
+
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < r->text_count; j++)
+            met += texts[i] == r->texts[j];
+    return met == count && count == r->text_count;
+}
+
+static void receipt_free(node *n, node_receipt *r)
+{
+    node_receipt **at = &n->receipts.first;
+
+    while (*at != r)
+        at = &(*at)->next;
+    *at = r->next;
+    n->receipts.count--;
+    for (size_t i = 0; i < r->text_count; i++)
+        node_predicate_drop(n, r->texts[i]);
+    tako_env_free(n->env, r, sizeof *r);
+}
+
+/* Takes it back from who was told. The record stays: who still vouches for it
+ * would raise it. */
+static void take_back(node *n, node_receipt *r)
+{
+    r->lsn = 0;
+    for (node_link *l = n->links; l != NULL; l = l->next)
+        for (size_t i = 0; l->session != NULL && i < l->receipts.count; i++)
+            sync_session_receipt_gone(
+                l->session,
+                (uint64_t)r->id << 32 | l->receipts.subs[i].number);
+    wake(n);
+}
+
+/* The one that was not raised for the longest time. */
+static void make_room(node *n)
+{
+    node_receipt *oldest = n->receipts.first;
+
+    for (node_receipt *r = oldest; r != NULL; r = r->next)
+        if (r->raised_ms < oldest->raised_ms)
+            oldest = r;
+    receipt_free(n, oldest);
+}
+
+/* Takes the texts over. NULL: no memory. */
+static node_receipt *receipt_new(node *n, const sync_receipt *in,
+                                 sync_predicate *const *texts)
+{
+    node_receipt *r = tako_env_alloc(n->env, sizeof *r);
+
+    if (r == NULL) {
+        for (size_t i = 0; i < in->text_count; i++)
+            node_predicate_drop(n, texts[i]);
+        return NULL;
+    }
+    if (n->receipts.count >= TAKO_RECEIPTS_MAX)
+        make_room(n);
+    memcpy(r->device, in->device, sizeof r->device);
+    memcpy(r->texts, texts, in->text_count * sizeof *texts);
+    r->text_count = in->text_count;
+    r->passed = in->passed;
+    r->id = ++n->receipts.last_id;
+    r->next = n->receipts.first;
+    n->receipts.first = r;
+    n->receipts.count++;
+    return r;
+}
+
+/* Compiles the texts; false when one is not understood, or they are of
+ * different collections. */
+static bool open_texts(node *n, const sync_receipt *in, sync_predicate **texts)
+{
+    tako_errbuf e = { "" };
+    size_t count = 0;
+    bool same = true;
+
+    for (; count < in->text_count && same; count++) {
+        if (node_predicate_get(n, in->texts[count], TAKO_SLICE_NONE,
+                               &texts[count], &e) != TAKO_OK)
+            break;
+        same = tako_slice_eq(query_predicate_collection(texts[0]->query),
+                             query_predicate_collection(texts[count]->query));
+    }
+    if (count == in->text_count && same)
+        return true;
+    while (count > 0)
+        node_predicate_drop(n, texts[--count]);
+    return false;
+}
+
+static void raise(node *n, node_receipt *r, uint64_t lsn, uint64_t via)
+{
+    if (lsn <= r->lsn)
+        return;
+    r->lsn = lsn;
+    r->via = via;
+    r->raised_ms = node_now(n);
+    wake(n);
+}
+
+static node_receipt *receipt_put(node_link *l, const sync_receipt *in)
+{
+    node *n = l->node;
+    sync_predicate *texts[TAKO_RECEIPTS_TEXTS_MAX];
+    node_receipt *r = n->receipts.first;
+
+    if (!open_texts(n, in, texts))
+        return NULL;
+    while (r != NULL &&
+           (memcmp(r->device, in->device, sizeof r->device) != 0 ||
+            r->passed != in->passed ||
+            !same_texts(r, texts, in->text_count)))
+        r = r->next;
+    if (r == NULL)
+        r = receipt_new(n, in, texts);
+    else
+        for (size_t i = 0; i < in->text_count; i++)
+            node_predicate_drop(n, texts[i]);
+    if (r == NULL)
+        return NULL;
+    if (in->name.len > 0 && in->name.len <= TAKO_NAME_BYTES_MAX) {
+        memcpy(r->name, in->name.ptr, in->name.len);
+        r->name[in->name.len] = '\0';
+    }
+    raise(n, r, in->lsn, l->id);
+    return r;
+}
+
+static node_receipt *receipt_of(const node *n, uint32_t id)
+{
+    node_receipt *r = n->receipts.first;
+
+    while (r != NULL && r->id != id)
+        r = r->next;
+    return r;
+}
+
+void node_receipts_free(node *n)
+{
+    while (n->receipts.first != NULL)
+        receipt_free(n, n->receipts.first);
+}
+
+/* ---- what neighbours say ------------------------------------------------------------ */
+
+void node_receipts_kept(node_link *l, tako_slice text, uint64_t lsn)
+{
+    sync_receipt in = { .name = tako_slice_str(l->who.name),
+                        .texts = { text },
+                        .text_count = 1,
+                        .lsn = lsn };
+
+    memcpy(in.device, l->who.device, sizeof in.device);
+    if (lsn > 0) {
+        if (text.len <= TAKO_RECEIPTS_TEXT_BYTES_MAX)
+            (void)receipt_put(l, &in);
+        return;
+    }
+    for (node_receipt *r = l->node->receipts.first; r != NULL; r = r->next)
+        if (memcmp(r->device, in.device, sizeof in.device) == 0 &&
+            r->text_count == 1 &&
+            tako_slice_eq(query_predicate_text(r->texts[0]->query), text))
+            take_back(l->node, r);
+}
+
+static uint32_t on_made(void *ctx, const sync_receipt *in)
+{
+    node_link *l = ctx;
+    node_receipt *r;
+
+    if (memcmp(in->device, l->node->identity->public_key, SEC_KEY_BYTES) == 0)
+        return 0;
+    r = receipt_put(l, in);
+    return r != NULL ? r->id : 0;
+}
+
+static void on_raised(void *ctx, uint32_t id, uint64_t lsn)
+{
+    node_link *l = ctx;
+    node_receipt *r = receipt_of(l->node, id);
+
+    if (r != NULL)
+        raise(l->node, r, lsn, l->id);
+}
+
+/* Another neighbour may still vouch for it. */
+static void on_gone(void *ctx, uint32_t id)
+{
+    node_link *l = ctx;
+    node_receipt *r = receipt_of(l->node, id);
+
+    if (r != NULL && r->via == l->id)
+        take_back(l->node, r);
+}
+
+/* ---- asking --------------------------------------------------------------------------- */
+
+static bool is_fresh(const node *n, const node_asked *a)
+{
+    return a->who[0] != '\0' &&
+           node_now(n) < a->at_ms + NODE_RECEIPTS_FRESH_MS / 2;
+}
+
+static bool is_asked(const node *n, const node_receipt *r)
+{
+    for (size_t i = 0; i < TAKO_RECEIPTS_ASKED_MAX; i++) {
+        const node_asked *a = &n->receipts.asked[i];
+
+        if (a->who[0] != '\0' &&
+            node_now(n) < a->at_ms + 2u * NODE_RECEIPTS_FRESH_MS &&
+            (strcmp(a->who, r->name) == 0 ||
+             node_is_device(n, r->device, a->who)))
+            return true;
+    }
+    return false;
+}
+
+/* Remembers the question; false: it is known. */
+static bool note_asked(node *n, tako_slice who, unsigned hops)
+{
+    node_receipts *t = &n->receipts;
+    node_asked *a = NULL;
+
+    for (size_t i = 0; i < TAKO_RECEIPTS_ASKED_MAX && a == NULL; i++)
+        if (tako_slice_eq(tako_slice_str(t->asked[i].who), who))
+            a = &t->asked[i];
+    if (a != NULL && is_fresh(n, a))
+        return false;
+    if (a == NULL)
+        a = &t->asked[t->asked_at++ % TAKO_RECEIPTS_ASKED_MAX];
+    memcpy(a->who, who.ptr, who.len);
+    a->who[who.len] = '\0';
+    a->hops = hops;
+    a->at_ms = node_now(n);
+    wake(n);
+    return true;
+}
+
+static void ask(node *n, const node_link *from, tako_slice who, unsigned hops)
+{
+    if (!note_asked(n, who, hops))
+        return;
+    for (node_link *l = n->links; l != NULL; l = l->next)
+        if (l != from && hops > 0 && l->session != NULL &&
+            l->failed == TAKO_OK && l->receipts.asked)
+            sync_session_receipt_ask(l->session, who, hops - 1u);
+}
+
+void node_receipts_ask(node *n, const char *peer)
+{
+    tako_slice who = tako_slice_str(peer);
+
+    for (const node_link *l = n->links; l != NULL; l = l->next)
+        if (l->session != NULL && node_is_device(n, l->who.device, peer))
+            return; /* it says it itself */
+    if (who.len > 0 && who.len <= TAKO_NAME_BYTES_MAX && !n->stopping)
+        ask(n, NULL, who, TAKO_RECEIPTS_HOPS_MAX);
+}
+
+static void on_asked(void *ctx, tako_slice who, unsigned hops)
+{
+    node_link *l = ctx;
+
+    ask(l->node, l, who, hops);
+}
+
+const sync_receipts_host node_receipts_host = { on_made, on_raised, on_gone,
+                                                on_asked };
+
+/* A neighbour that was not there when it was asked. */
+static void ask_again(node *n, node_link *l)
+{
+    for (size_t i = 0; i < TAKO_RECEIPTS_ASKED_MAX && !l->receipts.asked; i++) {
+        const node_asked *a = &n->receipts.asked[i];
+
+        if (a->hops > 0 && is_fresh(n, a))
+            sync_session_receipt_ask(l->session, tako_slice_str(a->who),
+                                     a->hops - 1u);
+    }
+    l->receipts.asked = true;
+}
+
+/* ---- marks ------------------------------------------------------------------------------ */
+
+static node_upto *upto_of(node_link *l, uint32_t user, uint32_t number)
+{
+    node_receipts_link *t = &l->receipts;
+    size_t cap = t->cap == 0 ? 4 : t->cap * 2;
+    node_upto *grown;
+
+    for (size_t i = 0; i < t->count; i++)
+        if (t->subs[i].user == user) {
+            if (t->subs[i].number != number) /* asked anew */
+                t->subs[i] = (node_upto){ .user = user, .number = number };
+            return &t->subs[i];
+        }
+    if (t->count == t->cap) {
+        grown = l->node->env->realloc(l->node->env->ctx, t->subs,
+                                      t->cap * sizeof *grown,
+                                      cap * sizeof *grown);
+        if (grown == NULL)
+            return NULL;
+        t->subs = grown;
+        t->cap = cap;
+    }
+    t->subs[t->count] = (node_upto){ .user = user, .number = number };
+    return &t->subs[t->count++];
+}
+
+static void mark(node_upto *u, uint64_t theirs, uint64_t ours)
+{
+    node_mark *last = u->count > 0 ? &u->marks[u->count - 1] : NULL;
+    size_t left = 0;
+
+    if (last != NULL && theirs <= last->theirs)
+        return;
+    if (last != NULL && ours <= last->ours) {
+        last->theirs = theirs;
+        return;
+    }
+    if (u->count == NODE_RECEIPTS_MARKS) {
+        for (size_t i = 0; i < NODE_RECEIPTS_MARKS; i++)
+            if (i >= NODE_RECEIPTS_MARKS / 2 || i % 2 == 0)
+                u->marks[left++] = u->marks[i];
+        u->count = left;
+    }
+    u->marks[u->count++] = (node_mark){ theirs, ours };
+}
+
+void node_receipts_synced(node *n)
+{
+    uint32_t user, number;
+    uint64_t lsn;
+
+    for (node_link *l = n->links; l != NULL; l = l->next) {
+        if (l->session == NULL || l->failed != TAKO_OK)
+            continue;
+        for (size_t i = 0;
+             sync_session_held(l->session, i, &user, &number, &lsn); i++) {
+            node_upto *u = lsn > 0 ? upto_of(l, user, number) : NULL;
+
+            if (u != NULL)
+                mark(u, lsn, n->synced_lsn);
+        }
+    }
+    wake(n);
+}
+
+/* How far we can say, of what a peer had, that it reached a keeper who has
+ * ours up to `lsn`. */
+static uint64_t reached(const node_upto *u, uint64_t lsn)
+{
+    for (size_t i = u->count; i > 0; i--)
+        if (u->marks[i - 1].ours <= lsn)
+            return u->marks[i - 1].theirs;
+    return 0;
+}
+
+void node_receipts_link_free(node_link *l)
+{
+    tako_env_free(l->node->env, l->receipts.subs,
+                  l->receipts.cap * sizeof *l->receipts.subs);
+    l->receipts = (node_receipts_link){ NULL, 0, 0, false };
+}
+
+/* ---- telling ------------------------------------------------------------------------------ */
+
+static sync_predicate *predicate_of(const node *n, uint32_t user)
+{
+    for (const node_sub *sub = n->subs; sub != NULL; sub = sub->next)
+        if (sub->id == user)
+            return sub->predicate;
+    return NULL;
+}
+
+/* By which of our subscriptions at the peer the record's documents come: best
+ * by one that adds no condition. */
+static node_upto *choose(node_link *l, const node_receipt *r,
+                         sync_predicate **more)
+{
+    tako_slice name = query_predicate_collection(r->texts[0]->query);
+    node_upto *best = NULL;
+
+    for (size_t i = 0; i < l->receipts.count; i++) {
+        sync_predicate *p = predicate_of(l->node, l->receipts.subs[i].user);
+        bool adds = p != NULL && !p->all;
+
+        if (p == NULL ||
+            !tako_slice_eq(query_predicate_collection(p->query), name))
+            continue;
+        for (size_t j = 0; j < r->text_count; j++)
+            adds = adds && r->texts[j] != p;
+        if (best != NULL && adds)
+            continue;
+        best = &l->receipts.subs[i];
+        *more = adds ? p : NULL;
+        if (!adds)
+            return best;
+    }
+    return best;
+}
+
+/* Is the device one of those that the peer is told of? */
+static bool has_place(node *n, node_upto *u, const node_receipt *r)
+{
+    size_t place = TAKO_RECEIPTS_KEEPERS_MAX;
+
+    for (size_t i = 0; i < TAKO_RECEIPTS_KEEPERS_MAX; i++) {
+        if (u->told[i].raised_ms != 0 &&
+            memcmp(u->told[i].device, r->device, sizeof r->device) == 0) {
+            place = i;
+            break;
+        }
+        if (place == TAKO_RECEIPTS_KEEPERS_MAX &&
+            (u->told[i].raised_ms == 0 ||
+             u->told[i].raised_ms + NODE_RECEIPTS_FRESH_MS < r->raised_ms))
+            place = i;
+    }
+    if (place == TAKO_RECEIPTS_KEEPERS_MAX)
+        return is_asked(n, r);
+    memcpy(u->told[place].device, r->device, sizeof r->device);
+    u->told[place].raised_ms = r->raised_ms > 0 ? r->raised_ms : 1;
+    return true;
+}
+
+static void tell_one(node *n, node_link *l, const node_receipt *r)
+{
+    sync_predicate *more = NULL;
+    node_upto *u = choose(l, r, &more);
+    sync_receipt out = { .name = tako_slice_str(r->name),
+                         .passed = r->passed,
+                         .lsn = u != NULL ? reached(u, r->lsn) : 0 };
+
+    if (out.lsn == 0 || (more != NULL && (r->text_count + 1u >
+                                              TAKO_RECEIPTS_TEXTS_MAX ||
+                                          query_predicate_text(more->query)
+                                                  .len >
+                                              TAKO_RECEIPTS_TEXT_BYTES_MAX)) ||
+        !has_place(n, u, r))
+        return;
+    memcpy(out.device, r->device, sizeof out.device);
+    for (size_t i = 0; i < r->text_count; i++)
+        out.texts[out.text_count++] = query_predicate_text(r->texts[i]->query);
+    if (more != NULL)
+        out.texts[out.text_count++] = query_predicate_text(more->query);
+    sync_session_receipt(l->session, (uint64_t)r->id << 32 | u->number, &out);
+}
+
+uint64_t node_receipts_deadline(const node *n)
+{
+    return n->receipts.due_ms;
+}
+
+void node_receipts_tick(node *n, uint64_t now_ms)
+{
+    if (now_ms < n->receipts.due_ms)
+        return;
+    n->receipts.due_ms = UINT64_MAX;
+    if (n->stopping)
+        return;
+    for (node_link *l = n->links; l != NULL; l = l->next) {
+        if (l->session == NULL || l->state != NODE_UP || l->failed != TAKO_OK ||
+            !sync_session_listed(l->session))
+            continue;
+        ask_again(n, l);
+        for (const node_receipt *r = n->receipts.first; r != NULL; r = r->next)
+            if (r->via != l->id &&
+                memcmp(r->device, l->who.device, SEC_KEY_BYTES) != 0)
+                tell_one(n, l, r);
+        sync_session_receipts_send(l->session);
+    }
+    n->host->progress(n->host->ctx);
+}
+
+/* ---- what is known ------------------------------------------------------------------------- */
+
+void node_receipts_commit(node *n, uint64_t lsn)
+{
+    node_receipts *t = &n->receipts;
+
+    t->commits[t->commit_count++ % TAKO_RECEIPTS_COMMITS_MAX] = lsn;
+}
+
+bool node_receipts_has(node *n, const uint8_t device[SEC_KEY_BYTES],
+                       uint32_t coll, const store_row *row, bool passed)
+{
+    for (const node_receipt *r = n->receipts.first; r != NULL; r = r->next) {
+        bool yes =
+            r->lsn >= row->lsn && (passed || !r->passed) &&
+            memcmp(r->device, device, SEC_KEY_BYTES) == 0 &&
+            tako_slice_eq(query_predicate_collection(r->texts[0]->query),
+                          store_coll_name(n->reader, coll));
+
+        for (size_t i = 0; yes && i < r->text_count; i++)
+            yes = row->body.len == 0 ||
+                  node_predicate_match(n, r->texts[i], row->id, row->body);
+        if (yes)
+            return true;
+    }
+    return false;
+}
+
+const char *node_receipts_name(const node *n,
+                               const uint8_t device[SEC_KEY_BYTES])
+{
+    for (const node_receipt *r = n->receipts.first; r != NULL; r = r->next)
+        if (r->name[0] != '\0' &&
+            memcmp(r->device, device, SEC_KEY_BYTES) == 0)
+            return r->name;
+    return NULL;
+}
