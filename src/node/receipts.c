@@ -118,26 +118,26 @@ static node_receipt *receipt_new(node *n, const sync_receipt *in,
     return r;
 }
 
-/* Compiles the texts; false when one is not understood, or they are of
+/* Compiles the texts. TAKO_INVALID: one is not understood, or they are of
  * different collections. */
-static bool open_texts(node *n, const sync_receipt *in, sync_predicate **texts)
+static tako_err open_texts(node *n, const sync_receipt *in,
+                           sync_predicate **texts)
 {
     tako_errbuf e = { "" };
     size_t count = 0;
-    bool same = true;
+    tako_err err = TAKO_OK;
 
-    for (; count < in->text_count && same; count++) {
-        if (node_predicate_get(n, in->texts[count], TAKO_SLICE_NONE,
-                               &texts[count], &e) != TAKO_OK)
-            break;
-        same = tako_slice_eq(query_predicate_collection(texts[0]->query),
-                             query_predicate_collection(texts[count]->query));
+    while (count < in->text_count && err == TAKO_OK) {
+        err = node_predicate_get(n, in->texts[count], TAKO_SLICE_NONE,
+                                 &texts[count], &e);
+        if (err == TAKO_OK &&
+            !tako_slice_eq(query_predicate_collection(texts[0]->query),
+                           query_predicate_collection(texts[count++]->query)))
+            err = TAKO_INVALID;
     }
-    if (count == in->text_count && same)
-        return true;
-    while (count > 0)
+    while (err != TAKO_OK && count > 0)
         node_predicate_drop(n, texts[--count]);
-    return false;
+    return err == TAKO_OK || err == TAKO_NOMEM ? err : TAKO_INVALID;
 }
 
 static void raise(node *n, node_receipt *r, uint64_t lsn, uint64_t via)
@@ -150,14 +150,14 @@ static void raise(node *n, node_receipt *r, uint64_t lsn, uint64_t via)
     wake(n);
 }
 
-static node_receipt *receipt_put(node_link *l, const sync_receipt *in)
+/* TAKO_INVALID: of no use here. */
+static tako_err receipt_put(node_link *l, const sync_receipt *in, uint32_t *id)
 {
     node *n = l->node;
     sync_predicate *texts[TAKO_RECEIPTS_TEXTS_MAX];
     node_receipt *r = n->receipts.first;
 
-    if (!open_texts(n, in, texts))
-        return NULL;
+    TAKO_TRY(open_texts(n, in, texts));
     while (r != NULL &&
            (memcmp(r->device, in->device, sizeof r->device) != 0 ||
             r->passed != in->passed ||
@@ -169,13 +169,14 @@ static node_receipt *receipt_put(node_link *l, const sync_receipt *in)
         for (size_t i = 0; i < in->text_count; i++)
             node_predicate_drop(n, texts[i]);
     if (r == NULL)
-        return NULL;
+        return TAKO_NOMEM;
     if (in->name.len > 0 && in->name.len <= TAKO_NAME_BYTES_MAX) {
         memcpy(r->name, in->name.ptr, in->name.len);
         r->name[in->name.len] = '\0';
     }
     raise(n, r, in->lsn, l->id);
-    return r;
+    *id = r->id;
+    return TAKO_OK;
 }
 
 static node_receipt *receipt_of(const node *n, uint32_t id)
@@ -201,11 +202,13 @@ void node_receipts_kept(node_link *l, tako_slice text, uint64_t lsn)
                         .texts = { text },
                         .text_count = 1,
                         .lsn = lsn };
+    uint32_t id;
 
     memcpy(in.device, l->who.device, sizeof in.device);
     if (lsn > 0) {
-        if (text.len <= TAKO_RECEIPTS_TEXT_BYTES_MAX)
-            (void)receipt_put(l, &in);
+        if (text.len <= TAKO_RECEIPTS_TEXT_BYTES_MAX &&
+            receipt_put(l, &in, &id) == TAKO_NOMEM)
+            node_link_fail(l, TAKO_NOMEM, "out of memory");
         return;
     }
     for (node_receipt *r = l->node->receipts.first; r != NULL; r = r->next)
@@ -215,15 +218,14 @@ void node_receipts_kept(node_link *l, tako_slice text, uint64_t lsn)
             take_back(l->node, r);
 }
 
-static uint32_t on_made(void *ctx, const sync_receipt *in)
+static tako_err on_made(void *ctx, const sync_receipt *in, uint32_t *id)
 {
     node_link *l = ctx;
-    node_receipt *r;
 
+    *id = 0;
     if (memcmp(in->device, l->node->identity->public_key, SEC_KEY_BYTES) == 0)
-        return 0;
-    r = receipt_put(l, in);
-    return r != NULL ? r->id : 0;
+        return TAKO_OK;
+    return receipt_put(l, in, id) == TAKO_NOMEM ? TAKO_NOMEM : TAKO_OK;
 }
 
 static void on_raised(void *ctx, uint32_t id, uint64_t lsn)
@@ -393,6 +395,8 @@ void node_receipts_synced(node *n)
 
             if (u != NULL)
                 mark(u, lsn, n->synced_lsn);
+            else if (lsn > 0)
+                node_link_fail(l, TAKO_NOMEM, "out of memory");
         }
     }
     wake(n);

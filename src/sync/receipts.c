@@ -233,7 +233,9 @@ static void on_define(sync_session *s, heard *h, tako_reader *in)
         return;
     }
     h->lsn = r.lsn;
-    h->id = host != NULL ? host->made(s->host->ctx, &r) : 0;
+    h->id = 0;
+    if (host != NULL && host->made(s->host->ctx, &r, &h->id) != TAKO_OK)
+        s->control.failed = true;
 }
 
 static void on_raise(sync_session *s, heard *h, tako_reader *in)

@@ -22,8 +22,9 @@ typedef struct sync_receipt {
 
 /* What a host does with them; ctx is the session's host's. */
 struct sync_receipts_host {
-    /* Borrowed for the call. Gives it a number of the host's; 0: not taken. */
-    uint32_t (*made)(void *ctx, const sync_receipt *r);
+    /* Borrowed for the call. Gives it a number of the host's; 0: of no use
+     * here. TAKO_NOMEM ends the session: it would not be said again. */
+    tako_err (*made)(void *ctx, const sync_receipt *r, uint32_t *id);
     /* It reaches further. */
     void (*raised)(void *ctx, uint32_t id, uint64_t lsn);
     /* The device keeps them no longer. */

@@ -720,7 +720,9 @@ tako_err sync_session_send(sync_session *s, uint64_t now_ms, unsigned lanes,
     if (s->dead)
         return tako_fail(e, TAKO_CLOSED, "the session is over");
     s->now_ms = now_ms;
-    err = send_next(s, now_ms, lanes, lane, out, e);
+    /* What was queued since and found no memory is not to be forgotten. */
+    err = s->control.failed ? tako_fail(e, TAKO_NOMEM, "out of memory")
+                            : send_next(s, now_ms, lanes, lane, out, e);
     if (err == TAKO_OK && out->len > 0) {
         s->counts.messages_out++;
         s->counts.bytes_out += out->len;
