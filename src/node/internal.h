@@ -309,6 +309,10 @@ bool node_synced(node *n);
 bool node_archived(node *n, uint32_t coll, const store_row *row);
 
 bool node_is_kept(node *n, uint32_t coll, const store_row *row);
+/* Who has all of the predicate up to this commit of ours: has it the document
+ * as it is here? */
+bool node_told_of(node *n, sync_predicate *p, uint32_t coll,
+                  const store_row *row);
 
 /* ---- receipts.c --------------------------------------------------------------- */
 

@@ -286,6 +286,18 @@ bool node_is_kept(node *n, uint32_t coll, const store_row *row)
 
 /* ---- who keeps a commit ------------------------------------------------------------ */
 
+/* A deletion is told to who wanted the document before, which nobody can tell
+ * any more: only of who wants the whole collection it is sure that no older
+ * state is there. */
+bool node_told_of(node *n, sync_predicate *p, uint32_t coll,
+                  const store_row *row)
+{
+    return tako_slice_eq(query_predicate_collection(p->query),
+                         store_coll_name(n->reader, coll)) &&
+           (row->body.len > 0 ? node_predicate_match(n, p, row->id, row->body)
+                              : p->all);
+}
+
 /* Devices, of which fewer and fewer are left. */
 typedef struct holders {
     node *n;
@@ -304,10 +316,7 @@ static bool is_wanted(node *n, const node_link *l, uint32_t coll,
          i++)
         for (sync_predicate *p = n->predicates; p != NULL; p = p->next)
             if (in_sync && tako_slice_eq(query_predicate_text(p->query), text) &&
-                tako_slice_eq(query_predicate_collection(p->query),
-                              store_coll_name(n->reader, coll)) &&
-                (row->body.len == 0 ||
-                 node_predicate_match(n, p, row->id, row->body)))
+                node_told_of(n, p, coll, row))
                 return true;
     return false;
 }
@@ -329,9 +338,8 @@ static bool holds(const holders *h, const uint8_t device[SEC_KEY_BYTES],
                   uint32_t coll, const store_row *row)
 {
     for (const node_keeper *k = h->n->keepers; k != NULL; k = k->next)
-        if (memcmp(k->device, device, SEC_KEY_BYTES) == 0 &&
-            (row->body.len > 0 ? keeps(h->n, k, coll, row)
-                               : k->lsn >= row->lsn && !k->gone))
+        if (memcmp(k->device, device, SEC_KEY_BYTES) == 0 && !k->gone &&
+            k->lsn >= row->lsn && node_told_of(h->n, k->predicate, coll, row))
             return true;
     return node_receipts_has(h->n, device, coll, row, h->have) ||
            (h->have && acknowledged(h->n, device, coll, row));

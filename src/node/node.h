@@ -110,6 +110,9 @@ tako_err node_blob_cancel(node *n, const uint8_t id[BLOB_ID_BYTES]);
 tako_err node_blob_state(const node *n, const uint8_t id[BLOB_ID_BYTES],
                          sync_blob_state *out);
 
+/* All subscriptions are in sync, on all links and one at least; and those of
+ * all neighbours. */
+bool node_in_sync(const node *n);
 /* Appends the inside of a JSON object: "links":[...],"subscriptions":[...],... */
 tako_err node_status(node *n, tako_buf *json);
 

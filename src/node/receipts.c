@@ -23,8 +23,8 @@
  * TELLING. What is new goes out at most each NODE_RECEIPTS_MS, to every neighbour
  * but the device itself and who told it last. Of each of our subscriptions a
  * neighbour is told of TAKO_RECEIPTS_KEEPERS_MAX devices, so that what a link
- * carries does not grow with the mesh; one that was not heard of for a minute
- * makes room. A device that somebody ASKS for, by its name or key, comes on top
+ * carries does not grow with the mesh; one that has not moved for a while makes
+ * room for one that has more. A device that somebody ASKS for, by its name or key, comes on top
  * of them; the question goes on through the mesh, once at each node, for so many
  * hops, and is told to new neighbours while it is fresh.
  *
@@ -252,7 +252,7 @@ static void on_gone(void *ctx, uint32_t id)
 static bool is_fresh(const node *n, const node_asked *a)
 {
     return a->who[0] != '\0' &&
-           node_now(n) < a->at_ms + NODE_RECEIPTS_FRESH_MS / 2;
+           node_now(n) < a->at_ms + NODE_RECEIPTS_ASK_MS;
 }
 
 static bool is_asked(const node *n, const node_receipt *r)
@@ -261,7 +261,7 @@ static bool is_asked(const node *n, const node_receipt *r)
         const node_asked *a = &n->receipts.asked[i];
 
         if (a->who[0] != '\0' &&
-            node_now(n) < a->at_ms + 2u * NODE_RECEIPTS_FRESH_MS &&
+            node_now(n) < a->at_ms + NODE_RECEIPTS_ASKED_MS &&
             (strcmp(a->who, r->name) == 0 ||
              node_is_device(n, r->device, a->who)))
             return true;
@@ -456,26 +456,43 @@ static node_upto *choose(node_link *l, const node_receipt *r,
     return best;
 }
 
-/* Is the device one of those that the peer is told of? */
-static bool has_place(node *n, node_upto *u, const node_receipt *r)
+/* The device's place among those that the peer is told of, or one that is
+ * free, or that of the one who has least and was not raised lately. */
+static size_t place_of(node *n, const node_upto *u, const node_receipt *r)
 {
-    size_t place = TAKO_RECEIPTS_KEEPERS_MAX;
+    size_t least = 0;
+    uint64_t free_ms;
 
     for (size_t i = 0; i < TAKO_RECEIPTS_KEEPERS_MAX; i++) {
-        if (u->told[i].raised_ms != 0 &&
-            memcmp(u->told[i].device, r->device, sizeof r->device) == 0) {
-            place = i;
-            break;
-        }
-        if (place == TAKO_RECEIPTS_KEEPERS_MAX &&
-            (u->told[i].raised_ms == 0 ||
-             u->told[i].raised_ms + NODE_RECEIPTS_FRESH_MS < r->raised_ms))
-            place = i;
+        if (u->told[i].lsn != 0 &&
+            memcmp(u->told[i].device, r->device, sizeof r->device) == 0)
+            return i;
+        if (u->told[i].lsn < u->told[least].lsn)
+            least = i;
     }
+    free_ms = u->told[least].raised_ms + NODE_RECEIPTS_FRESH_MS;
+    if (u->told[least].lsn == 0)
+        return least;
+    if (u->told[least].lsn >= r->lsn)
+        return TAKO_RECEIPTS_KEEPERS_MAX;
+    if (node_now(n) >= free_ms)
+        return least;
+    if (n->receipts.due_ms > free_ms)
+        n->receipts.due_ms = free_ms;
+    return TAKO_RECEIPTS_KEEPERS_MAX;
+}
+
+/* Is the peer to be told of the device? */
+static bool has_place(node *n, node_upto *u, const node_receipt *r)
+{
+    size_t place = place_of(n, u, r);
+
     if (place == TAKO_RECEIPTS_KEEPERS_MAX)
         return is_asked(n, r);
     memcpy(u->told[place].device, r->device, sizeof r->device);
-    u->told[place].raised_ms = r->raised_ms > 0 ? r->raised_ms : 1;
+    if (u->told[place].lsn < r->lsn)
+        u->told[place].lsn = r->lsn;
+    u->told[place].raised_ms = r->raised_ms;
     return true;
 }
 
@@ -541,15 +558,11 @@ bool node_receipts_has(node *n, const uint8_t device[SEC_KEY_BYTES],
                        uint32_t coll, const store_row *row, bool passed)
 {
     for (const node_receipt *r = n->receipts.first; r != NULL; r = r->next) {
-        bool yes =
-            r->lsn >= row->lsn && (passed || !r->passed) &&
-            memcmp(r->device, device, SEC_KEY_BYTES) == 0 &&
-            tako_slice_eq(query_predicate_collection(r->texts[0]->query),
-                          store_coll_name(n->reader, coll));
+        bool yes = r->lsn >= row->lsn && (passed || !r->passed) &&
+                   memcmp(r->device, device, SEC_KEY_BYTES) == 0;
 
         for (size_t i = 0; yes && i < r->text_count; i++)
-            yes = row->body.len == 0 ||
-                  node_predicate_match(n, r->texts[i], row->id, row->body);
+            yes = node_told_of(n, r->texts[i], coll, row);
         if (yes)
             return true;
     }

@@ -5,9 +5,12 @@
 
 #include "sync/receipts.h"
 
-#define NODE_RECEIPTS_MS       100u   /* what is news is told together */
-#define NODE_RECEIPTS_FRESH_MS 60000u /* else another takes its place */
-#define NODE_RECEIPTS_MARKS    16u    /* of one subscription at one peer */
+#define NODE_RECEIPTS_MS    100u /* what is news is told together */
+#define NODE_RECEIPTS_MARKS 16u  /* of one subscription at one peer */
+/* Who has not been raised for so long makes room for who has more. */
+#define NODE_RECEIPTS_FRESH_MS 10000u
+#define NODE_RECEIPTS_ASK_MS   30000u /* a question is new for so long, */
+#define NODE_RECEIPTS_ASKED_MS 120000u /* and remembered */
 
 /* A device has, on its disk, all that matches these texts and was here by this
  * commit of ours. */
@@ -37,8 +40,9 @@ typedef struct node_upto {
     size_t count;
     struct {
         uint8_t device[SYNC_DEVICE_BYTES];
+        uint64_t lsn; /* of ours, that it has; 0: free */
         uint64_t raised_ms;
-    } told[TAKO_RECEIPTS_KEEPERS_MAX]; /* raised_ms 0: free */
+    } told[TAKO_RECEIPTS_KEEPERS_MAX];
 } node_upto;
 
 /* What one link's session was told, or can be. */

@@ -166,6 +166,31 @@ static bool find_state(const node_link *l, uint32_t id, uint64_t now_ms,
     return false;
 }
 
+bool node_in_sync(const node *n)
+{
+    sync_subscription_state s;
+    tako_slice text;
+    bool good = true;
+
+    for (const node_link *l = n->links; l != NULL; l = l->next)
+        for (size_t i = 0; good && l->session != NULL &&
+                           sync_session_served(l->session, i, &text, &good);
+             i++)
+            ;
+    for (const node_sub *sub = n->subs; sub != NULL && good; sub = sub->next) {
+        size_t links = 0;
+
+        for (const node_link *l = n->links; l != NULL && good; l = l->next)
+            if (l->session != NULL &&
+                find_state(l, sub->id, node_now(n), &s)) {
+                good = s.in_sync;
+                links++;
+            }
+        good = good && links > 0;
+    }
+    return good;
+}
+
 static void put_sub(const node *n, tako_buf *out, const node_sub *sub)
 {
     sync_subscription_state s;
