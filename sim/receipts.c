@@ -32,19 +32,16 @@ static bool covers(sim_node *keeper, tako_slice coll_name, const store_row *row)
     uint32_t coll;
     store_row there;
     tako_err err = store_coll_find(keeper->reader, coll_name, &coll);
-    bool good = false;
+    bool good;
 
     if (err == TAKO_OK)
         err = store_get(keeper->reader, coll, row->id, &there);
-    if (err != TAKO_OK && err != TAKO_NOTFOUND)
-        good = true;
-    else if (err == TAKO_NOTFOUND || there.body.len == 0)
-        good = row->body.len == 0; /* what is dead here it need not know */
+    if (err != TAKO_OK)
+        good = err != TAKO_NOTFOUND; /* else it cannot be looked at now */
     else /* a later life ends all earlier ones */
         good = crdt_meta_generation(there.meta) >
-               crdt_meta_generation(row->meta);
-    if (err == TAKO_OK && !good)
-        good = store_row_is_notice(&there) ||
+                   crdt_meta_generation(row->meta) ||
+               store_row_is_notice(&there) ||
                (context_of(row, &a, &ours) && context_of(&there, &a, &theirs) &&
                 crdt_context_covers(&theirs, &ours));
     tako_arena_fini(&a);
@@ -58,6 +55,10 @@ static void check_claim(sim_receipts *r, sim_node *n, uint64_t lsn,
 
     if (store_get_row(n->reader, t->coll, t->row, &row) != TAKO_OK ||
         store_row_is_marker(&row) || store_row_is_notice(&row))
+        return;
+    /* Of a deletion it says that no older state was there; one may come since
+     * from who never heard of it, or be inserted. */
+    if (row.body.len == 0)
         return;
     r->claims++;
     sim_node_watch(keeper, true);
