@@ -323,6 +323,8 @@ void node_receipts_link_free(node_link *l);
 void node_receipts_kept(node_link *l, tako_slice text, uint64_t lsn);
 /* The store was just synced, n->synced_lsn. */
 void node_receipts_synced(node *n);
+/* The peer acknowledged more. */
+void node_receipts_acked(node_link *l);
 void node_receipts_tick(node *n, uint64_t now_ms);
 uint64_t node_receipts_deadline(const node *n);
 /* A commit of the program, for status. */

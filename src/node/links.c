@@ -169,6 +169,8 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
     }
     if (event == SYNC_EVENT_SERVED || event == SYNC_EVENT_CAUGHT_UP)
         node_leave_wake(l->node);
+    if (event == SYNC_EVENT_ACKED)
+        node_receipts_acked(l);
     if (event == SYNC_EVENT_SWEEP)
         l->node->care_ms = node_now(l->node);
     if (logged[event].name != NULL)

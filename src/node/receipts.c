@@ -15,6 +15,12 @@
  * `theirs` whose `ours` is at most k. A peer that lags behind us needs an old
  * mark; when they are too many every second one of the older half goes.
  *
+ * CONFLICTS. B may have merged what A sent to something that C does not want,
+ * and so C does not hear of it, nor has it what A had. That merge goes back to
+ * A, where the document then is newer than what is said of it, and nothing
+ * false is read out of it. So A is told only once it has acknowledged all that B
+ * had when it was told itself.
+ *
  * RECORDS. What neighbours say of themselves (KEPT) and of others (RECEIPTS) is
  * one record for each device and set of texts, with the greatest number that
  * any of them named. It outlives the link, since it speaks of the past. Nothing
@@ -42,6 +48,47 @@ static void wake(node *n)
 
     if (n->receipts.due_ms > at)
         n->receipts.due_ms = at;
+}
+
+/* ---- marks -------------------------------------------------------------------- */
+
+static void mark(node_marks *m, uint64_t theirs, uint64_t ours)
+{
+    node_mark *last = m->count > 0 ? &m->list[m->count - 1] : NULL;
+    size_t left = 0;
+
+    if (last != NULL && theirs <= last->theirs)
+        return;
+    if (last != NULL && ours <= last->ours) {
+        last->theirs = theirs;
+        return;
+    }
+    if (m->count == NODE_RECEIPTS_MARKS) {
+        for (size_t i = 0; i < NODE_RECEIPTS_MARKS; i++)
+            if (i >= NODE_RECEIPTS_MARKS / 2 || i % 2 == 0)
+                m->list[left++] = m->list[i];
+        m->count = left;
+    }
+    m->list[m->count++] = (node_mark){ theirs, ours };
+}
+
+/* The greatest `theirs` that was so by our commit `lsn`. */
+static uint64_t reached(const node_marks *m, uint64_t lsn)
+{
+    for (size_t i = m->count; i > 0; i--)
+        if (m->list[i - 1].ours <= lsn)
+            return m->list[i - 1].theirs;
+    return 0;
+}
+
+/* Every merge so far is at or below it. */
+static uint64_t last_commit(const node *n)
+{
+    uint64_t lsn = n->told;
+
+    for (const node_commit *c = n->commits; c != NULL; c = c->next)
+        lsn = c->lsn > lsn ? c->lsn : lsn;
+    return lsn;
 }
 
 /* ---- records ------------------------------------------------------------------ */
@@ -75,6 +122,7 @@ static void receipt_free(node *n, node_receipt *r)
 static void take_back(node *n, node_receipt *r)
 {
     r->lsn = 0;
+    r->heard.count = 0;
     for (node_link *l = n->links; l != NULL; l = l->next)
         for (size_t i = 0; l->session != NULL && i < l->receipts.count; i++)
             sync_session_receipt_gone(
@@ -145,6 +193,7 @@ static void raise(node *n, node_receipt *r, uint64_t lsn, uint64_t via)
     if (lsn <= r->lsn)
         return;
     r->lsn = lsn;
+    mark(&r->heard, lsn, last_commit(n));
     r->via = via;
     r->raised_ms = node_now(n);
     wake(n);
@@ -334,7 +383,7 @@ static void ask_again(node *n, node_link *l)
     l->receipts.asked = true;
 }
 
-/* ---- marks ------------------------------------------------------------------------------ */
+/* ---- what is here of what peers have ----------------------------------------------------- */
 
 static node_upto *upto_of(node_link *l, uint32_t user, uint32_t number)
 {
@@ -361,26 +410,6 @@ static node_upto *upto_of(node_link *l, uint32_t user, uint32_t number)
     return &t->subs[t->count++];
 }
 
-static void mark(node_upto *u, uint64_t theirs, uint64_t ours)
-{
-    node_mark *last = u->count > 0 ? &u->marks[u->count - 1] : NULL;
-    size_t left = 0;
-
-    if (last != NULL && theirs <= last->theirs)
-        return;
-    if (last != NULL && ours <= last->ours) {
-        last->theirs = theirs;
-        return;
-    }
-    if (u->count == NODE_RECEIPTS_MARKS) {
-        for (size_t i = 0; i < NODE_RECEIPTS_MARKS; i++)
-            if (i >= NODE_RECEIPTS_MARKS / 2 || i % 2 == 0)
-                u->marks[left++] = u->marks[i];
-        u->count = left;
-    }
-    u->marks[u->count++] = (node_mark){ theirs, ours };
-}
-
 void node_receipts_synced(node *n)
 {
     uint32_t user, number;
@@ -394,7 +423,7 @@ void node_receipts_synced(node *n)
             node_upto *u = lsn > 0 ? upto_of(l, user, number) : NULL;
 
             if (u != NULL)
-                mark(u, lsn, n->synced_lsn);
+                mark(&u->held, lsn, n->synced_lsn);
             else if (lsn > 0)
                 node_link_fail(l, TAKO_NOMEM, "out of memory");
         }
@@ -402,21 +431,11 @@ void node_receipts_synced(node *n)
     wake(n);
 }
 
-/* How far we can say, of what a peer had, that it reached a keeper who has
- * ours up to `lsn`. */
-static uint64_t reached(const node_upto *u, uint64_t lsn)
-{
-    for (size_t i = u->count; i > 0; i--)
-        if (u->marks[i - 1].ours <= lsn)
-            return u->marks[i - 1].theirs;
-    return 0;
-}
-
 void node_receipts_link_free(node_link *l)
 {
     tako_env_free(l->node->env, l->receipts.subs,
                   l->receipts.cap * sizeof *l->receipts.subs);
-    l->receipts = (node_receipts_link){ NULL, 0, 0, false };
+    l->receipts = (node_receipts_link){ .subs = NULL };
 }
 
 /* ---- telling ------------------------------------------------------------------------------ */
@@ -496,13 +515,24 @@ static bool has_place(node *n, node_upto *u, const node_receipt *r)
     return true;
 }
 
+/* How far the peer may be told that the keeper has what the peer had. */
+static uint64_t far(node_link *l, const node_upto *u, const node_receipt *r)
+{
+    uint64_t acked = sync_session_acked(l->session);
+    uint64_t theirs = reached(&r->heard, acked);
+
+    l->receipts.waits = l->receipts.waits || theirs < r->lsn;
+    theirs = theirs < acked ? theirs : acked;
+    return reached(&u->held, theirs);
+}
+
 static void tell_one(node *n, node_link *l, const node_receipt *r)
 {
     sync_predicate *more = NULL;
     node_upto *u = choose(l, r, &more);
     sync_receipt out = { .name = tako_slice_str(r->name),
                          .passed = r->passed,
-                         .lsn = u != NULL ? reached(u, r->lsn) : 0 };
+                         .lsn = u != NULL ? far(l, u, r) : 0 };
 
     if (out.lsn == 0 || (more != NULL && (r->text_count + 1u >
                                               TAKO_RECEIPTS_TEXTS_MAX ||
@@ -517,6 +547,12 @@ static void tell_one(node *n, node_link *l, const node_receipt *r)
     if (more != NULL)
         out.texts[out.text_count++] = query_predicate_text(more->query);
     sync_session_receipt(l->session, (uint64_t)r->id << 32 | u->number, &out);
+}
+
+void node_receipts_acked(node_link *l)
+{
+    if (l->receipts.waits)
+        wake(l->node);
 }
 
 uint64_t node_receipts_deadline(const node *n)
@@ -536,6 +572,7 @@ void node_receipts_tick(node *n, uint64_t now_ms)
             !sync_session_listed(l->session))
             continue;
         ask_again(n, l);
+        l->receipts.waits = false;
         for (const node_receipt *r = n->receipts.first; r != NULL; r = r->next)
             if (r->via != l->id &&
                 memcmp(r->device, l->who.device, SEC_KEY_BYTES) != 0)

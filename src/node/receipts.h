@@ -6,11 +6,21 @@
 #include "sync/receipts.h"
 
 #define NODE_RECEIPTS_MS    100u /* what is news is told together */
-#define NODE_RECEIPTS_MARKS 16u  /* of one subscription at one peer */
+#define NODE_RECEIPTS_MARKS 16u  /* of one series */
 /* Who has not been raised for so long makes room for who has more. */
 #define NODE_RECEIPTS_FRESH_MS 10000u
 #define NODE_RECEIPTS_ASK_MS   30000u /* a question is new for so long, */
 #define NODE_RECEIPTS_ASKED_MS 120000u /* and remembered */
+
+/* `theirs` was so by our commit `ours`. */
+typedef struct node_mark {
+    uint64_t theirs, ours;
+} node_mark;
+
+typedef struct node_marks { /* ascending */
+    node_mark list[NODE_RECEIPTS_MARKS];
+    size_t count;
+} node_marks;
 
 /* A device has, on its disk, all that matches these texts and was here by this
  * commit of ours. */
@@ -23,21 +33,15 @@ typedef struct node_receipt {
     size_t text_count;
     bool passed; /* and passes them on only */
     uint64_t lsn;
+    node_marks heard; /* lsn, and our last commit when it was told */
     uint64_t raised_ms;
     uint64_t via; /* the link that raised it last */
 } node_receipt;
 
-/* All of a subscription that the peer had by its commit `theirs` was here by
- * our commit `ours`, on disk. */
-typedef struct node_mark {
-    uint64_t theirs, ours;
-} node_mark;
-
 /* One of our subscriptions at one peer. */
 typedef struct node_upto {
     uint32_t user, number;
-    node_mark marks[NODE_RECEIPTS_MARKS]; /* ascending */
-    size_t count;
+    node_marks held; /* all that the peer had, by its commit; it is on disk */
     struct {
         uint8_t device[SYNC_DEVICE_BYTES];
         uint64_t lsn; /* of ours, that it has; 0: free */
@@ -50,6 +54,7 @@ typedef struct node_receipts_link {
     node_upto *subs;
     size_t count, cap;
     bool asked; /* it knows what is asked for */
+    bool waits; /* something is to be told once the peer acknowledged more */
 } node_receipts_link;
 
 /* A device that somebody asks about, by name or key. */
