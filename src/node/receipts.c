@@ -15,11 +15,16 @@
  * `theirs` whose `ours` is at most k. A peer that lags behind us needs an old
  * mark; when they are too many every second one of the older half goes.
  *
- * CONFLICTS. B may have merged what A sent to something that C does not want,
- * and so C does not hear of it, nor has it what A had. That merge goes back to
- * A, where the document then is newer than what is said of it, and nothing
- * false is read out of it. So A is told only once it has acknowledged all that B
- * had when it was told itself.
+ * MOVED ON. A document may become something at B that C does not want: then C
+ * has not got what A had of it. That is no lie as long as A knows, since there
+ * the document is newer, then, than what is said of it. So
+ *   - A is told only once it has acknowledged all that B had when it was told
+ *     itself: merges, too, go back to A;
+ *   - B hands on only what came by a subscription whose documents never leave
+ *     (of the whole collection, with KEEP, or of an archive), or a change could
+ *     leave with its document before A is there to hear of it;
+ *   - A believes it of documents that it wants itself, for others it is not
+ *     told of; or of a keeper that wants the whole collection.
  *
  * RECORDS. What neighbours say of themselves (KEPT) and of others (RECEIPTS) is
  * one record for each device and set of texts, with the greatest number that
@@ -440,11 +445,15 @@ void node_receipts_link_free(node_link *l)
 
 /* ---- telling ------------------------------------------------------------------------------ */
 
+/* Of a subscription whose documents stay here whatever becomes of them; NULL:
+ * they may leave. */
 static sync_predicate *predicate_of(const node *n, uint32_t user)
 {
     for (const node_sub *sub = n->subs; sub != NULL; sub = sub->next)
         if (sub->id == user)
-            return sub->predicate;
+            return sub->predicate->all || sub->keep || n->archive
+                       ? sub->predicate
+                       : NULL;
     return NULL;
 }
 
@@ -591,6 +600,18 @@ void node_receipts_commit(node *n, uint64_t lsn)
     t->commits[t->commit_count++ % TAKO_RECEIPTS_COMMITS_MAX] = lsn;
 }
 
+/* Would we hear of it, if the document became something else where a keeper
+ * does not want it any more? */
+static bool would_hear(node *n, const node_receipt *r, uint32_t coll,
+                       const store_row *row)
+{
+    bool keep, all = true;
+
+    for (size_t i = 0; i < r->text_count; i++)
+        all = all && r->texts[i]->all;
+    return all || node_wants(n, coll, row->id, row->body, &keep);
+}
+
 bool node_receipts_has(node *n, const uint8_t device[SEC_KEY_BYTES],
                        uint32_t coll, const store_row *row, bool passed)
 {
@@ -600,7 +621,7 @@ bool node_receipts_has(node *n, const uint8_t device[SEC_KEY_BYTES],
 
         for (size_t i = 0; yes && i < r->text_count; i++)
             yes = node_told_of(n, r->texts[i], coll, row);
-        if (yes)
+        if (yes && would_hear(n, r, coll, row))
             return true;
     }
     return false;

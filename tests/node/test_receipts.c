@@ -134,7 +134,9 @@ static void test_receipts__are_of_what_all_on_the_way_want(void **state)
     (void)state;
     line(&w, 4, 3);
     world_subscribe(&w, 0, 1, WORLD_ALL);
-    world_subscribe(&w, 1, 1, OPEN);
+    assert_int_equal(node_subscribe_keep(w.nodes[1].n, 1, tako_slice_str(OPEN),
+                                         TAKO_SLICE_NONE, NULL),
+                     TAKO_OK);
     world_subscribe(&w, 2, 1, BIG);
     world_run(&w, 5000);
     both = world_do(&w, 0,
@@ -147,6 +149,37 @@ static void test_receipts__are_of_what_all_on_the_way_want(void **state)
     assert_int_equal(kept(&w, 0, NULL, both), 2);
     assert_int_equal(kept(&w, 0, NULL, open), 1);
     assert_int_equal(kept(&w, 0, NULL, big), 0);
+    world_fini(&w);
+}
+
+/* What may leave the device in the middle is not vouched for by it; nor is a
+ * part believed by who does not want that part itself. */
+static void test_receipts__are_not_of_what_may_have_moved_on(void **state)
+{
+    world w;
+    uint64_t lsn;
+
+    (void)state;
+    line(&w, 13, 3);
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    world_subscribe(&w, 1, 1, OPEN);
+    world_subscribe(&w, 2, 1, OPEN);
+    world_run(&w, 5000);
+    lsn = insert(&w, 0, 1, "open");
+    world_run(&w, 10000);
+    assert_int_equal(world_count(&w, 2), 1);
+    assert_int_equal(kept(&w, 0, NULL, lsn), 1);
+    world_fini(&w);
+    line(&w, 14, 3);
+    world_subscribe(&w, 1, 1, WORLD_ALL);
+    world_subscribe(&w, 2, 1, OPEN);
+    world_run(&w, 5000);
+    lsn = insert(&w, 0, 1, "open");
+    world_run(&w, 10000);
+    assert_int_equal(world_count(&w, 2), 1);
+    assert_int_equal(kept(&w, 0, NULL, lsn), 1);
+    world_subscribe(&w, 0, 1, OPEN);
+    assert_int_equal(kept(&w, 0, NULL, lsn), 2);
     world_fini(&w);
 }
 
@@ -381,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_receipts__come_while_commits_go_on),
         cmocka_unit_test(test_receipts__count_a_device_once),
         cmocka_unit_test(test_receipts__are_of_what_all_on_the_way_want),
+        cmocka_unit_test(test_receipts__are_not_of_what_may_have_moved_on),
         cmocka_unit_test(test_receipts__lost_with_a_link_come_with_the_next),
         cmocka_unit_test(test_receipts__are_found_out_anew_after_a_start),
         cmocka_unit_test(test_receipts__are_taken_back),
