@@ -33,6 +33,8 @@ if __name__ == "__main__":
         one = shown(commit)
         need_equal((one["kept"], sorted(one["keepers"]), one["have"]),
                    (3, ["b", "c", "d"], 3), "the status of the commit")
+        need_equal(a.query("SELECT _id, kept, have FROM system:commits"),
+                   [{"_id": commit, "kept": 3, "have": 3}], "system:commits")
 
         d.kill()
         commit = write()
