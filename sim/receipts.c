@@ -38,7 +38,7 @@ static bool covers(sim_node *keeper, tako_slice coll_name, const store_row *row)
         err = store_get(keeper->reader, coll, row->id, &there);
     if (err != TAKO_OK)
         good = err != TAKO_NOTFOUND; /* else it cannot be looked at now */
-    else /* a later life ends all earlier ones */
+    else                             /* a later life ends all earlier ones */
         good = crdt_meta_generation(there.meta) >
                    crdt_meta_generation(row->meta) ||
                store_row_is_notice(&there) ||

@@ -19,7 +19,7 @@ typedef struct sim_receipts {
     uint64_t commits[SIM_NODES_MAX][SIM_RECEIPTS_COMMITS];
     size_t count[SIM_NODES_MAX];
     uint64_t serial, next_us, pause_us; /* of the next look */
-    uint64_t claims; /* that were checked */
+    uint64_t claims;                    /* that were checked */
 } sim_receipts;
 
 /* From now on it looks at all nodes, twice a second while there is work. */

@@ -202,8 +202,8 @@ void sim_run(const sim_run_opts *opts, sim_result *out)
     memset(out, 0, sizeof *out);
     r.world = sim_world_new(opts->env, opts->seed);
     r.model = sim_model_new(r.world);
-    r.work = (sim_workload){ r.world, r.model, opts->history, opts->ctx, 0,
-                             &r.receipts };
+    r.work = (sim_workload){ r.world,   r.model, opts->history,
+                             opts->ctx, 0,       &r.receipts };
     make_nodes(&r);
     sim_model_watch(r.model);
     sim_receipts_watch(&r.receipts, r.model);

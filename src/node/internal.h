@@ -152,8 +152,8 @@ typedef struct node_link {
     uint64_t id;       /* never used again */
     bool listed;       /* its keepers were compared with its interests */
     node_receipts_link receipts;
-    bool again;        /* the session has work that needs no event */
-    tako_err failed;   /* to be closed at the end of this turn */
+    bool again;      /* the session has work that needs no event */
+    tako_err failed; /* to be closed at the end of this turn */
     tako_errbuf why;
 } node_link;
 

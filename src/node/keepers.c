@@ -144,8 +144,7 @@ static void compare(node *n, node_link *l)
             k->lsn = 0;
             k->gone = true;
             changed(n, k);
-            node_receipts_kept(l, query_predicate_text(k->predicate->query),
-                               0);
+            node_receipts_kept(l, query_predicate_text(k->predicate->query), 0);
         }
 }
 
@@ -312,10 +311,10 @@ static bool is_wanted(node *n, const node_link *l, uint32_t coll,
     tako_slice text;
     bool in_sync;
 
-    for (size_t i = 0; sync_session_served(l->session, i, &text, &in_sync);
-         i++)
+    for (size_t i = 0; sync_session_served(l->session, i, &text, &in_sync); i++)
         for (sync_predicate *p = n->predicates; p != NULL; p = p->next)
-            if (in_sync && tako_slice_eq(query_predicate_text(p->query), text) &&
+            if (in_sync &&
+                tako_slice_eq(query_predicate_text(p->query), text) &&
                 node_told_of(n, p, coll, row))
                 return true;
     return false;

@@ -131,8 +131,7 @@ static void take_back(node *n, node_receipt *r)
     for (node_link *l = n->links; l != NULL; l = l->next)
         for (size_t i = 0; l->session != NULL && i < l->receipts.count; i++)
             sync_session_receipt_gone(
-                l->session,
-                (uint64_t)r->id << 32 | l->receipts.subs[i].number);
+                l->session, (uint64_t)r->id << 32 | l->receipts.subs[i].number);
     wake(n);
 }
 
@@ -214,8 +213,7 @@ static tako_err receipt_put(node_link *l, const sync_receipt *in, uint32_t *id)
     TAKO_TRY(open_texts(n, in, texts));
     while (r != NULL &&
            (memcmp(r->device, in->device, sizeof r->device) != 0 ||
-            r->passed != in->passed ||
-            !same_texts(r, texts, in->text_count)))
+            r->passed != in->passed || !same_texts(r, texts, in->text_count)))
         r = r->next;
     if (r == NULL)
         r = receipt_new(n, in, texts);
@@ -305,8 +303,7 @@ static void on_gone(void *ctx, uint32_t id)
 
 static bool is_fresh(const node *n, const node_asked *a)
 {
-    return a->who[0] != '\0' &&
-           node_now(n) < a->at_ms + NODE_RECEIPTS_ASK_MS;
+    return a->who[0] != '\0' && node_now(n) < a->at_ms + NODE_RECEIPTS_ASK_MS;
 }
 
 static bool is_asked(const node *n, const node_receipt *r)
@@ -403,9 +400,9 @@ static node_upto *upto_of(node_link *l, uint32_t user, uint32_t number)
             return &t->subs[i];
         }
     if (t->count == t->cap) {
-        grown = l->node->env->realloc(l->node->env->ctx, t->subs,
-                                      t->cap * sizeof *grown,
-                                      cap * sizeof *grown);
+        grown =
+            l->node->env->realloc(l->node->env->ctx, t->subs,
+                                  t->cap * sizeof *grown, cap * sizeof *grown);
         if (grown == NULL)
             return NULL;
         t->subs = grown;
@@ -543,11 +540,10 @@ static void tell_one(node *n, node_link *l, const node_receipt *r)
                          .passed = r->passed,
                          .lsn = u != NULL ? far(l, u, r) : 0 };
 
-    if (out.lsn == 0 || (more != NULL && (r->text_count + 1u >
-                                              TAKO_RECEIPTS_TEXTS_MAX ||
-                                          query_predicate_text(more->query)
-                                                  .len >
-                                              TAKO_RECEIPTS_TEXT_BYTES_MAX)) ||
+    if (out.lsn == 0 ||
+        (more != NULL && (r->text_count + 1u > TAKO_RECEIPTS_TEXTS_MAX ||
+                          query_predicate_text(more->query).len >
+                              TAKO_RECEIPTS_TEXT_BYTES_MAX)) ||
         !has_place(n, u, r))
         return;
     memcpy(out.device, r->device, sizeof out.device);
@@ -631,8 +627,7 @@ const char *node_receipts_name(const node *n,
                                const uint8_t device[SEC_KEY_BYTES])
 {
     for (const node_receipt *r = n->receipts.first; r != NULL; r = r->next)
-        if (r->name[0] != '\0' &&
-            memcmp(r->device, device, SEC_KEY_BYTES) == 0)
+        if (r->name[0] != '\0' && memcmp(r->device, device, SEC_KEY_BYTES) == 0)
             return r->name;
     return NULL;
 }

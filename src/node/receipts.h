@@ -9,7 +9,7 @@
 #define NODE_RECEIPTS_MARKS 16u  /* of one series */
 /* Who has not been raised for so long makes room for who has more. */
 #define NODE_RECEIPTS_FRESH_MS 10000u
-#define NODE_RECEIPTS_ASK_MS   30000u /* a question is new for so long, */
+#define NODE_RECEIPTS_ASK_MS   30000u  /* a question is new for so long, */
 #define NODE_RECEIPTS_ASKED_MS 120000u /* and remembered */
 
 /* `theirs` was so by our commit `ours`. */

@@ -181,8 +181,7 @@ bool node_in_sync(const node *n)
         size_t links = 0;
 
         for (const node_link *l = n->links; l != NULL && good; l = l->next)
-            if (l->session != NULL &&
-                find_state(l, sub->id, node_now(n), &s)) {
+            if (l->session != NULL && find_state(l, sub->id, node_now(n), &s)) {
                 good = s.in_sync;
                 links++;
             }
@@ -271,9 +270,9 @@ static void put_commits(node *n, tako_buf *out)
          i++) {
         if (i > 0)
             tako_put_u8(out, ',');
-        put_commit(n, out,
-                   t->commits[(t->commit_count - 1 - i) %
-                              TAKO_RECEIPTS_COMMITS_MAX]);
+        put_commit(
+            n, out,
+            t->commits[(t->commit_count - 1 - i) % TAKO_RECEIPTS_COMMITS_MAX]);
     }
     tako_put_u8(out, ']');
 }

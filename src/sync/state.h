@@ -331,8 +331,8 @@ struct sync_session {
     bool keeps_listed; /* all promised interests of the peer were seen */
 
     sync_receipts *receipts; /* NULL: none yet */
-    tako_buf deaths; /* answers of the running transaction, of DEAD */
-    sync_bulk *bulk; /* while something large goes or comes */
+    tako_buf deaths;         /* answers of the running transaction, of DEAD */
+    sync_bulk *bulk;         /* while something large goes or comes */
 
     sync_counts counts;
 };

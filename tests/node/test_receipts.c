@@ -139,12 +139,12 @@ static void test_receipts__are_of_what_all_on_the_way_want(void **state)
                      TAKO_OK);
     world_subscribe(&w, 2, 1, BIG);
     world_run(&w, 5000);
-    both = world_do(&w, 0,
-                    "INSERT INTO orders DOCUMENTS ({'_id':1,'s':'open','v':20})");
-    open = world_do(&w, 0,
-                    "INSERT INTO orders DOCUMENTS ({'_id':2,'s':'open','v':5})");
-    big = world_do(&w, 0,
-                   "INSERT INTO orders DOCUMENTS ({'_id':3,'s':'done','v':20})");
+    both = world_do(
+        &w, 0, "INSERT INTO orders DOCUMENTS ({'_id':1,'s':'open','v':20})");
+    open = world_do(
+        &w, 0, "INSERT INTO orders DOCUMENTS ({'_id':2,'s':'open','v':5})");
+    big = world_do(
+        &w, 0, "INSERT INTO orders DOCUMENTS ({'_id':3,'s':'done','v':20})");
     world_run(&w, 10000);
     assert_int_equal(kept(&w, 0, NULL, both), 2);
     assert_int_equal(kept(&w, 0, NULL, open), 1);
@@ -258,8 +258,8 @@ static void test_receipts__are_of_documents_as_they_are(void **state)
 
     (void)state;
     line_of_all(&w, 8, 3);
-    first = world_do(&w, 0,
-                     "INSERT INTO orders DOCUMENTS ({'_id':1}),({'_id':2})");
+    first =
+        world_do(&w, 0, "INSERT INTO orders DOCUMENTS ({'_id':1}),({'_id':2})");
     world_run(&w, 5000);
     assert_int_equal(kept(&w, 0, NULL, first), 2);
     second = world_do(&w, 0, "UPDATE orders SET v = 1 WHERE _id = 2");

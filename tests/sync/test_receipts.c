@@ -191,7 +191,10 @@ static void test_receipts__begin_anew_with_a_session(void **state)
 static void test_receipts__that_are_malformed_end_the_session(void **state)
 {
 #define DEVICE "dddddddddddddddddddddddddddddddd"
-#define ROW(why, bytes, good) { why, bytes, sizeof bytes - 1, good }
+#define ROW(why, bytes, good)                                                  \
+    {                                                                          \
+        why, bytes, sizeof bytes - 1, good                                     \
+    }
     static const struct {
         const char *why, *bytes;
         size_t len;
