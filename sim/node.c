@@ -396,8 +396,7 @@ static tako_err start_node(sim_node *n, tako_errbuf *e)
         TAKO_TRY(node_subscribe(n->node, n->subs[i].id,
                                 tako_slice_str(n->subs[i].text),
                                 TAKO_SLICE_NONE, e));
-    sim_net_dial_all(n);
-    return TAKO_OK;
+    return sim_net_dial_all(n, e);
 }
 
 static void start_failed(sim_node *n, tako_err err, const char *why)
