@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "sync/receipts.h"
 #include "sync/session.h"
 #include "sync/wire.h"
 #include "sys/sys.h"
@@ -25,6 +26,8 @@ typedef struct world {
     uint32_t inputs;
     sync_session *session;
     store_change changes[1];
+    uint64_t receipts[256]; /* how far each goes; 0: it means nothing */
+    uint32_t receipt_count;
 } world;
 
 static world w;
@@ -114,6 +117,43 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
     (void)text;
 }
 
+/* Receipts only grow, and come from what was defined. */
+static tako_err receipt_made(void *ctx, const sync_receipt *r, uint32_t *id)
+{
+    (void)ctx;
+    if (r->lsn == 0 || r->text_count == 0)
+        abort();
+    *id = w.receipt_count++ % 255u + 1u;
+    w.receipts[*id] = r->lsn;
+    return w.receipt_count % 64 == 63 ? TAKO_NOMEM : TAKO_OK;
+}
+
+static void receipt_raised(void *ctx, uint32_t id, uint64_t lsn)
+{
+    (void)ctx;
+    if (id == 0 || id > 255 || lsn == 0)
+        abort();
+    w.receipts[id] = lsn;
+}
+
+static void receipt_gone(void *ctx, uint32_t id)
+{
+    (void)ctx;
+    if (id == 0 || id > 255)
+        abort();
+    w.receipts[id] = 0;
+}
+
+static void receipt_asked(void *ctx, tako_slice who, unsigned hops)
+{
+    (void)ctx;
+    if (who.len == 0 || hops > TAKO_RECEIPTS_HOPS_MAX)
+        abort();
+}
+
+static const sync_receipts_host receipts = { receipt_made, receipt_raised,
+                                             receipt_gone, receipt_asked };
+
 static const sync_host host = {
     .write_begin = host_begin,
     .write_end = host_end,
@@ -125,6 +165,7 @@ static const sync_host host = {
     .others = others,
     .covered = covered,
     .event = host_event,
+    .receipts = &receipts,
 };
 
 static void must(bool ok)

@@ -776,15 +776,18 @@ void sim_net_address(const sim_node *n, char out[TAKO_ADDRESS_BYTES_MAX])
                    SIM_PORT);
 }
 
-void sim_net_dial_all(sim_node *n)
+tako_err sim_net_dial_all(sim_node *n, tako_errbuf *e)
 {
     char address[TAKO_ADDRESS_BYTES_MAX];
-    tako_errbuf e;
+    tako_err err = TAKO_OK;
 
     for (sim_link *l = n->world->net->links; l != NULL; l = l->next) {
         if (l->end[0] != n || n->node == NULL)
             continue;
         sim_net_address(l->end[1], address);
-        (void)node_peer_add(n->node, address, &e);
+        err = node_peer_add(n->node, address, e);
+        if (err != TAKO_OK && err != TAKO_EXISTS)
+            return err;
     }
+    return TAKO_OK;
 }

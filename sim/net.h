@@ -63,6 +63,6 @@ void sim_net_end(sim_node *n, bool tell_peers);
 size_t sim_net_queued_max(const sim_node *n);
 /* The address of a node, and where it dials: sim_node_start() dials all. */
 void sim_net_address(const sim_node *n, char out[TAKO_ADDRESS_BYTES_MAX]);
-void sim_net_dial_all(sim_node *n);
+tako_err sim_net_dial_all(sim_node *n, tako_errbuf *e);
 
 #endif /* TAKO_SIM_NET_H */

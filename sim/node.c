@@ -390,8 +390,7 @@ static tako_err start_node(sim_node *n, tako_errbuf *e)
         TAKO_TRY(node_subscribe(n->node, n->subs[i].id,
                                 tako_slice_str(n->subs[i].text),
                                 TAKO_SLICE_NONE, e));
-    sim_net_dial_all(n);
-    return TAKO_OK;
+    return sim_net_dial_all(n, e);
 }
 
 static void start_failed(sim_node *n, tako_err err, const char *why)
@@ -546,13 +545,5 @@ tako_err sim_node_select(sim_node *n, const char *statement,
 
 bool sim_node_in_sync(sim_node *n)
 {
-    tako_buf json = tako_buf_on(n->world->env);
-    bool good;
-
-    if (!n->up || n->node == NULL)
-        return false;
-    TAKO_ASSERT(node_status(n->node, &json) == TAKO_OK);
-    good = strstr(tako_buf_cstr(&json), "\"in_sync\":false") == NULL;
-    tako_buf_fini(&json);
-    return good;
+    return n->up && n->node != NULL && node_in_sync(n->node);
 }

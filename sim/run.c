@@ -18,6 +18,7 @@ typedef struct run {
     sim_world *world;
     sim_model *model;
     sim_workload work;
+    sim_receipts receipts;
     uint64_t converged_us;
     uint64_t copies[2], fresh[2]; /* at half the time, and at its end */
 } run;
@@ -222,9 +223,11 @@ void sim_run(const sim_run_opts *opts, sim_result *out)
     memset(out, 0, sizeof *out);
     r.world = sim_world_new(opts->env, opts->seed);
     r.model = sim_model_new(r.world);
-    r.work = (sim_workload){ r.world, r.model, opts->history, opts->ctx, 0 };
+    r.work = (sim_workload){ r.world,   r.model, opts->history,
+                             opts->ctx, 0,       &r.receipts };
     make_nodes(&r);
     sim_model_watch(r.model);
+    sim_receipts_watch(&r.receipts, r.model);
     r.world->watch.line = opts->line;
     r.world->watch.line_ctx = opts->ctx;
     for (size_t i = 0; i < r.world->count; i++)
@@ -239,6 +242,9 @@ void sim_run(const sim_run_opts *opts, sim_result *out)
     check_bounds(&r);
     count(&r, out);
     check_expected(&r, out);
+    if (!r.world->failed)
+        sim_receipts_settle(&r.receipts);
+    out->checked_receipts = r.receipts.claims;
     if (!r.world->failed)
         sim_model_final(r.model);
     /* What ends now must give its memory back, too. */
@@ -295,6 +301,7 @@ void sim_result_json(const sim_result *r, tako_buf *out)
     put(out, "checked_states", r->checked_states);
     put(out, "checked_cuts", r->checked_cuts);
     put(out, "checked_order", r->checked_order);
+    put(out, "checked_receipts", r->checked_receipts);
     put(out, "left", r->left);
     put(out, "torn_while_catching_up", r->torn);
     put(out, "redundancy_percent", r->redundancy);

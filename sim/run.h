@@ -31,6 +31,7 @@ typedef struct sim_result {
     uint64_t commits, merges, deliveries, documents;
     uint64_t bytes, segments, resent, dials, resets;
     uint64_t events, virtual_us, converged_us; /* after healing */
+    uint64_t checked_receipts;
     uint64_t memory_peak, checked_cuts, checked_order, checked_states;
     uint64_t torn, redundancy;
     uint64_t left; /* writes, with documents that left a node */

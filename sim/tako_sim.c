@@ -126,6 +126,8 @@ tako_err tako_sim_connect(tako_sim *s, tako_sim_device a, tako_sim_device b,
 {
     sim_node *from = device_of(s, a), *to = device_of(s, b);
     sim_link_kind kind = sim_link_usual;
+    tako_errbuf e = { "" };
+    tako_err err;
 
     TAKO_ARG(from != NULL && to != NULL && from != to);
     TAKO_ARG(opts == NULL || opts->size == sizeof *opts);
@@ -140,9 +142,9 @@ tako_err tako_sim_connect(tako_sim *s, tako_sim_device a, tako_sim_device b,
     if (sim_link_add(s->world, from, to, &kind) == NULL)
         return failed(s, TAKO_LIMIT, "too many links");
     sim_enter(from);
-    sim_net_dial_all(from);
+    err = sim_net_dial_all(from, &e);
     sim_leave(from);
-    return TAKO_OK;
+    return err == TAKO_OK ? TAKO_OK : failed(s, err, e.text);
 }
 
 /* ---- what goes wrong ------------------------------------------------------------- */

@@ -122,6 +122,8 @@ static void write_all(sim_workload *w, sim_node *n, const sim_action *asked)
     tell(w, n, "invoke", &a, token, NULL);
     err = sim_node_run(n, statements, a.step_count, &lsn, NULL, &e);
     open = err == TAKO_IO;
+    if (err == TAKO_OK && lsn != 0)
+        sim_receipts_note(w->receipts, n, lsn);
     sim_model_end(w->model, token, err == TAKO_OK && lsn != 0, !open);
     tell(w, n, err == TAKO_OK ? "ok" : open ? "info" : "fail", &a, token, NULL);
     if (err != TAKO_OK)

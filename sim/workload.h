@@ -3,7 +3,7 @@
 #ifndef TAKO_SIM_WORKLOAD_H
 #define TAKO_SIM_WORKLOAD_H
 
-#include "sim/checkers.h"
+#include "sim/receipts.h"
 
 typedef struct sim_workload {
     sim_world *world;
@@ -11,6 +11,7 @@ typedef struct sim_workload {
     void (*history)(void *ctx, const char *json);
     void *ctx;
     uint64_t operations;
+    sim_receipts *receipts; /* NULL: nobody looks at them */
 } sim_workload;
 
 void sim_work(sim_workload *w, const sim_action *a);

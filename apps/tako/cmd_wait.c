@@ -73,7 +73,7 @@ int cmd_wait(const program *p, const command *self, int argc, char **argv)
         { "commit", OPTION_NUMBER, &commit, "N",
           "as a mutation printed it; needed" },
         { "peer", OPTION_TEXT, &peer, "PEER",
-          "its name, or its key in hex (any peer)" },
+          "its name, or its key in hex, also some devices away (any peer)" },
         { "keepers", OPTION_NUMBER, &keepers, "K",
           "until so many devices keep it on disk (0: acknowledged is enough)" },
         { "timeout", OPTION_NUMBER, &seconds, "SECONDS",

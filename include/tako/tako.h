@@ -409,7 +409,9 @@ TAKO_API tako_err tako_unsubscribe(tako_db *db, tako_sub sub);
 
 /* Waits until a peer (its name, or its key in hex; NULL: any one) has
  * acknowledged everything up to `commit` that it is interested in. A peer
- * that is linked and wants nothing acknowledges all. 0 ms: only looks.
+ * that is linked and wants nothing acknowledges all. A peer that is named may
+ * be some devices away: then until it is known to have on its disk all
+ * documents of this commit, as they are now. 0 ms: only looks.
  * TAKO_TIMEOUT, TAKO_CLOSED (sync is not running, or is stopped meanwhile) */
 TAKO_API tako_err tako_wait(tako_db *db, uint64_t commit, const char *peer,
                             uint32_t timeout_ms);
@@ -426,10 +428,12 @@ typedef struct tako_wait_opts {
         sizeof(tako_wait_opts), 0, NULL, 0, 0                                  \
     }
 
-/* Waits until so many linked or once linked devices (with peer: that one) have
- * said that they keep the documents of this commit as they are now: on their
- * disks, for a subscription of their own. Takes a second or two longer than
- * an acknowledgement. Errors as tako_wait(); TAKO_MISUSE (options) */
+/* Waits until so many devices (with peer: that one) are known to keep the
+ * documents of this commit as they are now: on their disks, for a subscription
+ * of their own. They may be some devices away; each is counted once. Of those
+ * behind one neighbour 8 are told of, and who is named as peer. Takes a second
+ * or two for each device on the way longer than the change itself. Errors as
+ * tako_wait(); TAKO_MISUSE (options) */
 TAKO_API tako_err tako_wait_for(tako_db *db, const tako_wait_opts *opts);
 
 /* State for people and programs, as one JSON object, to be freed with
@@ -461,6 +465,11 @@ TAKO_API tako_err tako_wait_for(tako_db *db, const tako_wait_opts *opts);
  *                              for a keeper, since (wall time in ms, of the
  *                              one that waits longest), stale (that stay, see
  *                              TAKO_SUBSCRIBE_KEEP)
+ *   commits                    while sync runs, of the last 16 that were made
+ *                              here since it started, newest first: commit,
+ *                              kept (how many devices are known to keep it,
+ *                              as tako_wait_for() counts them), keepers (names
+ *                              of 8, or keys), have (how many have it at all)
  *   attachments                fetching, passing (on, for others), parts_in,
  *                              parts_out, bytes_in, bytes_out, parts_again
  *                              (came twice), parts_bad (were refused)

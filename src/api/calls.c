@@ -302,7 +302,8 @@ tako_err tako_unsubscribe(tako_db *db, tako_sub sub)
 static bool is_reached(node *n, const api_wait *w)
 {
     if (w->keepers == 0)
-        return node_acknowledged(n, w->peer, w->commit);
+        return node_acknowledged(n, w->peer, w->commit) ||
+               (w->peer != NULL && node_has(n, w->peer, w->commit));
     return node_kept_by(n, w->peer, w->commit) >= w->keepers;
 }
 

@@ -246,6 +246,8 @@ static tako_err put_sync(const asked *a, tako_slice name)
         put_list(a, status, "links", "address");
     else if (err == TAKO_OK && tako_slice_eq(name, tako_slice_str("peers")))
         put_list(a, status, "peers", "address");
+    else if (err == TAKO_OK && tako_slice_eq(name, tako_slice_str("commits")))
+        put_list(a, status, "commits", "commit");
     else if (err == TAKO_OK &&
              tako_slice_eq(name, tako_slice_str("subscriptions")))
         put_list(a, status, "subscriptions", "id");
@@ -276,6 +278,7 @@ static tako_err put_any(const asked *a, tako_slice name)
     }
     if (tako_slice_eq(name, tako_slice_str("links")) ||
         tako_slice_eq(name, tako_slice_str("peers")) ||
+        tako_slice_eq(name, tako_slice_str("commits")) ||
         tako_slice_eq(name, tako_slice_str("subscriptions")) ||
         tako_slice_eq(name, tako_slice_str("sync")))
         return put_sync(a, name);

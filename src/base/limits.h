@@ -135,6 +135,16 @@
 #define TAKO_KEEPERS_MAX 4096u /* devices, times their subscriptions */
 #define TAKO_ASK_MAX     256u  /* documents asked about in one message */
 
+/* receipts: who keeps what behind a neighbour */
+#define TAKO_RECEIPTS_MAX            1024u /* remembered, of devices and texts */
+#define TAKO_RECEIPTS_TOLD_MAX       256u  /* numbers of one link, each way */
+#define TAKO_RECEIPTS_KEEPERS_MAX    8u /* devices told of one subscription */
+#define TAKO_RECEIPTS_TEXTS_MAX      4u /* that one receipt names */
+#define TAKO_RECEIPTS_TEXT_BYTES_MAX 4096u /* a longer one has no receipts */
+#define TAKO_RECEIPTS_HOPS_MAX       8u    /* a device is asked about so far */
+#define TAKO_RECEIPTS_ASKED_MAX      32u   /* devices that are asked about */
+#define TAKO_RECEIPTS_COMMITS_MAX    16u /* of the program, that status shows */
+
 /* observers */
 #define TAKO_OBSERVERS_MAX               65536u
 #define TAKO_OBSERVER_COLLECTIONS_MAX    64u   /* that one statement reads */

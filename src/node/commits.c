@@ -133,6 +133,7 @@ void node_on_commit(node *n, node_commit *take)
         return;
     }
     n->busy_ms = node_now(n);
+    node_receipts_commit(n, take->lsn);
     enqueue(n, take);
     node_commits_drain(n, n->busy_ms);
     node_turn(n);

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "node/node.h"
+#include "node/receipts.h"
 #include "query/query.h"
 #include "sync/session.h"
 #include "sync/tables.h"
@@ -163,8 +164,9 @@ typedef struct node_link {
     uint64_t since_ms; /* of this state */
     uint64_t id;       /* never used again */
     bool listed;       /* its keepers were compared with its interests */
-    bool again;        /* the session has work that needs no event */
-    tako_err failed;   /* to be closed at the end of this turn */
+    node_receipts_link receipts;
+    bool again;      /* the session has work that needs no event */
+    tako_err failed; /* to be closed at the end of this turn */
     tako_errbuf why;
 } node_link;
 
@@ -229,6 +231,7 @@ struct node {
     node_keeper *keepers;
     size_t keeper_count;
     bool keepers_changed;
+    node_receipts receipts;
     node_leaving leave;
     node_retain *retain;
     uint64_t care_ms; /* when to look for what to reap */
@@ -320,6 +323,35 @@ bool node_synced(node *n);
 bool node_archived(node *n, uint32_t coll, const store_row *row);
 
 bool node_is_kept(node *n, uint32_t coll, const store_row *row);
+/* Who has all of the predicate up to this commit of ours: has it the document
+ * as it is here? */
+bool node_told_of(node *n, sync_predicate *p, uint32_t coll,
+                  const store_row *row);
+
+/* ---- receipts.c --------------------------------------------------------------- */
+
+extern const sync_receipts_host node_receipts_host; /* ctx is the link */
+void node_receipts_free(node *n);
+void node_receipts_link_free(node_link *l);
+/* The peer said KEPT of this text; 0: it keeps nothing for it any more. */
+void node_receipts_kept(node_link *l, tako_slice text, uint64_t lsn);
+/* The store was just synced, n->synced_lsn. */
+void node_receipts_synced(node *n);
+/* The peer acknowledged more. */
+void node_receipts_acked(node_link *l);
+void node_receipts_tick(node *n, uint64_t now_ms);
+uint64_t node_receipts_deadline(const node *n);
+/* A commit of the program, for status. */
+void node_receipts_commit(node *n, uint64_t lsn);
+/* Asks neighbours, and those behind them, for receipts of this device. */
+void node_receipts_ask(node *n, const char *peer);
+/* Is the device known to have the document as it is here? passed: also where
+ * it only passes it on. */
+bool node_receipts_has(node *n, const uint8_t device[SEC_KEY_BYTES],
+                       uint32_t coll, const store_row *row, bool passed);
+/* NULL: nobody told. */
+const char *node_receipts_name(const node *n,
+                               const uint8_t device[SEC_KEY_BYTES]);
 
 /* ---- retention.c --------------------------------------------------------------- */
 

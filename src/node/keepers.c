@@ -16,8 +16,6 @@
  * which never lets go, is taken by its word; anybody else is asked (mayi.c). */
 #include "node/internal.h"
 
-#define NODE_KEPT_DEVICES 64u /* that are counted for one commit */
-
 static node_keeper *keeper_find(node *n, const uint8_t device[SEC_KEY_BYTES],
                                 tako_slice text)
 {
@@ -100,6 +98,7 @@ void node_kept(void *ctx, tako_slice text, uint64_t lsn, bool archive)
     node *n = l->node;
     node_keeper *k = keeper_find(n, l->who.device, text);
 
+    node_receipts_kept(l, text, lsn);
     if (lsn == 0) {
         if (k == NULL)
             return;
@@ -145,6 +144,7 @@ static void compare(node *n, node_link *l)
             k->lsn = 0;
             k->gone = true;
             changed(n, k);
+            node_receipts_kept(l, query_predicate_text(k->predicate->query), 0);
         }
 }
 
@@ -245,6 +245,8 @@ void node_keepers_tick(node *n, uint64_t now_ms)
         safe = say && synced(n, st);
         n->host->write_end(n->host->ctx, 0);
     }
+    if (safe)
+        node_receipts_synced(n);
     for (node_link *l = n->links; l != NULL; l = l->next) {
         if (l->session == NULL || l->failed != TAKO_OK)
             continue;
@@ -283,65 +285,144 @@ bool node_is_kept(node *n, uint32_t coll, const store_row *row)
 
 /* ---- who keeps a commit ------------------------------------------------------------ */
 
-/* Takes out of `devices` those that keep not this document as it is. */
-static void narrow(node *n, const store_touch *t,
-                   uint8_t (*devices)[SEC_KEY_BYTES], size_t *count)
+/* A deletion is told to who wanted the document before, which nobody can tell
+ * any more: only of who wants the whole collection it is sure that no older
+ * state is there. */
+bool node_told_of(node *n, sync_predicate *p, uint32_t coll,
+                  const store_row *row)
+{
+    return tako_slice_eq(query_predicate_collection(p->query),
+                         store_coll_name(n->reader, coll)) &&
+           (row->body.len > 0 ? node_predicate_match(n, p, row->id, row->body)
+                              : p->all);
+}
+
+/* Devices, of which fewer and fewer are left. */
+typedef struct holders {
+    node *n;
+    bool have; /* to have it is enough */
+    uint8_t (*devices)[SEC_KEY_BYTES];
+    size_t count;
+} holders;
+
+static bool is_wanted(node *n, const node_link *l, uint32_t coll,
+                      const store_row *row)
+{
+    tako_slice text;
+    bool in_sync;
+
+    for (size_t i = 0; sync_session_served(l->session, i, &text, &in_sync); i++)
+        for (sync_predicate *p = n->predicates; p != NULL; p = p->next)
+            if (in_sync &&
+                tako_slice_eq(query_predicate_text(p->query), text) &&
+                node_told_of(n, p, coll, row))
+                return true;
+    return false;
+}
+
+/* It is a neighbour that wants the document, and has acknowledged it. */
+static bool acknowledged(node *n, const uint8_t device[SEC_KEY_BYTES],
+                         uint32_t coll, const store_row *row)
+{
+    for (const node_link *l = n->links; l != NULL; l = l->next)
+        if (l->session != NULL &&
+            memcmp(l->who.device, device, SEC_KEY_BYTES) == 0 &&
+            sync_session_acked(l->session) >= row->lsn &&
+            is_wanted(n, l, coll, row))
+            return true;
+    return false;
+}
+
+static bool holds(const holders *h, const uint8_t device[SEC_KEY_BYTES],
+                  uint32_t coll, const store_row *row)
+{
+    for (const node_keeper *k = h->n->keepers; k != NULL; k = k->next)
+        if (memcmp(k->device, device, SEC_KEY_BYTES) == 0 && !k->gone &&
+            k->lsn >= row->lsn && node_told_of(h->n, k->predicate, coll, row))
+            return true;
+    return node_receipts_has(h->n, device, coll, row, h->have) ||
+           (h->have && acknowledged(h->n, device, coll, row));
+}
+
+/* Takes out those that have not this document as it is. */
+static void narrow(holders *h, const store_touch *t)
 {
     store_row row;
     size_t left = 0;
 
-    if (store_get_row(n->reader, t->coll, t->row, &row) != TAKO_OK)
+    if (store_get_row(h->n->reader, t->coll, t->row, &row) != TAKO_OK)
         return;
     if (store_row_is_marker(&row)) {
-        *count = *count > 1 ? 1 : *count;
+        h->count = h->count > 1 ? 1 : h->count;
         return;
     }
-    for (size_t i = 0; i < *count; i++) {
-        bool yes = false;
-
-        for (const node_keeper *k = n->keepers; k != NULL && !yes; k = k->next)
-            yes = memcmp(k->device, devices[i], SEC_KEY_BYTES) == 0 &&
-                  (row.body.len > 0 ? keeps(n, k, t->coll, &row)
-                                    : k->lsn >= row.lsn && !k->gone);
-        if (yes)
-            memmove(devices[left++], devices[i], SEC_KEY_BYTES);
-    }
-    *count = left;
+    for (size_t i = 0; i < h->count; i++)
+        if (holds(h, h->devices[i], t->coll, &row))
+            memmove(h->devices[left++], h->devices[i], SEC_KEY_BYTES);
+    h->count = left;
 }
 
-static size_t all_devices(node *n, const char *peer,
-                          uint8_t (*devices)[SEC_KEY_BYTES])
+static void add_device(holders *h, const uint8_t device[SEC_KEY_BYTES],
+                       const char *peer)
 {
-    size_t count = 0;
-
-    for (const node_keeper *k = n->keepers;
-         k != NULL && count < NODE_KEPT_DEVICES; k = k->next) {
-        size_t i = 0;
-
-        while (i < count && memcmp(devices[i], k->device, SEC_KEY_BYTES) != 0)
-            i++;
-        if (i == count && !k->gone && node_is_device(n, k->device, peer))
-            memcpy(devices[count++], k->device, SEC_KEY_BYTES);
-    }
-    return count;
+    for (size_t i = 0; i < h->count; i++)
+        if (memcmp(h->devices[i], device, SEC_KEY_BYTES) == 0)
+            return;
+    if (h->count < NODE_HOLDERS_MAX && node_is_device(h->n, device, peer))
+        memcpy(h->devices[h->count++], device, SEC_KEY_BYTES);
 }
 
-uint32_t node_kept_by(node *n, const char *peer, uint64_t lsn)
+static void all_devices(holders *h, const char *peer)
 {
-    uint8_t devices[NODE_KEPT_DEVICES][SEC_KEY_BYTES];
+    for (const node_keeper *k = h->n->keepers; k != NULL; k = k->next)
+        if (!k->gone)
+            add_device(h, k->device, peer);
+    for (const node_link *l = h->n->links; l != NULL; l = l->next)
+        if (h->have && l->session != NULL)
+            add_device(h, l->who.device, peer);
+    for (const node_receipt *r = h->n->receipts.first; r != NULL; r = r->next)
+        if (h->have || !r->passed)
+            add_device(h, r->device, peer);
+}
+
+size_t node_holders(node *n, const char *peer, uint64_t lsn, bool have,
+                    uint8_t devices[NODE_HOLDERS_MAX][SEC_KEY_BYTES])
+{
+    holders h = { n, have, devices, 0 };
     tako_arena a = tako_arena_on(n->env);
-    size_t count = all_devices(n, peer, devices), touches = 0;
+    size_t touches = 0;
     store_touch *touched = NULL;
     uint64_t found = 0;
     tako_err err = TAKO_NOTFOUND;
 
+    all_devices(&h, peer);
     if (lsn > 0)
         err =
             store_feed_next(n->reader, lsn - 1, &a, &found, &touched, &touches);
     if (err != TAKO_OK || found != lsn)
-        count = 0; /* not made, or nobody can tell any more */
-    for (size_t i = 0; i < touches && count > 0; i++)
-        narrow(n, &touched[i], devices, &count);
+        h.count = 0; /* not made, or nobody can tell any more */
+    for (size_t i = 0; i < touches && h.count > 0; i++)
+        narrow(&h, &touched[i]);
     tako_arena_fini(&a);
+    return h.count;
+}
+
+static uint32_t count_of(node *n, const char *peer, uint64_t lsn, bool have)
+{
+    uint8_t devices[NODE_HOLDERS_MAX][SEC_KEY_BYTES];
+    size_t count = node_holders(n, peer, lsn, have, devices);
+
+    if (count == 0 && peer != NULL)
+        node_receipts_ask(n, peer);
     return (uint32_t)count;
+}
+
+uint32_t node_kept_by(node *n, const char *peer, uint64_t lsn)
+{
+    return count_of(n, peer, lsn, false);
+}
+
+bool node_has(node *n, const char *peer, uint64_t lsn)
+{
+    return count_of(n, peer, lsn, true) > 0;
 }

@@ -206,6 +206,8 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
     }
     if (event == SYNC_EVENT_SERVED || event == SYNC_EVENT_CAUGHT_UP)
         node_leave_wake(l->node);
+    if (event == SYNC_EVENT_ACKED)
+        node_receipts_acked(l);
     if (event == SYNC_EVENT_SWEEP)
         l->node->care_ms = node_now(l->node);
     if (event == SYNC_EVENT_HELD || event == SYNC_EVENT_CAUGHT_UP)
@@ -243,7 +245,8 @@ static node_link *link_new(node *n, sec_side side, const char *address)
                            .passed = link_passed,
                            .event = link_on_event,
                            .kept = node_kept,
-                           .note = node_note };
+                           .note = node_note,
+                           .receipts = &node_receipts_host };
     l->id = ++n->link_last;
     (void)strncpy(l->address, address, sizeof l->address - 1);
     l->next = n->links;
@@ -258,6 +261,7 @@ static void session_end(node_link *l)
     sync_counts c;
 
     l->session = NULL;
+    node_receipts_link_free(l);
     if (s == NULL)
         return;
     node_session_rest(l->node, s);

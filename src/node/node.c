@@ -29,6 +29,7 @@ static void on_timer(void *ctx)
         node_commits_drain(n, node_now(n));
         node_quiet(n, node_now(n));
         node_keepers_tick(n, node_now(n));
+        node_receipts_tick(n, node_now(n));
         node_leave_tick(n, node_now(n));
         node_retain_tick(n, node_now(n));
         node_care(n, node_now(n));
@@ -50,6 +51,7 @@ void node_timer(node *n)
         at = peers < commits ? peers : commits;
         at = quiet < at ? quiet : at;
         at = node_keepers_deadline(n) < at ? node_keepers_deadline(n) : at;
+        at = node_receipts_deadline(n) < at ? node_receipts_deadline(n) : at;
         at = node_leave_deadline(n) < at ? node_leave_deadline(n) : at;
         at = node_retain_deadline(n) < at ? node_retain_deadline(n) : at;
         at = blobs < at ? blobs : at;
@@ -155,6 +157,7 @@ tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e)
     n->busy_ms = node_now(n);
     n->archive = opts->archive;
     n->kept_ms = UINT64_MAX;
+    n->receipts.due_ms = UINT64_MAX;
     n->leave.at_ms = n->leave.start_ms = n->busy_ms + NODE_LEAVE_GRACE_MS;
     n->care_ms = n->busy_ms + NODE_CARE_FIRST_MS;
     err = context_new(n, e);
@@ -200,6 +203,7 @@ void node_free(node *n)
     node_leave_free(n);
     node_retain_free(n);
     node_keepers_free(n);
+    node_receipts_free(n);
     node_commits_free(n);
     node_peers_free(n);
     sync_tables_free(n->tables);

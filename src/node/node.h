@@ -91,10 +91,18 @@ bool node_acknowledged(const node *n, const char *peer, uint64_t lsn);
 /* Documents that came in cuts over all links, and how many changed something. */
 void node_copies(const node *n, uint64_t *copies, uint64_t *fresh);
 
-/* How many devices have said that they keep, on disk, every document of this
- * commit as it is now; only `peer` (name or hex key; NULL any). Of documents
- * that left since, one does. */
+/* How many devices, neighbours or further away, are known to keep, on disk,
+ * every document of this commit as it is now; only `peer` (name or hex key; NULL
+ * any; who is no neighbour is asked about from then on). Of documents that left
+ * since, one does. Counts NODE_HOLDERS_MAX at most. */
 uint32_t node_kept_by(node *n, const char *peer, uint64_t lsn);
+
+/* Those devices. have: also those that have the commit and do not keep it. */
+#define NODE_HOLDERS_MAX 64u
+size_t node_holders(node *n, const char *peer, uint64_t lsn, bool have,
+                    uint8_t devices[NODE_HOLDERS_MAX][SEC_KEY_BYTES]);
+/* Is it known of `peer` that it has the commit? */
+bool node_has(node *n, const char *peer, uint64_t lsn);
 
 /* Attachments: fetches a content from neighbours until it is here whole.
  * TAKO_EXISTS (it is, or is being fetched), TAKO_LIMIT; the others:
@@ -105,6 +113,9 @@ tako_err node_blob_cancel(node *n, const uint8_t id[BLOB_ID_BYTES]);
 tako_err node_blob_state(const node *n, const uint8_t id[BLOB_ID_BYTES],
                          sync_blob_state *out);
 
+/* All subscriptions are in sync, on all links and one at least; and those of
+ * all neighbours. */
+bool node_in_sync(const node *n);
 /* Appends the inside of a JSON object: "links":[...],"subscriptions":[...],... */
 tako_err node_status(node *n, tako_buf *json);
 

@@ -39,7 +39,8 @@ bool node_is_device(const node *n, const uint8_t device[SEC_KEY_BYTES],
         if (memcmp(l->who.device, device, SEC_KEY_BYTES) == 0 &&
             strcmp(peer, l->who.name) == 0)
             return true;
-    return false;
+    return node_receipts_name(n, device) != NULL &&
+           strcmp(peer, node_receipts_name(n, device)) == 0;
 }
 
 bool node_acknowledged(const node *n, const char *peer, uint64_t lsn)
@@ -255,6 +256,30 @@ static void put_state(const node *n, tako_buf *out, const node_sub *sub)
     put_number(out, "complete_ms", best.complete_ms);
 }
 
+bool node_in_sync(const node *n)
+{
+    sync_subscription_state s;
+    tako_slice text;
+    bool good = true;
+
+    for (const node_link *l = n->links; l != NULL; l = l->next)
+        for (size_t i = 0; good && l->session != NULL &&
+                           sync_session_served(l->session, i, &text, &good);
+             i++)
+            ;
+    for (const node_sub *sub = n->subs; sub != NULL && good; sub = sub->next) {
+        size_t links = 0;
+
+        for (const node_link *l = n->links; l != NULL && good; l = l->next)
+            if (l->session != NULL && find_state(l, sub->id, node_now(n), &s)) {
+                good = s.in_sync;
+                links++;
+            }
+        good = good && links > 0;
+    }
+    return good;
+}
+
 static void put_sub(const node *n, tako_buf *out, const node_sub *sub)
 {
     sync_subscription_state s;
@@ -303,6 +328,51 @@ static void put_leaving(node *n, tako_buf *out)
                      (unsigned long long)f.stale);
 }
 
+static const char *name_of(const node *n, const uint8_t device[SEC_KEY_BYTES],
+                           char key[2 * SEC_KEY_BYTES + 1])
+{
+    const char *name = node_receipts_name(n, device);
+
+    put_hex(device, SEC_KEY_BYTES, key);
+    return name != NULL ? name : key;
+}
+
+static void put_commit(node *n, tako_buf *out, uint64_t lsn)
+{
+    uint8_t devices[NODE_HOLDERS_MAX][SEC_KEY_BYTES];
+    char key[2 * SEC_KEY_BYTES + 1];
+    size_t kept = node_holders(n, NULL, lsn, false, devices);
+
+    tako_put_fmt(out, "{\"commit\":%llu", (unsigned long long)lsn);
+    put_number(out, "kept", kept);
+    tako_put_str(out, ",\"keepers\":[");
+    for (size_t i = 0; i < kept && i < TAKO_RECEIPTS_KEEPERS_MAX; i++) {
+        if (i > 0)
+            tako_put_u8(out, ',');
+        json_put_string(out, tako_slice_str(name_of(n, devices[i], key)));
+    }
+    tako_put_u8(out, ']');
+    put_number(out, "have", node_holders(n, NULL, lsn, true, devices));
+    tako_put_u8(out, '}');
+}
+
+/* Who has the program's last commits, the newest first. */
+static void put_commits(node *n, tako_buf *out)
+{
+    const node_receipts *t = &n->receipts;
+
+    tako_put_str(out, ",\"commits\":[");
+    for (size_t i = 0; i < t->commit_count && i < TAKO_RECEIPTS_COMMITS_MAX;
+         i++) {
+        if (i > 0)
+            tako_put_u8(out, ',');
+        put_commit(
+            n, out,
+            t->commits[(t->commit_count - 1 - i) % TAKO_RECEIPTS_COMMITS_MAX]);
+    }
+    tako_put_u8(out, ']');
+}
+
 tako_err node_status(node *n, tako_buf *json)
 {
     tako_put_str(json, "\"links\":[");
@@ -325,6 +395,7 @@ tako_err node_status(node *n, tako_buf *json)
     }
     tako_put_u8(json, ']');
     put_leaving(n, json);
+    put_commits(n, json);
     tako_put_u8(json, ',');
     node_blobs_status(n, json);
     return json->failed ? TAKO_NOMEM : TAKO_OK;

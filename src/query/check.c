@@ -254,9 +254,10 @@ static void check_outs(query_parse *p, const node *outs, unsigned may)
 }
 
 static const char *const system_names[] = {
-    "blobs",      "collections", "conflicts", "dual",          "indexes",
-    "info",       "links",       "metrics",   "observers",     "peers",
-    "quarantine", "requests",    "settings",  "subscriptions", "sync",
+    "blobs",    "collections", "commits",       "conflicts",
+    "dual",     "indexes",     "info",          "links",
+    "metrics",  "observers",   "peers",         "quarantine",
+    "requests", "settings",    "subscriptions", "sync",
 };
 
 bool query_is_system(tako_slice name)

@@ -15,7 +15,7 @@
 
 /* What is here of a subscription, by the peer's commits. Over a link that does
  * not push all of it a close says nothing. */
-static uint64_t held_of(const sync_session *s, const sync_sub *sub)
+uint64_t sync_held_of(const sync_session *s, const sync_sub *sub)
 {
     if (sub->state != SUB_IN_SYNC || sub->mode != SYNC_EAGER)
         return 0;
@@ -28,7 +28,7 @@ bool sync_session_kept_due(const sync_session *s)
         s->staged.first != NULL)
         return false;
     for (size_t i = 0; i < s->sub_count; i++)
-        if (held_of(s, &s->subs[i]) > s->subs[i].kept_said)
+        if (sync_held_of(s, &s->subs[i]) > s->subs[i].kept_said)
             return true;
     return false;
 }
@@ -39,7 +39,7 @@ void sync_session_kept(sync_session *s, bool archive)
         return;
     for (size_t i = 0; i < s->sub_count; i++) {
         sync_sub *sub = &s->subs[i];
-        uint64_t held = held_of(s, sub);
+        uint64_t held = sync_held_of(s, sub);
 
         if (held <= sub->kept_said)
             continue;

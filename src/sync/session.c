@@ -167,6 +167,7 @@ void sync_session_free(sync_session *s)
         sync_names_fini(&s->names_in[i]);
     }
     sync_blob_peer_free(s->blobs);
+    sync_receipts_free(s->env, s->receipts);
     tako_env_free(s->env, s->wants, s->want_cap * sizeof *s->wants);
     tako_env_free(s->env, s->subs, s->sub_cap * sizeof *s->subs);
     tako_env_free(s->env, s->colls, s->coll_cap * sizeof *s->colls);
@@ -579,7 +580,7 @@ static const message_kind kinds[] = {
     [SYNC_MSG_KEPT] = { sync_on_kept, SYNC_CONTROL, false },
     [SYNC_MSG_MAY_I] = { on_note, SYNC_CONTROL, false },
     [SYNC_MSG_YOU_MAY] = { on_note, SYNC_CONTROL, false },
-    [SYNC_MSG_RECEIPTS] = { on_note, SYNC_CONTROL, false },
+    [SYNC_MSG_RECEIPTS] = { sync_on_receipts, SYNC_CONTROL, false },
     [SYNC_MSG_MODE] = { sync_on_mode, SYNC_CONTROL, false },
     [SYNC_MSG_TARGET] = { sync_on_target, SYNC_CATCHUP, false },
     [SYNC_MSG_SUMMARY] = { sync_on_summary, SYNC_CONTROL, false },
@@ -765,7 +766,9 @@ tako_err sync_session_send(sync_session *s, uint64_t now_ms, unsigned lanes,
     if (s->dead)
         return tako_fail(e, TAKO_CLOSED, "the session is over");
     s->now_ms = now_ms;
-    err = send_next(s, now_ms, lanes, lane, out, e);
+    /* What was queued since and found no memory is not to be forgotten. */
+    err = s->control.failed ? tako_fail(e, TAKO_NOMEM, "out of memory")
+                            : send_next(s, now_ms, lanes, lane, out, e);
     if (err == TAKO_OK && out->len > 0) {
         s->counts.messages_out++;
         s->counts.bytes_out += out->len;

@@ -41,6 +41,9 @@ typedef enum sync_lane {
 #define SYNC_LANE_BIT(lane) (1u << (lane))
 #define SYNC_LANES_ALL      ((1u << SYNC_LANES) - 1u)
 
+/* See receipts.h. */
+typedef struct sync_receipts_host sync_receipts_host;
+
 /* A compiled predicate of the host's. */
 typedef struct sync_predicate sync_predicate;
 
@@ -102,6 +105,8 @@ typedef struct sync_host {
     void (*passed)(void *ctx, uint32_t coll, int64_t row, uint64_t lsn);
     /* Does it ask for its whole collection? NULL: none does. */
     bool (*predicate_whole)(void *ctx, const sync_predicate *p);
+    /* What is done with receipts; NULL: nothing. */
+    const sync_receipts_host *receipts;
 } sync_host;
 
 typedef struct sync_opts {

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "store/deaths.h"
 #include "sync/cover.h"
+#include "sync/receipts.h"
 #include "sync/session.h"
 #include "sync/symbols.h"
 #include "sync/tables.h"
@@ -453,8 +454,9 @@ struct sync_session {
     bool close_asked;  /* say how far it went, though nothing is wanted */
     bool keeps_listed; /* all promised interests of the peer were seen */
 
-    tako_buf deaths; /* answers of the running transaction, of DEAD */
-    sync_bulk *bulk; /* while something large goes or comes */
+    sync_receipts *receipts; /* NULL: none yet */
+    tako_buf deaths;         /* answers of the running transaction, of DEAD */
+    sync_bulk *bulk;         /* while something large goes or comes */
 
     sync_counts counts;
 };
@@ -574,8 +576,14 @@ tako_err sync_rolled_back(sync_session *s, uint64_t hlc, tako_errbuf *e);
 /* ---- kept.c --------------------------------------------------------------------- */
 
 tako_err sync_on_kept(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* What is here of a subscription, by the peer's commits; 0: nobody can tell. */
+uint64_t sync_held_of(const sync_session *s, const sync_sub *sub);
 /* A want of the peer's is gone: it keeps nothing for it any more. */
 void sync_kept_gone(sync_session *s, const sync_want *w);
+
+/* ---- receipts.c ------------------------------------------------------------------ */
+
+tako_err sync_on_receipts(sync_session *s, tako_reader *in, tako_errbuf *e);
 
 /* ---- apply.c -------------------------------------------------------------------- */
 

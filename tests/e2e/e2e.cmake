@@ -25,6 +25,7 @@ if(Python3_Interpreter_FOUND AND TARGET tako_cli)
   tako_e2e(e2e/kill_points 600 --points 60)
   tako_e2e(e2e/line 120)
   tako_e2e(e2e/probe_json 120)
+  tako_e2e(e2e/receipts 120)
   tako_e2e(e2e/second_reader 180)
   tako_e2e(e2e/watch 120)
   # The second reader of the protocol on all test vectors.

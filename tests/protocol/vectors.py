@@ -12,6 +12,7 @@ import sys
 import cover
 import delta as deltas
 import document
+import keep
 import live
 import records
 import session
@@ -286,7 +287,9 @@ MESSAGES = {
     session.HELLO: hello, session.DROP: fields(NUMBER),
     session.REFUSED: fields(NUMBER, REASON), session.BYE: fields(REASON),
     session.KNOWN: fields(("hlc", "varint")), live.CUT: cut,
-    live.ACK: fields(("more", "varint")), live.NEEDS: needs}
+    live.ACK: fields(("more", "varint")), live.NEEDS: needs,
+    keep.RECEIPTS: lambda case, r: same(keep.receipts(r), case["entries"],
+                                        "the entries")}
 
 
 def message(case):

@@ -447,6 +447,39 @@ static void put_needs(net *n, tako_buf *out)
     bench_fini(&b);
 }
 
+/* Of a device behind the sender: defined, and then raised. */
+static void put_receipts(net *n, tako_buf *out)
+{
+    sync_receipt r = { .name = tako_slice_str("till 3"),
+                       .texts = { tako_slice_str("SELECT * FROM `orders`") },
+                       .text_count = 1,
+                       .lsn = 17 };
+    tako_buf bytes = tako_buf_on(&n->t.env);
+    sync_session *s = n->links[0].ends[1].session;
+    sync_lane lane;
+
+    memset(r.device, 'd', sizeof r.device);
+    sync_session_receipt(s, 1, &r);
+    sync_session_receipts_send(s);
+    send_kind(n, 1, SYNC_MSG_RECEIPTS, &lane, &bytes);
+    put_message(out, "RECEIPTS",
+                ",\"entries\":[[\"define\",0,\"6464646464646464646464646464"
+                "646464646464646464646464646464646464\",\"till 3\",0,"
+                "[\"SELECT * FROM `orders`\"],17]]",
+                lane, tako_buf_slice(&bytes));
+    r.lsn = 3000;
+    sync_session_receipt(s, 1, &r);
+    sync_session_receipt_gone(s, 1);
+    sync_session_receipt_ask(s, tako_slice_str("till 4"), 8);
+    sync_session_receipts_send(s);
+    send_kind(n, 1, SYNC_MSG_RECEIPTS, &lane, &bytes);
+    put_message(out, "RECEIPTS",
+                ",\"entries\":[[\"raise\",0,2983],[\"gone\",0],"
+                "[\"ask\",8,\"till 4\"]]",
+                lane, tako_buf_slice(&bytes));
+    tako_buf_fini(&bytes);
+}
+
 static void put_bye(net *n, tako_buf *out)
 {
     tako_buf bytes = tako_buf_on(&n->t.env);
@@ -475,6 +508,7 @@ static void test_vectors__messages_stay_as_they_are(void **state)
     put_change(&n, &out);
     put_needs(&n, &out);
     put_answers(&n, &out);
+    put_receipts(&n, &out);
     put_bye(&n, &out);
     assert_int_equal(n.last_error, TAKO_OK);
     vectors_check(&out, "messages");
