@@ -363,6 +363,8 @@ static void note_own(sim_model *m, uint32_t key, const store_change *c,
         return;
     d->generation = crdt_meta_generation(row->meta);
     d->wanted = wanted_by(m, c, row);
+    if (crdt_meta_is_marker(c->meta_before))
+        m->anew[key] = m->running;
 }
 
 static void on_committed(void *ctx, sim_node *n, uint64_t lsn, bool own)

@@ -82,6 +82,7 @@ typedef struct sim_model {
     query_predicate *wants[SIM_NODES_MAX][SIM_SUBS_MAX];
     size_t last[SIM_NODES_MAX]; /* the write seen last */
     size_t running;             /* the write under way */
+    size_t anew[SIM_KEYS_MAX];  /* the last that began over what had left */
     sim_disk_end end[SIM_NODES_MAX];
     bool ended[SIM_NODES_MAX];
     uint64_t stamp;    /* counts looks */
