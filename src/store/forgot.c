@@ -119,16 +119,26 @@ tako_err forgot_put(store *s, uint32_t coll, tako_slice id, const crdt_doc *d,
 }
 
 tako_err forgot_meet(store *s, uint32_t coll, tako_slice id,
-                     const crdt_doc *remote, uint64_t *own, tako_errbuf *e)
+                     const crdt_doc *remote, tako_errbuf *e)
 {
     forgotten f;
 
     TAKO_TRY(forgot_get(s, coll, id, &f, e));
-    *own = f.own;
     if (f.own == 0 || crdt_doc_first(remote) > f.generation ||
         crdt_context_get(crdt_doc_context(remote), s->state.actor) >= f.own)
         return TAKO_OK;
     return actor_retire(s, e);
+}
+
+tako_err forgot_own(store *s, uint32_t coll, tako_slice id, uint64_t *own,
+                    tako_errbuf *e)
+{
+    forgotten f;
+
+    TAKO_TRY(forgot_get(s, coll, id, &f, e));
+    if (f.own > *own)
+        *own = f.own;
+    return TAKO_OK;
 }
 
 tako_err forgot_has(store *s, uint32_t coll, tako_slice id, bool *has,

@@ -374,9 +374,12 @@ tako_err forgot_put(store *s, uint32_t coll, tako_slice id, const crdt_doc *d,
                     tako_errbuf *e);
 tako_err forgot_has(store *s, uint32_t coll, tako_slice id, bool *has,
                     tako_errbuf *e);
-/* A state comes where nothing is stored. *own: our last hlc in what was. */
+/* Raises *own to our last hlc in what was. */
+tako_err forgot_own(store *s, uint32_t coll, tako_slice id, uint64_t *own,
+                    tako_errbuf *e);
+/* A state comes where nothing is stored. */
 tako_err forgot_meet(store *s, uint32_t coll, tako_slice id,
-                     const crdt_doc *remote, uint64_t *own, tako_errbuf *e);
+                     const crdt_doc *remote, tako_errbuf *e);
 /* A local INSERT begins above *generation, which may rise. */
 tako_err forgot_after(store *s, uint32_t coll, tako_slice id,
                       uint64_t *generation, tako_errbuf *e);

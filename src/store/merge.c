@@ -40,10 +40,15 @@ static tako_err note_dot(store *s, crdt_dot dot, uint64_t own)
     return TAKO_OK;
 }
 
-static tako_err note_context(store *s, const crdt_context *context,
-                             uint64_t own, tako_errbuf *e)
+/* own: as above. What an earlier life of the document had counts as well. */
+static tako_err note_context(store *s, uint32_t coll, tako_slice id,
+                             const crdt_context *context, uint64_t own,
+                             tako_errbuf *e)
 {
     tako_err err = TAKO_OK;
+
+    if (crdt_context_get(context, s->state.actor) > own)
+        TAKO_TRY(forgot_own(s, coll, id, &own, e));
 
     for (size_t i = 0; i < context->count && err == TAKO_OK; i++)
         err = note_dot(s, context->dots[i], own);
@@ -111,15 +116,14 @@ static tako_err meet_nothing(store *s, doc_edit *d, crdt_doc *remote,
                              tako_slice meta, tako_slice body,
                              crdt_merge_info *info, tako_errbuf *e)
 {
-    uint64_t own;
     bool all, some;
 
     TAKO_TRY(death_all_buried(s, d->coll, d->key.id, remote, &all, &some, e));
     if (all && !crdt_doc_alive(remote))
         return TAKO_OK; /* a tombstone that was reaped here */
-    TAKO_TRY(forgot_meet(s, d->coll, d->key.id, remote, &own, e));
-    TAKO_TRY(
-        note_context(s, crdt_doc_context(remote), some ? s->own_kept : own, e));
+    TAKO_TRY(forgot_meet(s, d->coll, d->key.id, remote, e));
+    TAKO_TRY(note_context(s, d->coll, d->key.id, crdt_doc_context(remote),
+                          some ? s->own_kept : 0, e));
     info->changed = crdt_doc_context(remote)->count > 0;
     if (!info->changed)
         return TAKO_OK;
@@ -147,7 +151,8 @@ static tako_err merge_slow(store *s, uint32_t coll, tako_slice id,
         return TAKO_OK;
     if (!d.stored || d.notice)
         return meet_nothing(s, &d, remote, meta, body, info, e);
-    TAKO_TRY(note_context(s, crdt_doc_context(remote), own_of(s, d.doc), e));
+    TAKO_TRY(note_context(s, coll, id, crdt_doc_context(remote),
+                          own_of(s, d.doc), e));
     if (tako_slice_eq(meta, d.meta) && tako_slice_eq(body, d.body))
         return TAKO_OK;
     if (d.marker)
@@ -234,9 +239,9 @@ tako_err store_merge_delta(store *s, uint32_t coll, tako_slice id,
     if (info->dead)
         return TAKO_OK;
     if (!d.stored || d.notice)
-        TAKO_TRY(forgot_meet(s, coll, id, d.doc, &own, e));
+        TAKO_TRY(forgot_meet(s, coll, id, d.doc, e));
     TAKO_TRY(death_bury_left(s, coll, id, info, e));
-    TAKO_TRY(note_context(s, crdt_doc_context(d.doc), own, e));
+    TAKO_TRY(note_context(s, coll, id, crdt_doc_context(d.doc), own, e));
     TAKO_TRY(lost_note(s, coll, id, info, e));
     return edit_save(s, &d, false, e);
 }

@@ -147,6 +147,36 @@ static void test_forgot__a_life_that_remembers_no_more_is_no_claim(void **state)
     pair_end(&p);
 }
 
+/* First without what we did to the life before, then with it. */
+static void test_forgot__an_old_event_in_a_new_life_is_ours(void **state)
+{
+    pair p;
+    test_world *w = &p.near.w;
+    world_store *x = &p.near;
+    crdt_actor before;
+    copied old;
+    tako_slice id;
+
+    (void)state;
+    pair_begin(&p, 6);
+    id = id_at(w, 1);
+    put_commit(w, x->s, x->coll, id, "{\"near\":1}");
+    old = state_of(w, x->s, x->coll, id);
+    remove_doc(w, x->s, x->coll, id);
+    days(w, x->s, 4);
+    before = next_actor(w, x->s);
+    must(w, store_begin(p.far, &w->e));
+    must(w, store_epoch_raise(p.far, p.far_coll, 2, &w->e));
+    must(w, store_commit(p.far, NULL, &w->e));
+    put_commit(w, p.far, p.far_coll, id, "{\"far\":2}");
+    take(w, x->s, x->coll, id, state_of(w, p.far, p.far_coll, id));
+    take(w, p.far, p.far_coll, id, old);
+    take(w, x->s, x->coll, id, state_of(w, p.far, p.far_coll, id));
+    assert_int_equal(store_foreign_self(x->s), 0);
+    assert_false(is_new_actor(w, x->s, before));
+    pair_end(&p);
+}
+
 /* The other has seen all that we did to it. */
 static void test_forgot__what_comes_back_whole_is_no_claim(void **state)
 {
@@ -247,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_forgot__who_claims_too_much_writes_no_more),
         cmocka_unit_test(
             test_forgot__a_life_that_remembers_no_more_is_no_claim),
+        cmocka_unit_test(test_forgot__an_old_event_in_a_new_life_is_ours),
         cmocka_unit_test(test_forgot__what_comes_back_whole_is_no_claim),
         cmocka_unit_test(test_forgot__an_insert_begins_a_new_life),
         cmocka_unit_test(test_forgot__is_bounded),
