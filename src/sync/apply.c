@@ -282,32 +282,35 @@ static bool is_asked(sync_session *s, const sync_held *h)
     return false;
 }
 
-/* Nothing is here of it, and that is as it should be: it is past (past.c), or
- * nothing that we ask for. */
+/* Nothing is here of it but an end, and that is as it should be: it is past
+ * (past.c), or nothing that we ask for. */
 static tako_err is_no_matter(apply *a, const sync_held *h, uint32_t coll,
-                             bool *past)
+                             bool *no_matter)
 {
     const sync_coll *c = &a->s->colls[h->name];
     const sync_holds *holds = a->verdict.holds;
     store_row row;
     tako_err err = store_get(store_writer(a->st), coll, h->record.id, &row);
+    bool nothing =
+        err == TAKO_NOTFOUND || (err == TAKO_OK && store_row_is_left(&row));
 
-    *past = false;
-    if (err == TAKO_OK && !store_row_is_left(&row))
-        return TAKO_OK;
+    *no_matter = false;
     if (err != TAKO_OK && err != TAKO_NOTFOUND)
         return err;
-    *past = h->record.body.len > 0 && !is_asked(a->s, h);
-    if (*past)
+    if (!nothing && (row.body.len > 0 || store_row_is_marker(&row) ||
+                     store_row_is_notice(&row)))
+        return TAKO_OK;
+    *no_matter = nothing && h->record.body.len > 0 && !is_asked(a->s, h);
+    if (*no_matter)
         return TAKO_OK;
     while (holds != NULL &&
            !tako_slice_eq(holds->coll, tako_slice_of(c->name, c->len)))
         holds = holds->next;
     if (holds != NULL)
-        TAKO_TRY(sync_is_past(a->s, holds, &h->record, past));
-    return *past ? sync_tell_past(a->s, tako_slice_of(c->name, c->len),
-                                  &h->record)
-                 : TAKO_OK;
+        TAKO_TRY(sync_is_past(a->s, holds, &h->record, no_matter));
+    return *no_matter ? sync_tell_past(a->s, tako_slice_of(c->name, c->len),
+                                       &h->record)
+                      : TAKO_OK;
 }
 
 static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,
