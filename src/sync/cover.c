@@ -539,6 +539,27 @@ static bool touches(const sync_session *s, const sync_list *lists, size_t count,
     return false;
 }
 
+crdt_dot sync_claimed(const sync_session *s, const sync_sub *sub, crdt_dot dot)
+{
+    uint64_t less = crdt_context_get(&sub->lacks, dot.actor);
+
+    switch ((sync_claim)(sub->claim & SYNC_CLAIM_KIND)) {
+    case SYNC_CLAIM_ALL:
+        return dot;
+    case SYNC_CLAIM_PART:
+        dot.hlc = less != 0 ? less : dot.hlc;
+        return dot;
+    case SYNC_CLAIM_OWN:
+        if (crdt_actor_cmp(dot.actor, s->peer_actor) == 0)
+            return dot;
+        break;
+    case SYNC_CLAIM_NONE:
+        break;
+    }
+    dot.hlc = 0;
+    return dot;
+}
+
 /* What the batch adds to V of one subscription. */
 static tako_err gain(sync_session *s, store_conn *c, const sync_holds *h,
                      sync_hold *o, bool torn)
@@ -555,15 +576,10 @@ static tako_err gain(sync_session *s, store_conn *c, const sync_holds *h,
     if (doubts)
         return TAKO_OK;
     for (size_t i = 0; i < sub->theirs.count; i++) {
-        crdt_dot dot = sub->theirs.dots[i];
+        crdt_dot dot = sync_claimed(s, sub, sub->theirs.dots[i]);
 
-        if (crdt_actor_cmp(dot.actor, h->self) == 0 ||
-            (kind == SYNC_CLAIM_OWN &&
-             crdt_actor_cmp(dot.actor, s->peer_actor) != 0))
-            continue;
-        if (kind == SYNC_CLAIM_PART && crdt_context_get(&sub->lacks, dot.actor))
-            dot.hlc = crdt_context_get(&sub->lacks, dot.actor);
-        TAKO_TRY(crdt_context_add(a, &o->v, dot));
+        if (dot.hlc != 0 && crdt_actor_cmp(dot.actor, h->self) != 0)
+            TAKO_TRY(crdt_context_add(a, &o->v, dot));
     }
     return TAKO_OK;
 }

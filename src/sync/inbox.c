@@ -208,15 +208,22 @@ static void count_copies(sync_session *s)
     sync_useless(s, s->fresh == 0);
 }
 
+/* What an eager server has, as far as it said, it gave. */
 static tako_err note_given(sync_session *s)
 {
     tako_err err = TAKO_OK;
 
-    for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++)
-        if (s->subs[i].mode == SYNC_EAGER && !s->subs[i].verify &&
-            s->subs[i].claim != SYNC_CLAIM_NONE)
-            err =
-                sync_vector_join(s->env, &s->subs[i].given, &s->subs[i].theirs);
+    for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++) {
+        sync_sub *sub = &s->subs[i];
+
+        if (sub->mode != SYNC_EAGER || sub->verify)
+            continue;
+        for (size_t k = 0; k < sub->theirs.count && err == TAKO_OK; k++) {
+            crdt_dot dot = sync_claimed(s, sub, sub->theirs.dots[k]);
+
+            err = sync_vector_raise(s->env, &sub->given, dot);
+        }
+    }
     return err;
 }
 

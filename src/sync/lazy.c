@@ -177,6 +177,7 @@ static tako_err put_summary(sync_session *s, sync_sub *sub)
 {
     tako_slice text = tako_slice_of(sub->text, sub->text_len);
     tako_buf *b = &s->scratch;
+    crdt_context has;
     sync_holds *h;
     sync_hold *o;
     bool whole;
@@ -185,13 +186,14 @@ static tako_err put_summary(sync_session *s, sync_sub *sub)
     TAKO_TRY(sync_holds_read(s, s->reader, sub->collection, &h));
     for (o = h->first; o != NULL && !tako_slice_eq(o->text, text); o = o->next)
         ;
-    TAKO_TRY(sync_hold_whole(s, h, o, &whole));
+    TAKO_TRY(sync_hold_has(s, h, o, &has));
+    whole = crdt_context_covers(&has, &h->upper);
     tako_buf_reset(b);
     tako_put_varint(b, sub->number);
     tako_put_u8(b, whole);
     before = b->len;
-    for (size_t i = 0; i < h->upper.count; i++) {
-        crdt_dot dot = h->upper.dots[i];
+    for (size_t i = 0; i < has.count; i++) {
+        crdt_dot dot = has.dots[i];
 
         if (crdt_context_has(&sub->said, dot))
             continue;

@@ -680,6 +680,9 @@ tako_err sync_hold_whole(sync_session *s, const sync_holds *h,
 /* Appends what a cut makes complete; nothing where nothing changed. */
 tako_err sync_claims_put(sync_session *s, sync_writer *w, bool last,
                          tako_errbuf *e);
+/* Up to which event of an actor the server says to have given all; hlc 0: it says
+ * nothing. */
+crdt_dot sync_claimed(const sync_session *s, const sync_sub *sub, crdt_dot dot);
 tako_err sync_claims_get(sync_session *s, tako_reader *in, bool closed,
                          tako_errbuf *e);
 /* Is there anything that the peer has not said itself? */
