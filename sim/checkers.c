@@ -252,6 +252,7 @@ static void check_left(sim_model *m, const sim_node *n, uint32_t key)
         if ((d->holders & bit_of(n)) == 0)
             continue;
         d->holders &= ~bit_of(n);
+        d->let_go |= bit_of(n);
         m->left++;
         if (!elsewhere(m, d))
             sim_fail(m->world, "the last copy does not leave",
@@ -363,7 +364,7 @@ static void note_own(sim_model *m, uint32_t key, const store_change *c,
         return;
     d->generation = crdt_meta_generation(row->meta);
     d->wanted = wanted_by(m, c, row);
-    if (crdt_meta_is_marker(c->meta_before))
+    if (c->lsn_before == 0 || crdt_meta_is_marker(c->meta_before))
         m->anew[key] = m->running;
 }
 

@@ -41,6 +41,7 @@ typedef struct sim_written {
     uint64_t stamp;      /* of the last look that found the token */
     uint64_t holders;    /* nodes whose document has the token, as bits */
     uint64_t wanted;     /* nodes that wanted it, before or after */
+    uint64_t let_go;     /* nodes that had it, and where the document left */
 } sim_written;
 
 typedef struct sim_write {
@@ -82,7 +83,8 @@ typedef struct sim_model {
     query_predicate *wants[SIM_NODES_MAX][SIM_SUBS_MAX];
     size_t last[SIM_NODES_MAX]; /* the write seen last */
     size_t running;             /* the write under way */
-    size_t anew[SIM_KEYS_MAX];  /* the last that began over what had left */
+    size_t anew
+        [SIM_KEYS_MAX]; /* the last that began with nothing, or over what left */
     sim_disk_end end[SIM_NODES_MAX];
     bool ended[SIM_NODES_MAX];
     uint64_t stamp;    /* counts looks */

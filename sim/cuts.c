@@ -127,9 +127,10 @@ static bool is_missing(sim_model *m, sim_node *n, size_t token,
         return false;
     if (m->seen[n->index][d->key].left) /* it was let go of */
         return false;
-    /* Whoever inserts over what left has nothing of that (SYNC.md 3); only its
-     * keeper can put them together. */
-    if (token < m->anew[d->key])
+    /* Whoever inserts over what left has nothing of that (SYNC.md 3), nor has
+     * who let it go and hears of the insert; only a keeper can put them
+     * together. */
+    if (token < m->anew[d->key] || (d->let_go & bit_of(n)) != 0)
         return false;
     /* Tombstones are not compared: a deletion passes by who has not heard of
      * the document, and what lies behind it keeps it for a while. */
