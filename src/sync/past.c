@@ -75,6 +75,20 @@ tako_err sync_tell_past(sync_session *s, tako_slice coll, const sync_record *r)
     return TAKO_OK;
 }
 
+void sync_session_past(sync_session *s, tako_slice coll, tako_slice id,
+                       tako_slice meta)
+{
+    sync_record r = { .id = id, .meta = meta };
+
+    for (size_t i = 0; i < s->want_count && !s->dead; i++)
+        if (tako_slice_eq(s->wants[i].collection, coll)) {
+            s->control.failed =
+                sync_tell_past(s, coll, &r) != TAKO_OK || s->control.failed;
+            tako_arena_reset(&s->arena);
+            return;
+        }
+}
+
 /* ---- a list of documents ----------------------------------------------------------- */
 
 static sync_doubt *list_find(const sync_doubts *l, uint32_t coll, int64_t row)

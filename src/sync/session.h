@@ -163,6 +163,11 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
 /* Our subscription is in sync, and this peer pushes all of it, whole. */
 bool sync_session_covers(const sync_session *s, uint32_t number);
 
+/* A document in this state, of which the meta is, was past elsewhere and leaves
+ * here (sync_host.passed): the peer, which may have it from here, hears of it. */
+void sync_session_past(sync_session *s, tako_slice coll, tako_slice id,
+                       tako_slice meta);
+
 /* SYNC_EVENT_HELD was told to some session: all are to look again. */
 void sync_session_recheck(sync_session *s);
 
