@@ -306,7 +306,18 @@ typedef struct step {
     bool any; /* something went */
 } step;
 
-static tako_err let_go(step *p, uint32_t coll, int64_t row, uint64_t lsn)
+/* Those who have it from here hear of it as we did. */
+static void tell_past(node *n, uint32_t coll, const store_row *row)
+{
+    tako_slice name = store_coll_name(n->reader, coll);
+
+    for (node_link *l = n->links; l != NULL; l = l->next)
+        if (l->session != NULL && l->failed == TAKO_OK)
+            sync_session_past(l->session, name, row->id, row->meta);
+}
+
+static tako_err let_go(step *p, uint32_t coll, int64_t row, uint64_t lsn,
+                       bool passed)
 {
     tako_buf id = tako_buf_on(p->n->env);
     tako_errbuf e = { "" };
@@ -315,6 +326,8 @@ static tako_err let_go(step *p, uint32_t coll, int64_t row, uint64_t lsn)
 
     if (err == TAKO_NOTFOUND || (err == TAKO_OK && now.lsn != lsn))
         return TAKO_OK; /* it changed: looked at anew */
+    if (err == TAKO_OK && passed)
+        tell_past(p->n, coll, &now);
     if (err == TAKO_OK)
         tako_put_bytes(&id, now.id);
     if (err == TAKO_OK)
@@ -358,7 +371,7 @@ static tako_err write_granted(step *p)
         what = judge(p->n, a->coll, a->row, a->passed, &row);
         if (what != ASKS && what != GOES)
             continue;
-        err = let_go(p, a->coll, a->row, a->lsn);
+        err = let_go(p, a->coll, a->row, a->lsn, a->passed);
         a->granted = false;
     }
     return err;
@@ -379,7 +392,7 @@ static tako_err write_next(step *p, const store_leaving *list, size_t count)
             err = store_leaving_remove(p->st, list[i].coll, list[i].row, NULL);
             break;
         case GOES:
-            err = let_go(p, list[i].coll, list[i].row, row.lsn);
+            err = let_go(p, list[i].coll, list[i].row, row.lsn, false);
             break;
         case ASKS:
             v->asks[v->ask_count++] =
@@ -412,7 +425,7 @@ static tako_err write_passed(step *p)
         if (what == STAYS || (what != WAITS && row.lsn != one.lsn))
             continue;
         if (what == GOES) {
-            err = let_go(p, one.coll, one.row, row.lsn);
+            err = let_go(p, one.coll, one.row, row.lsn, true);
             continue;
         }
         v->passed[left++] = one;

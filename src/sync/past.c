@@ -15,7 +15,8 @@
  * DOUBTS  Who is told, has the document in no later state, and has it match,
  * doubts: while there is one, it does not take that peer's word for being
  * complete, and so says that it is not whole. The host asks keepers whether the
- * document may go (node/leave.c): that is never decided by vectors.
+ * document may go (node/leave.c): that is never decided by vectors. When it
+ * goes, who may have it from here is told PAST too.
  *
  * UNSEEN  So a peer's word counts only once what it wants here itself is in sync,
  * for then it has seen all that is here. What came over another link since,
