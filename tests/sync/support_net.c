@@ -561,6 +561,13 @@ void net_step(net *n)
         n->now++;
 }
 
+static void tell_all(net *n)
+{
+    for (size_t i = 0; i < n->node_count; i++)
+        while (net_tell(n, i))
+            ;
+}
+
 bool net_half_trip(net *n, net_link *l)
 {
     size_t count[2][SYNC_LANES] = { { 0 } };
@@ -569,12 +576,10 @@ bool net_half_trip(net *n, net_link *l)
 
     n->now++;
     n->room = SIZE_MAX;
-    for (size_t i = 0; i < n->node_count; i++)
-        while (net_tell(n, i))
-            ;
+    tell_all(n);
     for (int j = 0; j < 2; j++)
         while (net_send(n, l, j))
-            ;
+            tell_all(n); /* answering may commit what was offered */
     n->room = room;
     for (int j = 0; j < 2; j++)
         for (int lane = 0; lane < SYNC_LANES; lane++)
