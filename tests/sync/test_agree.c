@@ -2,7 +2,6 @@
 #include "sync/support_net.h"
 
 #include "sync/vector.h"
-#include <stdio.h>
 
 static void settle_later(net *n, int turns)
 {
@@ -40,7 +39,7 @@ static net_link *pruned_link(net *n)
         net_connect(n, i, (i + 1) % 3);
     settle_later(n, 4);
     for (uint64_t i = 0; i < 40; i++) {
-        net_insert(n, i % 3, "orders", 100 + i, "open", "pad");
+        net_insert(n, i / 10 % 3, "orders", 100 + i, "open", "pad");
         net_settle(n);
     }
     settle_later(n, 4);
@@ -48,7 +47,6 @@ static net_link *pruned_link(net *n)
         if (sub_at(&n->links[i], 0, n->now).mode == 2 &&
             sub_at(&n->links[i], 1, n->now).mode == 2)
             l = &n->links[i];
-    for (size_t i = 0; i < 3; i++) printf("link %d: %d %d\n", (int)i, sub_at(&n->links[i], 0, n->now).mode, sub_at(&n->links[i], 1, n->now).mode);
     assert_non_null(l);
     l->ends[0].node->host.covered = l->ends[1].node->host.covered = always;
     for (size_t i = 0; i < 3; i++)
