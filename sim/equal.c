@@ -90,8 +90,10 @@ static bool name_difference(sim_model *m, sim_node *a, const sim_node *b,
         key = sim_key_of(row.id);
         (void)snprintf(text, sizeof text, ": k%u", key);
         tako_put_bytes(out, tako_slice_str(text));
-        print_at(m, a, key, out);
-        print_at(m, b, key, out);
+        if (key < SIM_KEYS_MAX) {
+            print_at(m, a, key, out);
+            print_at(m, b, key, out);
+        }
     }
     store_scan_close(k);
     return found;

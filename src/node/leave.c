@@ -9,7 +9,7 @@
  * another loses nothing. Where no subscription is left nothing leaves, and what
  * never matched one does not either. KEEP: the document stays, noted as stale.
  *
- * PASSED BY  What matches still, but others had and have no more (sync/absent.c):
+ * PASSED BY  What matches still, but others had and have no more (sync/past.c):
  * likewise, in that very state. That is not noted durably; it is found again.
  *
  * WHEN  Never on our own. A document goes when another says it may (mayi.c), or

@@ -167,6 +167,7 @@ void sync_session_start_over(sync_session *s)
         tako_buf_reset(b);
         tako_put_varint(b, w->number);
         sync_control(s, SYNC_MSG_RESYNC, tako_buf_slice(b));
+        sync_pushes_over(s, w->number, true);
     }
 }
 

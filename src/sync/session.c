@@ -328,6 +328,7 @@ static void want_remove(sync_session *s, uint64_t number)
     want_free(s, w);
     *w = s->wants[--s->want_count];
     s->want_turn = 0;
+    sync_pushes_over(s, (uint32_t)number, true);
 }
 
 static tako_err want_add(sync_session *s, sync_want *w, tako_slice text,
@@ -453,6 +454,7 @@ static tako_err on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
     w->met = true;
     sync_past_seen(s);
     w->offered = w->offer_due = false;
+    sync_pushes_over(s, w->number, false);
     sync_bulk_rest(s);
     s->host->event(s->host->ctx, SYNC_EVENT_SERVED, w->number, "");
     sync_settle(s);
@@ -474,6 +476,7 @@ void sync_sub_again(sync_session *s, sync_sub *sub)
     sub->said_whole = sub->verify = sub->agreed.known = false;
     sub->offer = OFFER_NONE;
     sub->early = false;
+    sub->pushed_to = 0;
     sub->mode = SYNC_EAGER; /* as the server takes a new question */
     sub->useless = 0;
     s->counts.resyncs++;

@@ -234,6 +234,7 @@ typedef struct sync_sub {
     sync_seen *seen; /* sorted by key */
     size_t seen_count, seen_at;
     bool telling;       /* TELLING: what had to be pushed is */
+    uint32_t pushed_to; /* 1 + the question that it was for, until SERVED */
     sync_offer offer;   /* of CAUGHT_UP */
     uint64_t offer_lsn; /* HELD */
     bool early;         /* it was taken: more of an answer means nothing */
@@ -534,6 +535,8 @@ void sync_unjoin(sync_session *s, uint32_t number);
 /* DECODED and TELLING. */
 tako_err sync_tell_step(sync_session *s, sync_sub *sub, tako_buf *out,
                         tako_errbuf *e);
+/* The peer's question of that number is answered, or (lost) given up. */
+void sync_pushes_over(sync_session *s, uint32_t number, bool lost);
 
 /* ---- bulk.c ------------------------------------------------------------------------ */
 

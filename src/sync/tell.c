@@ -16,6 +16,10 @@
  * deleted what we took to be new) it sends that, because STATES says that this
  * was pushed.
  *
+ * Where the peer gives up its question before it has said SERVED, what was pushed
+ * for it may have come to nothing: nothing was sent back, and it is in no SEEN.
+ * Then we ask anew.
+ *
  * TOLD is what we have seen of all others: SEEN.
  *
  * OFFERED. After that there is nothing more in our answer to the peer's
@@ -121,6 +125,7 @@ static tako_err push(sync_session *s, telling *d, const store_row *row,
     crdt_doc *doc;
 
     d->documents++;
+    d->sub->pushed_to = d->joined->number + 1u;
     if (upto == 0)
         return sync_put_state(&d->writer, &name, false, row->meta, row->body);
     TAKO_TRY(crdt_doc_decode(&s->arena, row->meta, row->body, &doc, d->e));
@@ -257,4 +262,17 @@ tako_err sync_tell_step(sync_session *s, sync_sub *sub, tako_buf *out,
         sub->seen_at = 0; /* the peer does not ask for it any more */
     sub->telling = true;
     return tell_some(s, &d, out);
+}
+
+void sync_pushes_over(sync_session *s, uint32_t number, bool lost)
+{
+    for (size_t i = 0; i < s->sub_count; i++) {
+        sync_sub *sub = &s->subs[i];
+
+        if (sub->pushed_to != number + 1u)
+            continue;
+        sub->pushed_to = 0;
+        if (lost)
+            sync_sub_again(s, sub);
+    }
 }

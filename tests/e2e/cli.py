@@ -150,7 +150,7 @@ def case_a_damaged_file(world):
     world.call("import", "x.db", "c", stdin="".join(
         json.dumps({"_id": i, "t": "x" * 100}) + "\n" for i in range(3000)))
     with open(world.folder / "x.db", "r+b") as f:
-        f.seek(4096 * 60)  # well inside the documents
+        f.seek(4096 * 100)  # well inside the documents
         f.write(b"\xff" * 8192)
     for args in (["export", "x.db", "c"], ["hash", "x.db"],
                  ["query", "x.db", "SELECT count(*) AS n FROM c"]):

@@ -277,7 +277,8 @@ static void test_leave__comes_back_when_it_is_wanted_again(void **state)
     world_fini(&w);
 }
 
-/* A marker knows what was, so a stale copy does not come back. */
+/* A marker knows what was, so a stale copy does not come back; and who has it
+ * is told that it is past, asks, and lets go of it too. */
 static void test_leave__stale_copies_stay_away(void **state)
 {
     world w;
@@ -301,7 +302,7 @@ static void test_leave__stale_copies_stay_away(void **state)
     assert_false(has(&w, 1, 1));
     world_dial(&w, 2, "tcp://b:1"); /* which has the open one still */
     world_run(&w, 100000);
-    assert_true(has(&w, 2, 1));
+    assert_false(has(&w, 2, 1));
     assert_false(has(&w, 1, 1));
     world_fini(&w);
 }
@@ -347,6 +348,58 @@ static void test_leave__what_never_matched_stays(void **state)
     world_fini(&w);
 }
 
+typedef struct held {
+    size_t rows, complete, bounded;
+} held;
+
+static tako_err count_held(void *ctx, const store_held *row)
+{
+    held *h = ctx;
+
+    h->rows += row->text.len > 0;
+    h->complete += row->text.len > 0 && row->v.len > 0;
+    h->bounded += row->text.len > 0 && row->target.len > 0;
+    return TAKO_OK;
+}
+
+static held held_at(world *w, size_t at)
+{
+    held h = { 0 };
+
+    assert_int_equal(store_held_each(w->nodes[at].reader,
+                                     tako_slice_str("orders"), count_held, &h),
+                     TAKO_OK);
+    return h;
+}
+
+/* What matched it may go: who subscribes again is complete of nothing, and what
+ * is still here may show all that was. */
+static void test_leave__an_ended_subscription_is_complete_no_more(void **state)
+{
+    world w;
+
+    (void)state;
+    star(&w, 11, 2);
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    world_subscribe(&w, 1, 1, OPEN);
+    world_subscribe(&w, 1, 2, DONE);
+    world_insert(&w, 0, 1, "open");
+    world_run(&w, 10000);
+    assert_true(has(&w, 1, 1));
+    assert_int_equal(held_at(&w, 1).complete, 2);
+    unsubscribe(&w, 1, 1);
+    world_run(&w, 60000);
+    assert_false(has(&w, 1, 1));
+    assert_int_equal(held_at(&w, 1).rows, 2);
+    assert_int_equal(held_at(&w, 1).complete, 1);
+    world_subscribe(&w, 1, 3, OPEN);
+    world_run(&w, 10000);
+    assert_true(has(&w, 1, 1));
+    assert_int_equal(held_at(&w, 1).complete, 2);
+    assert_int_equal(held_at(&w, 1).bounded, 0);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_leave__stale_copies_stay_away),
         cmocka_unit_test(test_leave__keep),
         cmocka_unit_test(test_leave__what_never_matched_stays),
+        cmocka_unit_test(test_leave__an_ended_subscription_is_complete_no_more),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

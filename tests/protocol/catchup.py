@@ -266,11 +266,16 @@ class CatchUp:
         a = self.asked.get(r.varint())
         r.varint()
         # What follows is of a newer minor version.
-        if a is None or (a.early and a.state == "in sync"):
+        if a is None or (a.early and a.state in ("closing", "in sync")):
             return
         check(a.is_open() or a.state == "told",
               "CAUGHT_UP that nobody asked for")
-<<<<<<< HEAD
+        if a.offer is not None:
+            a.offer = "held" if a.offer == "told" else None
+            return
+        self.caught_up(a)
+
+    def caught_up(self, a):
         a.state = "closing"
         if a.claimed and not self.s.live.held:
             self.closed()
@@ -289,17 +294,6 @@ class CatchUp:
                 a.state = "in sync"
                 self.s.send(SERVED, varint(a.number))
                 self.s.dead.tell_yard(a.collection)
-=======
-        if a.offer is not None:
-            a.offer = "held" if a.offer == "told" else None
-            return
-        self.caught_up(a)
-
-    def caught_up(self, a):
-        a.state = "in sync"
-        self.s.send(SERVED, varint(a.number))
-        self.s.dead.tell_yard(a.collection)
-        self.serve_all()
 
     def decline(self, w):
         """Nothing comes of what was offered."""
@@ -312,7 +306,6 @@ class CatchUp:
         held, a.offer, a.early, a.state = a.offer == "held", None, True, "told"
         if held:
             self.caught_up(a)
->>>>>>> w-fig
 
     def unjoin(self, a):
         for w in self.interests.values():
@@ -557,11 +550,7 @@ class CatchUp:
             self.s.send(RESYNC, varint(number))
 
     def drop(self, number):
-<<<<<<< HEAD
         self.came.add(number)
-        self.interests.pop(number, None)
-=======
         w = self.interests.pop(number, None)
         if w is not None:
             self.decline(w)
->>>>>>> w-fig

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is complete (docs/protocol.md, section 4: claims, TARGET, MODE,
-SUMMARY, AGREEMENT). This reader makes no claims and keeps sending all at once; of what
-it is told it uses which cut closes a catch-up."""
-from wire import check
+SUMMARY, AGREEMENT, PAST). This reader makes no claims and keeps sending all at
+once; of what it is told it uses which cut closes a catch-up. Subscribed to whole
+collections only it has nothing that it could be past of."""
+import cbor
+from wire import check, get_id
 
-MODE, TARGET, SUMMARY, AGREEMENT = 28, 29, 30, 31
+MODE, TARGET, SUMMARY, AGREEMENT, PAST = 28, 29, 30, 31, 32
 LANE = {TARGET: 2}
 CLAIM_BITS, KIND, PART = 3, 3, 3
 ACTORS_MAX = 4096
@@ -50,7 +52,7 @@ class Cover:
         self.bounds = {}  # what our own may bring
         self.handlers = {MODE: self.on_mode, TARGET: self.on_target,
                          SUMMARY: self.on_summary,
-                         AGREEMENT: self.on_agreement}
+                         AGREEMENT: self.on_agreement, PAST: self.on_past}
 
     @staticmethod
     def vector(r):
@@ -77,3 +79,8 @@ class Cover:
     def on_agreement(self, r):
         r.varint(), r.u64(), r.u64()
         r.end()
+
+    def on_past(self, r):
+        r.block()
+        cbor.decode(get_id(r))
+        check(all(self.vector(r).values()), "an event at no time")

@@ -502,6 +502,7 @@ bool net_deliver(net *n, net_link *l, int end, int lane)
     if (q->first == NULL)
         q->last = NULL;
     q->bytes -= m->len;
+    if (getenv("NETDBG")) printf("t%llu %d->%d lane %d kind %d len %zu\n", (unsigned long long)n->now, (int)(l->ends[end].node - n->nodes), (int)(to->node - n->nodes), lane, m->bytes[0], m->len);
     to->node->writing = to->node->asking = to->session;
     err = sync_session_recv(to->session, n->now, (sync_lane)lane,
                             tako_slice_of(m->bytes, m->len), &e);
@@ -561,6 +562,13 @@ void net_step(net *n)
         n->now++;
 }
 
+static void tell_all(net *n)
+{
+    for (size_t i = 0; i < n->node_count; i++)
+        while (net_tell(n, i))
+            ;
+}
+
 bool net_half_trip(net *n, net_link *l)
 {
     size_t count[2][SYNC_LANES] = { { 0 } };
@@ -569,12 +577,10 @@ bool net_half_trip(net *n, net_link *l)
 
     n->now++;
     n->room = SIZE_MAX;
-    for (size_t i = 0; i < n->node_count; i++)
-        while (net_tell(n, i))
-            ;
+    tell_all(n);
     for (int j = 0; j < 2; j++)
         while (net_send(n, l, j))
-            ;
+            tell_all(n); /* answering may commit what was offered */
     n->room = room;
     for (int j = 0; j < 2; j++)
         for (int lane = 0; lane < SYNC_LANES; lane++)

@@ -81,6 +81,16 @@ static void check_clean(net *n, uint64_t seed)
         fail_msg("seed %llu: %s", (unsigned long long)seed, n->why.text);
 }
 
+/* Cuts wait for others, and over pruned links summaries tell. */
+static void settle_all(net *n)
+{
+    for (int i = 0; i < 5; i++) {
+        net_settle(n);
+        n->now += 2500;
+    }
+    net_settle(n);
+}
+
 static void history(uint64_t seed)
 {
     net n;
@@ -112,11 +122,7 @@ static void history(uint64_t seed)
     for (size_t i = 0; i < n.link_count; i++)
         if (!n.links[i].up)
             net_reconnect(&n, &n.links[i]);
-    for (int i = 0; i < 4; i++) { /* over pruned links summaries tell */
-        net_settle(&n);
-        n.now += 1500;
-    }
-    net_settle(&n);
+    settle_all(&n);
     check_clean(&n, seed);
     for (size_t i = 1; i < nodes; i++)
         if (net_hash(&n, 0, "orders") != net_hash(&n, i, "orders") ||
@@ -158,7 +164,7 @@ static void rolled_back_history(uint64_t seed, uint32_t *renewed)
             net_disconnect(&n, &n.links[i]);
             net_reconnect(&n, &n.links[i]);
         }
-        net_settle(&n);
+        settle_all(&n);
         check_clean(&n, seed);
     }
     for (size_t i = 1; i < nodes; i++)

@@ -89,12 +89,44 @@ static void test_live__too_many_changes_start_over(void **state)
     net_fini(&n);
 }
 
+/* Who has the old state of it may have come by that over any link. */
+static void test_live__what_a_merge_joined_goes_on_though_it_matches_nothing(
+    void **state)
+{
+    net n;
+    net_link *ab;
+
+    (void)state;
+    net_init(&n, 9, 3);
+    net_subscribe(&n, 0, "orders?open");
+    net_subscribe(&n, 1, "orders");
+    net_subscribe(&n, 2, "orders?open");
+    ab = net_connect(&n, 0, 1);
+    net_connect(&n, 1, 2);
+    net_insert(&n, 1, "orders", 1, "open", "pad");
+    net_settle(&n);
+    net_disconnect(&n, ab);
+    net_set(&n, 0, "orders", 1, "a", "late");
+    net_set(&n, 1, "orders", 1, "s", "done");
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "done");
+    net_reconnect(&n, ab);
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "a"), "late");
+    assert_string_equal(net_get(&n, 0, "orders", 1, "s"), "done");
+    assert_string_equal(net_get(&n, 2, "orders", 1, "a"), "late");
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live__a_known_change_is_short),
         cmocka_unit_test(test_live__what_leaves_an_interest_is_told_once),
         cmocka_unit_test(test_live__too_many_changes_start_over),
+        cmocka_unit_test(
+            test_live__what_a_merge_joined_goes_on_though_it_matches_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

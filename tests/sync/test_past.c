@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What one side has still, and is past at the other. */
+#include "sync/support_net.h"
+
+#include "store/deaths.h"
+
+static unsigned passed; /* documents that hosts were told to be past */
+
+static void host_passed(void *ctx, uint32_t coll, int64_t row, uint64_t lsn)
+{
+    (void)ctx;
+    (void)coll;
+    (void)row;
+    (void)lsn;
+    passed++;
+}
+
+static void settle_later(net *n)
+{
+    for (int i = 0; i < 4; i++) {
+        net_settle(n);
+        n->now += 2500;
+    }
+    net_settle(n);
+}
+
+/* What node/leave.c does when others let it; with forget not even a marker
+ * stays. */
+static void leave(net *n, size_t node, uint64_t id, bool forget)
+{
+    store *st = n->nodes[node].st;
+    int64_t at = INT64_MIN;
+    tako_errbuf e = { "" };
+    uint8_t bytes[32];
+    uint64_t reaped;
+    uint32_t coll;
+
+    net_begin(n, node);
+    assert_int_equal(
+        store_coll_find(store_writer(st), tako_slice_str("orders"), &coll),
+        TAKO_OK);
+    assert_int_equal(store_leave(st, coll, net_id(id, bytes), &e), TAKO_OK);
+    net_commit_now(n, node);
+    net_begin(n, node);
+    while (forget && at != INT64_MAX)
+        assert_int_equal(
+            store_markers_reap(st, coll, UINT64_MAX, 100, &at, &reaped, &e),
+            TAKO_OK);
+    net_commit_now(n, node);
+}
+
+static tako_err look(void *ctx, const store_held *row)
+{
+    uint8_t *why = ctx;
+
+    *why = row->text.len > 0 ? row->why : *why;
+    return TAKO_OK;
+}
+
+static bool is_whole(net *n, size_t node)
+{
+    uint8_t why = 0;
+
+    assert_int_equal(store_held_each(store_writer(n->nodes[node].st),
+                                     tako_slice_str("orders"), look, &why),
+                     TAKO_OK);
+    return why == 0;
+}
+
+/* Node 0 has all, 1 and 2 what is open. Node 2 is away when the document 1 is
+ * done, with which document 2 begins. */
+static net_link *begin(net *n, uint64_t seed)
+{
+    net_link *l;
+
+    net_init(n, seed, 4);
+    passed = 0;
+    n->nodes[2].host.passed = host_passed;
+    net_subscribe(n, 0, "orders");
+    for (size_t i = 1; i < 4; i++)
+        net_subscribe(n, i, "orders?open");
+    net_insert(n, 0, "orders", 1, "open", "pad");
+    net_connect(n, 0, 1);
+    l = net_connect(n, 1, 2);
+    settle_later(n);
+    assert_string_equal(net_get(n, 2, "orders", 1, "s"), "open");
+    assert_true(is_whole(n, 2));
+    net_disconnect(n, l);
+    net_begin(n, 0);
+    net_set(n, 0, "orders", 1, "s", "done");
+    net_insert(n, 0, "orders", 2, "open", "pad");
+    net_commit_now(n, 0);
+    settle_later(n);
+    return l;
+}
+
+/* It has the old one, and gets the new one: not both as if that were all. */
+static void meets_the_past(net *n, size_t node)
+{
+    settle_later(n);
+    if (n->last_error != TAKO_OK)
+        fail_msg("%s", n->why.text);
+    assert_string_equal(net_get(n, 2, "orders", 1, "s"), "open");
+    assert_string_equal(net_get(n, node, "orders", 2, "s"), "open");
+    assert_string_not_equal(net_get(n, node, "orders", 1, "s"), "open");
+    assert_int_not_equal(passed, 0);
+    assert_false(strcmp(net_get(n, 2, "orders", 2, "s"), "open") == 0 &&
+                 is_whole(n, 2));
+    assert_true(is_whole(n, node));
+    leave(n, 2, 1, false); /* as its keepers allow */
+    settle_later(n);
+    assert_string_equal(net_get(n, 2, "orders", 2, "s"), "open");
+    assert_true(is_whole(n, 2));
+    assert_string_not_equal(net_get(n, node, "orders", 1, "s"), "open");
+    assert_int_equal(n->last_error, TAKO_OK);
+}
+
+static void test_past__who_let_it_go_does_not_take_it_back(void **state)
+{
+    net n;
+    net_link *l;
+
+    (void)state;
+    for (int forget = 0; forget < 2; forget++) {
+        l = begin(&n, 41);
+        leave(&n, 1, 1, forget != 0);
+        settle_later(&n);
+        net_reconnect(&n, l);
+        meets_the_past(&n, 1);
+        net_fini(&n);
+    }
+}
+
+/* Likewise who came later: it is complete, and never had it. */
+static void test_past__who_never_had_it_does_not_take_it(void **state)
+{
+    net n;
+
+    (void)state;
+    (void)begin(&n, 42);
+    net_connect(&n, 0, 3);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 3, "orders", 1, "s"), "-");
+    assert_true(is_whole(&n, 3));
+    net_connect(&n, 3, 2);
+    meets_the_past(&n, 3);
+    net_fini(&n);
+}
+
+/* What was written on top of it meanwhile is news: that is taken, and goes back
+ * as what it is now. */
+static void test_past__what_was_changed_since_is_none(void **state)
+{
+    net n;
+    net_link *l;
+
+    (void)state;
+    l = begin(&n, 43);
+    leave(&n, 1, 1, true);
+    net_set(&n, 2, "orders", 1, "a", "late");
+    net_reconnect(&n, l);
+    settle_later(&n);
+    assert_int_equal(passed, 0);
+    assert_string_equal(net_get(&n, 0, "orders", 1, "a"), "late");
+    assert_string_equal(net_get(&n, 0, "orders", 1, "s"), "done");
+    assert_string_not_equal(net_get(&n, 2, "orders", 1, "s"), "open");
+    assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "open");
+    assert_true(is_whole(&n, 2));
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_past__who_let_it_go_does_not_take_it_back),
+        cmocka_unit_test(test_past__who_never_had_it_does_not_take_it),
+        cmocka_unit_test(test_past__what_was_changed_since_is_none),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
