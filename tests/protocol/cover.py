@@ -75,5 +75,5 @@ class Cover:
         self.vector(r)
 
     def on_agreement(self, r):
-        r.varint(), r.u64(), r.u64()
+        r.varint(), r.u64(), r.u64(), r.varint()
         r.end()
