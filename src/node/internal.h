@@ -337,6 +337,7 @@ void node_receipts_link_free(node_link *l);
 void node_receipts_kept(node_link *l, tako_slice text, uint64_t lsn);
 /* The store was just synced, n->synced_lsn. */
 void node_receipts_synced(node *n);
+void node_receipts_unsubscribed(node *n, uint32_t user);
 /* The peer acknowledged more. */
 void node_receipts_acked(node_link *l);
 void node_receipts_tick(node *n, uint64_t now_ms);

@@ -306,6 +306,7 @@ tako_err node_unsubscribe(node *n, uint32_t id)
     for (node_link *l = n->links; l != NULL; l = l->next)
         if (l->session != NULL)
             (void)sync_session_unsubscribe(l->session, id);
+    node_receipts_unsubscribed(n, id);
     node_leave_sweep(n, sub->predicate, sub->keep);
     tako_env_free(n->env, sub, sizeof *sub);
     node_turn(n);

@@ -11,7 +11,7 @@
  * MARKS. Each time that KEPT is said the store was just synced: whatever has
  * been taken from a peer is at or below our last commit. So that moment gives,
  * for each subscription at each peer, a pair: all up to `theirs` of the peer's
- * is here, by `ours`. A keeper's number k, in our commits, becomes the greatest
+ * is here, by `ours`. It stays true when the session asks anew. A keeper's number k, in our commits, becomes the greatest
  * `theirs` whose `ours` is at most k. A peer that lags behind us needs an old
  * mark; when they are too many every second one of the older half goes.
  *
@@ -131,7 +131,7 @@ static void take_back(node *n, node_receipt *r)
     for (node_link *l = n->links; l != NULL; l = l->next)
         for (size_t i = 0; l->session != NULL && i < l->receipts.count; i++)
             sync_session_receipt_gone(
-                l->session, (uint64_t)r->id << 32 | l->receipts.subs[i].number);
+                l->session, (uint64_t)r->id << 32 | l->receipts.subs[i].id);
     wake(n);
 }
 
@@ -387,18 +387,15 @@ static void ask_again(node *n, node_link *l)
 
 /* ---- what is here of what peers have ----------------------------------------------------- */
 
-static node_upto *upto_of(node_link *l, uint32_t user, uint32_t number)
+static node_upto *upto_of(node_link *l, uint32_t user)
 {
     node_receipts_link *t = &l->receipts;
     size_t cap = t->cap == 0 ? 4 : t->cap * 2;
     node_upto *grown;
 
     for (size_t i = 0; i < t->count; i++)
-        if (t->subs[i].user == user) {
-            if (t->subs[i].number != number) /* asked anew */
-                t->subs[i] = (node_upto){ .user = user, .number = number };
+        if (t->subs[i].user == user)
             return &t->subs[i];
-        }
     if (t->count == t->cap) {
         grown =
             l->node->env->realloc(l->node->env->ctx, t->subs,
@@ -408,21 +405,41 @@ static node_upto *upto_of(node_link *l, uint32_t user, uint32_t number)
         t->subs = grown;
         t->cap = cap;
     }
-    t->subs[t->count] = (node_upto){ .user = user, .number = number };
+    t->subs[t->count] =
+        (node_upto){ .user = user, .id = ++l->node->receipts.last_id };
     return &t->subs[t->count++];
+}
+
+/* Its number may be another's next. What was said because of it is taken back:
+ * nobody would do so later. */
+void node_receipts_unsubscribed(node *n, uint32_t user)
+{
+    for (node_link *l = n->links; l != NULL; l = l->next)
+        for (size_t i = 0; i < l->receipts.count; i++) {
+            node_upto *u = &l->receipts.subs[i];
+
+            if (u->user != user)
+                continue;
+            for (const node_receipt *r = n->receipts.first;
+                 l->session != NULL && r != NULL; r = r->next)
+                sync_session_receipt_gone(l->session,
+                                          (uint64_t)r->id << 32 | u->id);
+            *u = l->receipts.subs[--l->receipts.count];
+            break;
+        }
+    wake(n);
 }
 
 void node_receipts_synced(node *n)
 {
-    uint32_t user, number;
+    uint32_t user;
     uint64_t lsn;
 
     for (node_link *l = n->links; l != NULL; l = l->next) {
         if (l->session == NULL || l->failed != TAKO_OK)
             continue;
-        for (size_t i = 0;
-             sync_session_held(l->session, i, &user, &number, &lsn); i++) {
-            node_upto *u = lsn > 0 ? upto_of(l, user, number) : NULL;
+        for (size_t i = 0; sync_session_held(l->session, i, &user, &lsn); i++) {
+            node_upto *u = lsn > 0 ? upto_of(l, user) : NULL;
 
             if (u != NULL)
                 mark(&u->held, lsn, n->synced_lsn);
@@ -551,7 +568,7 @@ static void tell_one(node *n, node_link *l, const node_receipt *r)
         out.texts[out.text_count++] = query_predicate_text(r->texts[i]->query);
     if (more != NULL)
         out.texts[out.text_count++] = query_predicate_text(more->query);
-    sync_session_receipt(l->session, (uint64_t)r->id << 32 | u->number, &out);
+    sync_session_receipt(l->session, (uint64_t)r->id << 32 | u->id, &out);
 }
 
 void node_receipts_acked(node_link *l)

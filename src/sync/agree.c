@@ -12,7 +12,9 @@
  * events and whose own documents come to something else asks for a catch-up.
  *
  * Both numbers are of one moment: the table (tables.h) has followed every
- * commit of the snapshot that the events are read in, or nothing is said. */
+ * commit of the snapshot that the events are read in, or nothing is said. The
+ * commit goes with them: who has the same documents has all that the server
+ * had by it (kept.c). */
 #include "sync/state.h"
 
 static sync_table *table_of(sync_session *s, sync_table **slot, tako_slice text,
@@ -91,15 +93,16 @@ tako_err sync_agree_put(sync_session *s, uint64_t lsn)
         if (h == NULL || !tako_slice_eq(h->coll, w->collection))
             TAKO_TRY(sync_holds_read(s, s->reader, w->collection, &h));
         now = (sync_agreement){ true, hash_events(s, h),
-                                sync_table_summary(w->table)->check };
+                                sync_table_summary(w->table)->check, lsn };
         if (w->agreed.known && w->agreed.events == now.events &&
-            w->agreed.check == now.check)
+            w->agreed.check == now.check && w->agreed.lsn == lsn)
             continue;
         w->agreed = now;
         tako_buf_reset(b);
         tako_put_varint(b, w->number);
         tako_put_u64(b, now.events);
         tako_put_u64(b, now.check);
+        tako_put_varint(b, lsn);
         sync_control(s, SYNC_MSG_AGREEMENT, tako_buf_slice(b));
     }
     return TAKO_OK;
@@ -108,14 +111,23 @@ tako_err sync_agree_put(sync_session *s, uint64_t lsn)
 tako_err sync_on_agreement(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
-    sync_agreement said = { true, tako_read_u64(in), tako_read_u64(in) };
+    sync_agreement said = { .known = true };
 
+    said.events = tako_read_u64(in);
+    said.check = tako_read_u64(in);
+    said.lsn = tako_read_varint(in);
     if (!tako_reader_done(in))
         return tako_fail(e, TAKO_CORRUPT, "malformed AGREEMENT");
     if (sub != NULL)
         sub->agreed = said;
     s->compare_due = true;
     return TAKO_OK;
+}
+
+bool sync_agrees_now(const sync_session *s, const sync_sub *sub, uint64_t lsn)
+{
+    return sub->agreed.known && is_of(s, sub->table, lsn) &&
+           sync_table_summary(sub->table)->check == sub->agreed.check;
 }
 
 sync_agreeing sync_agrees(const sync_session *s, const sync_sub *sub,

@@ -7,19 +7,32 @@
  * subscription. That is said lazily, when the host has synced anyway, so the
  * acknowledgement of a change stays as small as it is.
  *
+ * OVER A LINK THAT DOES NOT PUSH ALL a close says nothing. There the server
+ * tells what its documents come to, and at which commit (agree.c): who has the
+ * same ones, has all up to it. What was so before the link became lazy is so
+ * still.
+ *
+ * PAST  What the peer has not taken, because it is past there, it does not keep.
+ * PAST (past.c) came before the KEPT that would count it, and until that document
+ * is something else here the peer's number counts only up to before it.
+ *
  * A close says how far the peer is; where nothing was wanted for a while there
  * is none, and the number stands still behind commits that concern nobody, or
  * came from this very peer. So a sender that has been told KEPT before sends,
  * when asked, a cut with nothing in it. */
 #include "sync/state.h"
 
-/* What is here of a subscription, by the peer's commits. Over a link that does
- * not push all of it a close says nothing. */
+/* What is here of a subscription, by the peer's commits. */
 uint64_t sync_held_of(const sync_session *s, const sync_sub *sub)
 {
-    if (sub->state != SUB_IN_SYNC || sub->mode != SYNC_EAGER)
+    uint64_t held = sub->held;
+
+    if (sub->state != SUB_IN_SYNC)
         return 0;
-    return sub->peer_lsn > s->applied ? sub->peer_lsn : s->applied;
+    if (sub->gaps)
+        return held;
+    held = sub->peer_lsn > held ? sub->peer_lsn : held;
+    return s->applied > held ? s->applied : held;
 }
 
 bool sync_session_kept_due(const sync_session *s)
@@ -52,6 +65,40 @@ void sync_session_kept(sync_session *s, bool archive)
     }
 }
 
+/* Counts what the peer said, up to what is past there. */
+static tako_err count(sync_session *s, sync_want *w, tako_errbuf *e)
+{
+    uint64_t past = UINT64_MAX, lsn;
+    tako_err err;
+
+    if (s->doubts.count > 0) {
+        TAKO_TRY(store_snapshot_begin(s->reader, NULL, e));
+        err = sync_past_first(s, w, &past);
+        store_snapshot_end(s->reader);
+        if (err != TAKO_OK)
+            return tako_fail(e, err, "reading what is past failed");
+    }
+    lsn = w->kept_told < past ? w->kept_told : past - 1;
+    if (lsn <= w->kept)
+        return TAKO_OK;
+    w->kept = lsn;
+    if (s->host->kept != NULL)
+        s->host->kept(s->host->ctx, tako_slice_of(w->text, w->text_len), lsn,
+                      (w->kept_flags & SYNC_KEPT_ARCHIVE) != 0);
+    return TAKO_OK;
+}
+
+tako_err sync_kept_step(sync_session *s, tako_errbuf *e)
+{
+    if (!s->kept_due)
+        return TAKO_OK;
+    s->kept_due = false;
+    for (size_t i = 0; i < s->want_count; i++)
+        if (s->wants[i].kept < s->wants[i].kept_told)
+            TAKO_TRY(count(s, &s->wants[i], e));
+    return TAKO_OK;
+}
+
 tako_err sync_on_kept(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     sync_want *w = sync_want_find(s, tako_read_varint(in));
@@ -61,13 +108,11 @@ tako_err sync_on_kept(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (!tako_reader_done(in) || lsn == 0 || lsn > s->heard)
         return tako_fail(e, TAKO_CORRUPT, "malformed KEPT");
     if (w == NULL || w->state == WANT_AGAIN ||
-        (flags & SYNC_KEPT_PASSED) != 0 || lsn <= w->kept)
+        (flags & SYNC_KEPT_PASSED) != 0 || lsn <= w->kept_told)
         return TAKO_OK;
-    w->kept = lsn;
-    if (s->host->kept != NULL)
-        s->host->kept(s->host->ctx, tako_slice_of(w->text, w->text_len), lsn,
-                      (flags & SYNC_KEPT_ARCHIVE) != 0);
-    return TAKO_OK;
+    w->kept_told = lsn;
+    w->kept_flags = flags;
+    return count(s, w, e);
 }
 
 void sync_kept_gone(sync_session *s, const sync_want *w)
@@ -89,8 +134,9 @@ bool sync_session_close_due(const sync_session *s)
         if (s->wants[i].state != WANT_LIVE)
             return false;
         behind =
-            behind || (s->wants[i].mode == SYNC_EAGER && s->wants[i].kept > 0 &&
-                       s->wants[i].kept < s->sent_lsn);
+            behind ||
+            (!sync_want_is_lazy(&s->wants[i]) && s->wants[i].kept_told > 0 &&
+             s->wants[i].kept_told < s->sent_lsn);
     }
     return behind;
 }

@@ -23,7 +23,8 @@
  * cut: from here on (RESTART). What it did not push then is asked for.
  *
  * ACKNOWLEDGED over a link that is not eager is what the peer's summaries say
- * it has. */
+ * it has. A link that was not, and is again, has GAPS until it was asked anew:
+ * its closes say nothing of what was not pushed. */
 #include "sync/state.h"
 
 #define SUMMARY_QUIET_MS   200u
@@ -40,6 +41,10 @@ static void put_mode(sync_session *s, sync_sub *sub, sync_mode mode)
 {
     tako_buf *b = &s->scratch;
 
+    if (mode != SYNC_EAGER) {
+        sub->held = sync_held_of(s, sub);
+        sub->gaps = true;
+    }
     sub->mode = mode;
     sub->useless = 0;
     sub->agreed.known = false;
@@ -126,6 +131,7 @@ tako_err sync_on_mode(sync_session *s, tako_reader *in, tako_errbuf *e)
         return TAKO_OK;
     w->restart = mode < (uint8_t)w->mode; /* more than before */
     w->mode = (sync_mode)mode;
+    w->gaps = w->gaps || mode != SYNC_EAGER;
     w->agreed.known = false;
     s->close_due = s->close_due || w->restart;
     s->summary_due = true;
@@ -164,7 +170,7 @@ void sync_useless(sync_session *s, bool useless)
 static bool is_lazy(const sync_session *s)
 {
     for (size_t i = 0; i < s->want_count; i++)
-        if (s->wants[i].mode != SYNC_EAGER)
+        if (sync_want_is_lazy(&s->wants[i]))
             return true;
     for (size_t i = 0; i < s->sub_count; i++)
         if (s->subs[i].mode != SYNC_EAGER)
@@ -228,6 +234,7 @@ static tako_err put_summaries(sync_session *s, uint64_t now_ms, tako_errbuf *e)
     tako_arena_reset(&s->arena);
     s->env->random(s->env->ctx, &dice, sizeof dice);
     s->summary_due = false;
+    s->compare_due = true; /* the tables are there now */
     s->summary_ms = 0;
     s->summary_after_ms = now_ms + SUMMARY_EVERY_MS + dice % SUMMARY_JITTER_MS;
     return err == TAKO_OK
@@ -314,6 +321,8 @@ static tako_err compare_one(sync_session *s, sync_sub *sub, uint64_t lsn,
         sub->differs_ms = 0;
         return TAKO_OK;
     }
+    if (sync_agrees_now(s, sub, lsn) && sub->held < sub->agreed.lsn)
+        sub->held = sub->agreed.lsn;
     TAKO_TRY(sync_holds_read(s, s->reader, sub->collection, &h));
     TAKO_TRY(has_more(s, sub, h, &more));
     agrees = sync_agrees(s, sub, h, lsn);
@@ -334,13 +343,15 @@ static tako_err compare_one(sync_session *s, sync_sub *sub, uint64_t lsn,
 
 static tako_err acked_all(sync_session *s, bool *all)
 {
+    bool pushed = sync_dirty_left(&s->dirty) == 0 && s->ack_in == s->cut_lsn;
     sync_holds *h = NULL;
 
     *all = true;
     for (size_t i = 0; i < s->want_count && *all; i++) {
         const sync_want *w = &s->wants[i];
 
-        if (w->mode == SYNC_EAGER)
+        *all = pushed || sync_want_is_lazy(w);
+        if (!*all || !sync_want_is_lazy(w))
             continue;
         if (h == NULL || !tako_slice_eq(h->coll, w->collection))
             TAKO_TRY(sync_holds_read(s, s->reader, w->collection, &h));

@@ -187,6 +187,7 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
         own = false;
         local = true;
     }
+    s->kept_due = s->kept_due || s->doubts.count > 0;
     for (size_t i = 0; i < count && err == TAKO_OK; i++) {
         ended = ended || !changes[i].alive;
         sync_past_changed(s, &changes[i], lsn, local ? SYNC_BY_APP : author);
@@ -534,6 +535,7 @@ tako_err sync_on_ack(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (!tako_reader_done(in) || more > s->cut_lsn - s->ack_in)
         return tako_fail(e, TAKO_CORRUPT, "an ACK of what was not sent");
     s->ack_in += more;
+    s->compare_due = s->compare_due || sync_is_lazy(s);
     sync_settle(s);
     return TAKO_OK;
 }

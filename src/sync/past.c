@@ -135,6 +135,28 @@ static tako_err look(sync_session *s, store_conn *c, const sync_sub *sub,
 
 /* ---- past there --------------------------------------------------------------------- */
 
+tako_err sync_past_first(sync_session *s, const sync_want *w, uint64_t *lsn)
+{
+    *lsn = UINT64_MAX;
+    for (size_t i = 0; i < s->doubts.count; i++) {
+        const sync_doubt *d = &s->doubts.list[i];
+        store_row row;
+        tako_err err = store_get_row(s->reader, d->coll, d->row, &row);
+
+        if (err == TAKO_NOTFOUND)
+            continue;
+        TAKO_TRY(err);
+        if (d->past_lsn < *lsn && row.lsn == d->past_lsn &&
+            row.body.len > 0 &&
+            tako_slice_eq(store_coll_name(s->reader, d->coll),
+                          w->collection) &&
+            s->host->predicate_match(s->host->ctx, w->predicate, row.id,
+                                     row.body))
+            *lsn = d->past_lsn;
+    }
+    return TAKO_OK;
+}
+
 static tako_err doubt(sync_session *s, tako_slice name, tako_slice id,
                       const crdt_context *theirs)
 {
@@ -151,7 +173,8 @@ static tako_err doubt(sync_session *s, tako_slice name, tako_slice id,
     TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &ours));
     if (!crdt_context_covers(theirs, &ours))
         return TAKO_OK;
-    if (!list_put(s, &s->doubts, (sync_doubt){ coll, row.row, row.lsn }))
+    if (!list_put(s, &s->doubts,
+                  (sync_doubt){ coll, row.row, row.lsn, row.lsn }))
         return TAKO_LIMIT;
     if (s->host->passed != NULL)
         s->host->passed(s->host->ctx, coll, row.row, row.lsn);
@@ -302,7 +325,7 @@ void sync_past_changed(sync_session *s, const store_change *c, uint64_t lsn,
     else if (d != NULL)
         *d = s->doubts.list[--s->doubts.count];
     if (author == SYNC_BY_OTHER && c->alive && any_part(s, c->coll) &&
-        !list_put(s, &s->unseen, (sync_doubt){ c->coll, c->row, lsn }))
+        !list_put(s, &s->unseen, (sync_doubt){ c->coll, c->row, lsn, 0 }))
         s->unseen_lsn = lsn;
 }
 

@@ -175,12 +175,11 @@ void sync_session_receipts_send(sync_session *s)
 }
 
 bool sync_session_held(const sync_session *s, size_t i, uint32_t *user,
-                       uint32_t *number, uint64_t *lsn)
+                       uint64_t *lsn)
 {
     if (i >= s->sub_count)
         return false;
     *user = s->subs[i].user;
-    *number = s->subs[i].number;
     *lsn = s->dead || !s->cleared || s->held.first != NULL
                ? 0
                : sync_held_of(s, &s->subs[i]);

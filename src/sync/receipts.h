@@ -47,9 +47,8 @@ void sync_session_receipt_ask(sync_session *s, tako_slice who, unsigned hops);
 void sync_session_receipts_send(sync_session *s);
 
 /* Of the i-th of our own subscriptions all that the peer had of it up to its
- * commit *lsn is here; 0: not in sync. *number is its number on the wire, new
- * whenever it is asked anew. False beyond the last. */
+ * commit *lsn is here; 0: not in sync. False beyond the last. */
 bool sync_session_held(const sync_session *s, size_t i, uint32_t *user,
-                       uint32_t *number, uint64_t *lsn);
+                       uint64_t *lsn);
 
 #endif /* TAKO_SYNC_RECEIPTS_H */

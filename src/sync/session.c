@@ -478,6 +478,8 @@ void sync_sub_again(sync_session *s, sync_sub *sub)
     sub->early = false;
     sub->pushed_to = 0;
     sub->mode = SYNC_EAGER; /* as the server takes a new question */
+    sub->gaps = false;
+    sub->kept_said = 0; /* under the new number */
     sub->useless = 0;
     s->counts.resyncs++;
 }
@@ -738,6 +740,7 @@ static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
 {
     *lane = SYNC_CONTROL;
     TAKO_TRY(sync_inbox_step(s, e));
+    TAKO_TRY(sync_kept_step(s, e));
     TAKO_TRY(sync_lazy_step(s, now_ms, e));
     if ((lanes & SYNC_LANE_BIT(SYNC_CONTROL)) != 0)
         send_control(s, out);
@@ -791,6 +794,7 @@ uint64_t sync_session_deadline(sync_session *s)
     if (s->dead)
         return UINT64_MAX;
     if (!s->hello_sent || s->control.len > 0 || s->ack_due > s->ack_out ||
+        s->kept_due ||
         sync_ask_due(s) || (s->greeted && sync_serve_due(s)) ||
         sync_rest_due(s) || (s->blobs != NULL && sync_blob_peer_due(s->blobs)))
         return 0;

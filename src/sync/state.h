@@ -79,6 +79,7 @@ typedef struct sync_agreement {
     bool known;
     uint64_t events; /* a hash of all */
     uint64_t check;  /* of the documents */
+    uint64_t lsn;    /* the server's commit at which it was so */
 } sync_agreement;
 
 /* ---- what the peer wants --------------------------------------------------- */
@@ -125,6 +126,7 @@ typedef struct sync_doubt {
     uint32_t coll;
     int64_t row;
     uint64_t lsn;
+    uint64_t past_lsn; /* of the state that was past there */
 } sync_doubt;
 
 typedef struct sync_doubts {
@@ -168,11 +170,14 @@ typedef struct sync_want {
     uint8_t claim;       /* and how; SYNC_CLAIM_UNTOLD at first */
     sync_mode mode;      /* how the peer wants it */
     bool restart;        /* the mode rose: say so with the next cut */
+    bool gaps;           /* since it was asked for, not all was pushed */
     sync_vector has;     /* what the peer's summaries say it has itself */
     bool has_whole;
     bool met;              /* it was in sync once, in this session */
     sync_agreement agreed; /* what we said last */
-    uint64_t kept; /* what the peer keeps, it said: all up to this commit */
+    uint64_t kept; /* the peer keeps all up to this commit, which is less */
+    uint64_t kept_told; /* than it said while something is past there */
+    uint8_t kept_flags; /* and how it said so */
 } sync_want;
 
 #define SYNC_CLAIM_UNTOLD 0xffu
@@ -261,6 +266,8 @@ typedef struct sync_sub {
     bool doubts;        /* the server's word for being complete does not do */
     bool verify;        /* it pushes again: what it did not is asked for */
     uint32_t useless;   /* cuts in a row that brought nothing */
+    bool gaps;          /* since it was asked for, not all was pushed */
+    uint64_t held;      /* where not: all is here up to this, for certain */
     uint64_t kept_said; /* the last KEPT */
 } sync_sub;
 
@@ -453,6 +460,7 @@ struct sync_session {
     size_t retired_count;
     uint64_t applied;  /* last close that is in the store */
     bool close_asked;  /* say how far it went, though nothing is wanted */
+    bool kept_due;     /* what was past there may be no more */
     bool keeps_listed; /* all promised interests of the peer were seen */
 
     sync_receipts *receipts; /* NULL: none yet */
@@ -583,6 +591,8 @@ tako_err sync_on_kept(sync_session *s, tako_reader *in, tako_errbuf *e);
 uint64_t sync_held_of(const sync_session *s, const sync_sub *sub);
 /* A want of the peer's is gone: it keeps nothing for it any more. */
 void sync_kept_gone(sync_session *s, const sync_want *w);
+/* What is past there is counted as kept no longer, or again. */
+tako_err sync_kept_step(sync_session *s, tako_errbuf *e);
 
 /* ---- receipts.c ------------------------------------------------------------------ */
 
@@ -629,6 +639,11 @@ void sync_inbox_drop(sync_session *s);
 bool sync_is_lazy(const sync_session *s);
 /* A cut brought documents, and nothing of them was new. */
 void sync_useless(sync_session *s, bool useless);
+/* Is something of it compared, as not all is pushed? */
+static inline bool sync_want_is_lazy(const sync_want *w)
+{
+    return w->gaps || w->mode != SYNC_EAGER;
+}
 tako_err sync_lazy_step(sync_session *s, uint64_t now_ms, tako_errbuf *e);
 uint64_t sync_lazy_deadline(const sync_session *s);
 tako_err sync_on_mode(sync_session *s, tako_reader *in, tako_errbuf *e);
@@ -645,6 +660,9 @@ tako_err sync_on_past(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* The peer has what it sends. */
 void sync_unseen_sent(sync_session *s, store_conn *c, const sync_list *lists,
                       size_t count);
+/* The first commit of what matches the want and is past at the peer; else
+ * UINT64_MAX. */
+tako_err sync_past_first(sync_session *s, const sync_want *w, uint64_t *lsn);
 /* Does the peer's word for being complete not do? */
 tako_err sync_doubts_word(sync_session *s, store_conn *c, sync_sub *sub,
                           bool *any);
@@ -668,6 +686,8 @@ typedef enum sync_agreeing {
 } sync_agreeing;
 sync_agreeing sync_agrees(const sync_session *s, const sync_sub *sub,
                           const sync_holds *h, uint64_t lsn);
+/* Have both the same documents, whatever they have heard of? */
+bool sync_agrees_now(const sync_session *s, const sync_sub *sub, uint64_t lsn);
 
 /* ---- cover.c -------------------------------------------------------------------- */
 

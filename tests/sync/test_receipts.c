@@ -302,23 +302,23 @@ static void test_receipts__are_refused_without_memory(void **state)
 static void test_receipts__rest_on_what_is_here(void **state)
 {
     ear *h = ear_init(42);
-    uint32_t user = 99, number = 99;
+    uint32_t user = 99;
     uint64_t lsn = 99;
 
     (void)state;
-    assert_true(sync_session_held(speaker(h), 0, &user, &number, &lsn));
+    assert_true(sync_session_held(speaker(h), 0, &user, &lsn));
     assert_int_equal(user, 0);
     assert_int_equal(lsn, store_lsn(h->net.nodes[1].st));
-    assert_false(sync_session_held(speaker(h), 1, &user, &number, &lsn));
+    assert_false(sync_session_held(speaker(h), 1, &user, &lsn));
     net_insert(&h->net, 1, "orders", 1000, "open", "pad");
-    assert_true(sync_session_held(speaker(h), 0, &user, &number, &lsn));
+    assert_true(sync_session_held(speaker(h), 0, &user, &lsn));
     assert_int_equal(lsn, store_lsn(h->net.nodes[1].st) - 1);
     net_settle(&h->net);
-    assert_true(sync_session_held(speaker(h), 0, &user, &number, &lsn));
+    assert_true(sync_session_held(speaker(h), 0, &user, &lsn));
     assert_int_equal(lsn, store_lsn(h->net.nodes[1].st));
     net_disconnect(&h->net, &h->net.links[0]);
     net_reconnect(&h->net, &h->net.links[0]);
-    assert_true(sync_session_held(speaker(h), 0, &user, &number, &lsn));
+    assert_true(sync_session_held(speaker(h), 0, &user, &lsn));
     assert_int_equal(lsn, 0);
     net_settle(&h->net);
     net_fini(&h->net);
