@@ -250,6 +250,70 @@ static void test_receipts__are_taken_back(void **state)
     world_fini(&w);
 }
 
+/* What is here by one subscription is nothing that is here by the next, which
+ * may have its number. */
+static void test_receipts__end_with_the_subscription(void **state)
+{
+    world w;
+    uint64_t done, open;
+
+    (void)state;
+    line(&w, 15, 3);
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    assert_int_equal(node_subscribe_keep(w.nodes[1].n, 1, tako_slice_str(OPEN),
+                                         TAKO_SLICE_NONE, NULL),
+                     TAKO_OK);
+    world_subscribe(&w, 2, 1, WORLD_ALL);
+    world_run(&w, 5000);
+    done = insert(&w, 0, 1, "done");
+    open = insert(&w, 0, 2, "open");
+    world_run(&w, 5000);
+    assert_int_equal(kept(&w, 0, "node2", open), 1);
+    assert_int_equal(kept(&w, 0, "node2", done), 0);
+    world_stop(&w, 2);
+    assert_int_equal(node_unsubscribe(w.nodes[1].n, 1), TAKO_OK);
+    world_subscribe(&w, 1, 1, WORLD_ALL);
+    world_run(&w, 5000);
+    assert_int_equal(world_count(&w, 1), 2);
+    assert_int_equal(kept(&w, 0, "node1", done), 1);
+    assert_int_equal(kept(&w, 0, "node2", done), 0);
+    world_start(&w, 2);
+    world_dial(&w, 2, addresses[1]);
+    world_subscribe(&w, 2, 1, WORLD_ALL);
+    world_run(&w, 40000);
+    assert_int_equal(kept(&w, 0, "node2", done), 1);
+    world_fini(&w);
+}
+
+/* Over the link of a ring that pushes nothing all becomes known as well, and
+ * what was asked anew because of that is said anew. */
+static void test_receipts__come_over_links_that_push_nothing(void **state)
+{
+    world w;
+    uint64_t lsn[4];
+
+    (void)state;
+    line(&w, 16, 4);
+    world_dial(&w, 0, addresses[3]);
+    for (size_t i = 0; i < 4; i++)
+        world_subscribe(&w, i, 1, WORLD_ALL);
+    world_run(&w, 5000);
+    for (unsigned i = 0; i < 60; i++) {
+        lsn[i % 4] = insert(&w, i % 4, i, "open");
+        world_run(&w, 20);
+    }
+    world_run(&w, 10000);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(kept(&w, i, NULL, lsn[i]), 3);
+    world_break(&w, 1); /* the ring is mended over what was pruned */
+    for (unsigned i = 60; i < 70; i++)
+        lsn[i % 4] = insert(&w, i % 4, i, "open");
+    world_run(&w, 20000);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(kept(&w, i, NULL, lsn[i]), 3);
+    world_fini(&w);
+}
+
 /* A change makes what was kept old, until the new state is. */
 static void test_receipts__are_of_documents_as_they_are(void **state)
 {
@@ -418,6 +482,8 @@ int main(void)
         cmocka_unit_test(test_receipts__lost_with_a_link_come_with_the_next),
         cmocka_unit_test(test_receipts__are_found_out_anew_after_a_start),
         cmocka_unit_test(test_receipts__are_taken_back),
+        cmocka_unit_test(test_receipts__end_with_the_subscription),
+        cmocka_unit_test(test_receipts__come_over_links_that_push_nothing),
         cmocka_unit_test(test_receipts__are_of_documents_as_they_are),
         cmocka_unit_test(test_receipts__of_whom_is_asked_for),
         cmocka_unit_test(test_receipts__to_carry_is_not_to_keep),
