@@ -282,11 +282,29 @@ static bool is_asked(sync_session *s, const sync_held *h)
     return false;
 }
 
-/* Nothing is here of it but an end, and that is as it should be: it is past
+/* Is what is here a tombstone, and not of the life that comes? */
+static tako_err is_other_end(sync_session *s, const store_row *row,
+                             const sync_record *r, bool *other)
+{
+    crdt_context ours = { NULL, 0, 0 }, theirs = { NULL, 0, 0 };
+
+    *other = false;
+    if (row->body.len > 0 || store_row_is_marker(row) ||
+        store_row_is_notice(row))
+        return TAKO_OK;
+    TAKO_TRY(crdt_meta_context(&s->arena, row->meta, &ours));
+    TAKO_TRY(crdt_meta_context(&s->arena, r->meta, &theirs));
+    *other = !crdt_context_covers(&ours, &theirs);
+    return TAKO_OK;
+}
+
+/* Nothing is here of it but another end, and that is as it should be: it is past
  * (past.c), or nothing that we ask for. */
 static tako_err is_no_matter(apply *a, const sync_held *h, uint32_t coll,
                              bool *no_matter)
 {
+    bool over;
+
     const sync_coll *c = &a->s->colls[h->name];
     const sync_holds *holds = a->verdict.holds;
     store_row row;
@@ -297,9 +315,11 @@ static tako_err is_no_matter(apply *a, const sync_held *h, uint32_t coll,
     *no_matter = false;
     if (err != TAKO_OK && err != TAKO_NOTFOUND)
         return err;
-    if (!nothing && (row.body.len > 0 || store_row_is_marker(&row) ||
-                     store_row_is_notice(&row)))
-        return TAKO_OK;
+    if (!nothing) {
+        TAKO_TRY(is_other_end(a->s, &row, &h->record, &over));
+        if (!over)
+            return TAKO_OK;
+    }
     *no_matter = nothing && h->record.body.len > 0 && !is_asked(a->s, h);
     if (*no_matter)
         return TAKO_OK;
