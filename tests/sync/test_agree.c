@@ -16,8 +16,7 @@ static sync_subscription_state sub_at(const net_link *l, int end, uint64_t now)
 {
     sync_subscription_state sub;
 
-    assert_true(
-        sync_session_subscription(l->ends[end].session, 0, now, &sub));
+    assert_true(sync_session_subscription(l->ends[end].session, 0, now, &sub));
     return sub;
 }
 
@@ -100,9 +99,9 @@ static void carry(net *n, size_t from, size_t to, uint64_t id)
     assert_int_equal(store_coll_find(c, tako_slice_str("orders"), &coll),
                      TAKO_OK);
     assert_int_equal(store_get(c, coll, net_id(id, bytes), &row), TAKO_OK);
-    assert_int_equal(store_coll_create(n->nodes[to].st,
-                                       tako_slice_str("orders"), &coll, &e),
-                     TAKO_OK);
+    assert_int_equal(
+        store_coll_create(n->nodes[to].st, tako_slice_str("orders"), &coll, &e),
+        TAKO_OK);
     assert_int_equal(store_merge(n->nodes[to].st, coll, row.id, row.meta,
                                  row.body, &info, &e),
                      TAKO_OK);
@@ -159,9 +158,9 @@ static void test_agree__the_same_documents_cost_no_question(void **state)
     settle_later(&n, 8);
     sync_session_counts(l->ends[0].session, &after);
     assert_int_equal(after.documents_out - before.documents_out, 1);
-    assert_string_equal(net_get(&n, (size_t)(l->ends[1].node - n.nodes),
-                                "orders", 7, "s"),
-                        "open");
+    assert_string_equal(
+        net_get(&n, (size_t)(l->ends[1].node - n.nodes), "orders", 7, "s"),
+        "open");
     assert_true(l->up);
     assert_true(sub_at(l, 1, n.now).in_sync);
     assert_int_equal(n.last_error, TAKO_OK);
