@@ -10,6 +10,8 @@
  * the checks of all of them, as catch-ups compare them, beside a hash of all
  * the events that they are made of. A subscriber that has heard of those very
  * events and whose own documents come to something else asks for a catch-up.
+ * Who has the same has all that the server had at that commit, and can say so
+ * (KEPT), though no cut brought it.
  *
  * Both numbers are of one moment: the table (tables.h) has followed every
  * commit of the snapshot that the events are read in, or nothing is said. */
@@ -91,7 +93,7 @@ tako_err sync_agree_put(sync_session *s, uint64_t lsn)
         if (h == NULL || !tako_slice_eq(h->coll, w->collection))
             TAKO_TRY(sync_holds_read(s, s->reader, w->collection, &h));
         now = (sync_agreement){ true, hash_events(s, h),
-                                sync_table_summary(w->table)->check };
+                                sync_table_summary(w->table)->check, lsn };
         if (w->agreed.known && w->agreed.events == now.events &&
             w->agreed.check == now.check)
             continue;
@@ -100,6 +102,7 @@ tako_err sync_agree_put(sync_session *s, uint64_t lsn)
         tako_put_varint(b, w->number);
         tako_put_u64(b, now.events);
         tako_put_u64(b, now.check);
+        tako_put_varint(b, now.lsn);
         sync_control(s, SYNC_MSG_AGREEMENT, tako_buf_slice(b));
     }
     return TAKO_OK;
@@ -108,8 +111,11 @@ tako_err sync_agree_put(sync_session *s, uint64_t lsn)
 tako_err sync_on_agreement(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     sync_sub *sub = sync_sub_find(s, tako_read_varint(in));
-    sync_agreement said = { true, tako_read_u64(in), tako_read_u64(in) };
+    sync_agreement said = { .known = true };
 
+    said.events = tako_read_u64(in);
+    said.check = tako_read_u64(in);
+    said.lsn = tako_read_varint(in);
     if (!tako_reader_done(in))
         return tako_fail(e, TAKO_CORRUPT, "malformed AGREEMENT");
     if (sub != NULL)

@@ -14,11 +14,13 @@
 #include "sync/state.h"
 
 /* What is here of a subscription, by the peer's commits. Over a link that does
- * not push all of it a close says nothing. */
+ * not push all of it a close says nothing, but agreement does. */
 uint64_t sync_held_of(const sync_session *s, const sync_sub *sub)
 {
-    if (sub->state != SUB_IN_SYNC || sub->mode != SYNC_EAGER)
+    if (sub->state != SUB_IN_SYNC)
         return 0;
+    if (sub->mode != SYNC_EAGER)
+        return sub->agreed_lsn;
     return sub->peer_lsn > s->applied ? sub->peer_lsn : s->applied;
 }
 

@@ -44,6 +44,7 @@ static void put_mode(sync_session *s, sync_sub *sub, sync_mode mode)
     sub->mode = mode;
     sub->useless = 0;
     sub->agreed.known = false;
+    sub->agreed_lsn = 0;
     tako_buf_reset(b);
     tako_put_varint(b, sub->number);
     tako_put_u8(b, (uint8_t)mode);
@@ -339,8 +340,10 @@ static tako_err compare_one(sync_session *s, sync_sub *sub, uint64_t lsn,
     agrees = sync_agrees(s, sub, h, lsn);
     if (!more && agrees != SYNC_DIFFERS) {
         sub->differs_ms = 0;
-        if (agrees == SYNC_AGREES)
+        if (agrees == SYNC_AGREES) {
             sub->graft_wait_ms = 0;
+            sub->agreed_lsn = sub->agreed.lsn;
+        }
         if (sub->mode == SYNC_PRUNED && agrees == SYNC_AGREES)
             sub->complete_ms = s->env->wall_ms(s->env->ctx);
         return TAKO_OK;

@@ -474,6 +474,7 @@ void sync_sub_again(sync_session *s, sync_sub *sub)
     sub->big = sub->placed = false;
     sub->given.count = sub->said.count = 0; /* `theirs` bounds what is held */
     sub->said_whole = sub->verify = sub->agreed.known = false;
+    sub->agreed_lsn = 0;
     sub->offer = OFFER_NONE;
     sub->early = false;
     sub->pushed_to = 0;

@@ -79,6 +79,7 @@ typedef struct sync_agreement {
     bool known;
     uint64_t events; /* a hash of all */
     uint64_t check;  /* of the documents */
+    uint64_t lsn;    /* of who says so: the snapshot */
 } sync_agreement;
 
 /* ---- what the peer wants --------------------------------------------------- */
@@ -258,6 +259,7 @@ typedef struct sync_sub {
     bool said_whole;
     uint64_t complete_ms;  /* wall clock of the last close that was whole */
     sync_agreement agreed; /* what the server said last */
+    uint64_t agreed_lsn;   /* the last with which we agreed */
     bool doubts;        /* the server's word for being complete does not do */
     bool verify;        /* it pushes again: what it did not is asked for */
     uint32_t useless;   /* cuts in a row that brought nothing */

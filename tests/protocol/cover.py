@@ -77,7 +77,7 @@ class Cover:
         self.vector(r)
 
     def on_agreement(self, r):
-        r.varint(), r.u64(), r.u64()
+        r.varint(), r.u64(), r.u64(), r.varint()
         r.end()
 
     def on_past(self, r):

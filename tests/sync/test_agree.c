@@ -140,6 +140,37 @@ static void test_agree__equal_vectors_and_other_documents(void **state)
     net_fini(&n);
 }
 
+static uint64_t kept; /* the last that a host was told */
+
+static void host_kept(void *ctx, tako_slice text, uint64_t lsn, bool archive)
+{
+    (void)ctx;
+    (void)text;
+    (void)archive;
+    kept = lsn;
+}
+
+/* Who agrees has all that the other side had then: so it can say what it keeps,
+ * though no cut of that link brought it. */
+static void test_agree__who_agrees_says_what_it_keeps(void **state)
+{
+    net n;
+    net_link *l;
+
+    (void)state;
+    net_init(&n, 33, 4);
+    kept = 0;
+    l = pruned_link(&n);
+    settle_later(&n, 6);
+    l->ends[0].node->host.kept = host_kept;
+    sync_session_kept(l->ends[1].session, false);
+    net_settle(&n);
+    assert_int_equal(sub_at(l, 1, n.now).mode, 2);
+    assert_true(kept == store_lsn(l->ends[0].node->st));
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 /* While both have the same nobody asks, and it is known to be complete. */
 static void test_agree__the_same_documents_cost_no_question(void **state)
 {
@@ -175,6 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agree__equal_vectors_and_other_documents),
+        cmocka_unit_test(test_agree__who_agrees_says_what_it_keeps),
         cmocka_unit_test(test_agree__the_same_documents_cost_no_question),
     };
 
