@@ -6,7 +6,8 @@
  *   EAGER   all of them, at once. So every link begins.
  *   OWN     only what the server's own app writes, and what merges make here
  *           of the subscriber's documents: the server does not cover the
- *           subscription, and another link does.
+ *           subscription, and another link does. Until the server, which takes
+ *           all from here, is whole: then it covers again.
  *   PRUNED  none: the server covers it, and so does another link that is
  *           faster. After Leitao, Pereira, Rodrigues 2007, "Epidemic broadcast
  *           trees": a cut that brought nothing new prunes its link, both ways.
@@ -77,6 +78,21 @@ static bool other_covers(const sync_session *s, const sync_sub *sub)
     return s->host->covered(s->host->ctx, sub->user);
 }
 
+/* Is the server, which takes all from here, whole again in the same? Then it
+ * covers, and an edge of the tree goes both ways. */
+static bool is_back(const sync_session *s, const sync_sub *sub)
+{
+    for (size_t i = 0; i < s->want_count; i++) {
+        const sync_want *w = &s->wants[i];
+
+        if (tako_slice_eq(tako_slice_of(w->text, w->text_len),
+                          tako_slice_of(sub->text, sub->text_len)))
+            return w->has_whole && w->mode == SYNC_EAGER &&
+                   w->state == WANT_LIVE;
+    }
+    return false;
+}
+
 /* A server that does not cover gives only its own where another covers. */
 static void choose_mode(sync_session *s, sync_sub *sub)
 {
@@ -88,8 +104,12 @@ static void choose_mode(sync_session *s, sync_sub *sub)
     if (sub->mode == SYNC_EAGER && !is_covered(sub) && other &&
         sub->graft_ms == 0)
         put_mode(s, sub, SYNC_OWN);
-    else if (sub->mode != SYNC_EAGER && !other)
+    else if (sub->mode == SYNC_OWN && other && is_back(s, sub)) {
         put_mode(s, sub, SYNC_EAGER);
+        sub->claim = SYNC_CLAIM_NONE; /* it will say */
+    } else if (sub->mode != SYNC_EAGER && !other) {
+        put_mode(s, sub, SYNC_EAGER);
+    }
 }
 
 static void choose_modes(sync_session *s)
@@ -250,8 +270,10 @@ tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (in->failed || whole > 1)
         return tako_fail(e, TAKO_CORRUPT, "malformed SUMMARY");
     TAKO_TRY(sync_read_dots(s, in, w == NULL ? NULL : &w->has, e));
-    if (w != NULL)
+    if (w != NULL) {
+        s->modes_due = s->modes_due || (whole != 0 && !w->has_whole);
         w->has_whole = whole != 0;
+    }
     s->compare_due = true;
     return TAKO_OK;
 }

@@ -273,6 +273,13 @@ def needs(case, r):
                                        raw(case["id"])), "the document")
 
 
+def past(case, r):
+    same((r.block(), wire.get_id(r)), (case["collection"].encode(),
+                                       raw(case["id"])), "the document")
+    same(cover.Cover.vector(r), {raw(case["actor"]): case["hlc"]},
+         "the context")
+
+
 def fields(*kinds):
     """A reader of a message that is a few fields."""
     def read(case, r):
@@ -288,6 +295,7 @@ MESSAGES = {
     session.REFUSED: fields(NUMBER, REASON), session.BYE: fields(REASON),
     session.KNOWN: fields(("hlc", "varint")), live.CUT: cut,
     live.ACK: fields(("more", "varint")), live.NEEDS: needs,
+    cover.PAST: past,
     keep.RECEIPTS: lambda case, r: same(keep.receipts(r), case["entries"],
                                         "the entries")}
 

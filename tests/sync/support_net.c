@@ -502,7 +502,10 @@ bool net_deliver(net *n, net_link *l, int end, int lane)
     if (q->first == NULL)
         q->last = NULL;
     q->bytes -= m->len;
-    if (getenv("NETDBG")) printf("t%llu %d->%d lane %d kind %d len %zu\n", (unsigned long long)n->now, (int)(l->ends[end].node - n->nodes), (int)(to->node - n->nodes), lane, m->bytes[0], m->len);
+    if (getenv("NETDBG"))
+        printf("t%llu %d->%d lane %d kind %d len %zu\n",
+               (unsigned long long)n->now, (int)(l->ends[end].node - n->nodes),
+               (int)(to->node - n->nodes), lane, m->bytes[0], m->len);
     to->node->writing = to->node->asking = to->session;
     err = sync_session_recv(to->session, n->now, (sync_lane)lane,
                             tako_slice_of(m->bytes, m->len), &e);

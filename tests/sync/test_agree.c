@@ -16,8 +16,7 @@ static sync_subscription_state sub_at(const net_link *l, int end, uint64_t now)
 {
     sync_subscription_state sub;
 
-    assert_true(
-        sync_session_subscription(l->ends[end].session, 0, now, &sub));
+    assert_true(sync_session_subscription(l->ends[end].session, 0, now, &sub));
     return sub;
 }
 
@@ -100,9 +99,9 @@ static void carry(net *n, size_t from, size_t to, uint64_t id)
     assert_int_equal(store_coll_find(c, tako_slice_str("orders"), &coll),
                      TAKO_OK);
     assert_int_equal(store_get(c, coll, net_id(id, bytes), &row), TAKO_OK);
-    assert_int_equal(store_coll_create(n->nodes[to].st,
-                                       tako_slice_str("orders"), &coll, &e),
-                     TAKO_OK);
+    assert_int_equal(
+        store_coll_create(n->nodes[to].st, tako_slice_str("orders"), &coll, &e),
+        TAKO_OK);
     assert_int_equal(store_merge(n->nodes[to].st, coll, row.id, row.meta,
                                  row.body, &info, &e),
                      TAKO_OK);
@@ -141,6 +140,37 @@ static void test_agree__equal_vectors_and_other_documents(void **state)
     net_fini(&n);
 }
 
+static uint64_t kept; /* the last that a host was told */
+
+static void host_kept(void *ctx, tako_slice text, uint64_t lsn, bool archive)
+{
+    (void)ctx;
+    (void)text;
+    (void)archive;
+    kept = lsn;
+}
+
+/* Who agrees has all that the other side had then: so it can say what it keeps,
+ * though no cut of that link brought it. */
+static void test_agree__who_agrees_says_what_it_keeps(void **state)
+{
+    net n;
+    net_link *l;
+
+    (void)state;
+    net_init(&n, 33, 4);
+    kept = 0;
+    l = pruned_link(&n);
+    settle_later(&n, 6);
+    l->ends[0].node->host.kept = host_kept;
+    sync_session_kept(l->ends[1].session, false);
+    net_settle(&n);
+    assert_int_equal(sub_at(l, 1, n.now).mode, 2);
+    assert_true(kept == store_lsn(l->ends[0].node->st));
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 /* While both have the same nobody asks, and it is known to be complete. */
 static void test_agree__the_same_documents_cost_no_question(void **state)
 {
@@ -159,9 +189,9 @@ static void test_agree__the_same_documents_cost_no_question(void **state)
     settle_later(&n, 8);
     sync_session_counts(l->ends[0].session, &after);
     assert_int_equal(after.documents_out - before.documents_out, 1);
-    assert_string_equal(net_get(&n, (size_t)(l->ends[1].node - n.nodes),
-                                "orders", 7, "s"),
-                        "open");
+    assert_string_equal(
+        net_get(&n, (size_t)(l->ends[1].node - n.nodes), "orders", 7, "s"),
+        "open");
     assert_true(l->up);
     assert_true(sub_at(l, 1, n.now).in_sync);
     assert_int_equal(n.last_error, TAKO_OK);
@@ -176,6 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agree__equal_vectors_and_other_documents),
+        cmocka_unit_test(test_agree__who_agrees_says_what_it_keeps),
         cmocka_unit_test(test_agree__the_same_documents_cost_no_question),
     };
 

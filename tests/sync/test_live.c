@@ -90,8 +90,7 @@ static void test_live__too_many_changes_start_over(void **state)
 }
 
 /* Who has the old state of it may have come by that over any link. */
-static void test_live__what_a_merge_joined_goes_on_though_it_matches_nothing(
-    void **state)
+static void test_live__what_a_merge_joined_goes_on(void **state)
 {
     net n;
     net_link *ab;
@@ -125,8 +124,7 @@ int main(void)
         cmocka_unit_test(test_live__a_known_change_is_short),
         cmocka_unit_test(test_live__what_leaves_an_interest_is_told_once),
         cmocka_unit_test(test_live__too_many_changes_start_over),
-        cmocka_unit_test(
-            test_live__what_a_merge_joined_goes_on_though_it_matches_nothing),
+        cmocka_unit_test(test_live__what_a_merge_joined_goes_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

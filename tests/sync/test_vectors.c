@@ -480,6 +480,75 @@ static void put_receipts(net *n, tako_buf *out)
     tako_buf_fini(&bytes);
 }
 
+static void let_go(net *n, size_t node, uint64_t id)
+{
+    store *st = n->nodes[node].st;
+    uint8_t bytes[32];
+    tako_errbuf e;
+    uint32_t coll;
+
+    net_begin(n, node);
+    ok(store_coll_find(store_writer(st), tako_slice_str("orders"), &coll));
+    ok(store_leave(st, coll, net_id(id, bytes), &e));
+    net_commit_now(n, node);
+}
+
+/* Node 1 comes back with what node 0 had, and let go of. */
+static void put_past(tako_buf *out)
+{
+    net n;
+    tako_buf fields, bytes;
+    crdt_dot written;
+    uint8_t id[32];
+    sync_lane lane;
+
+    net_init(&n, 1, 3);
+    fields = tako_buf_on(&n.t.env);
+    bytes = tako_buf_on(&n.t.env);
+    net_subscribe(&n, 0, "orders?open");
+    net_subscribe(&n, 1, "orders?open");
+    net_subscribe(&n, 2, "orders");
+    net_insert(&n, 2, "orders", 4, "open", "pad");
+    ok(store_own_last(n.nodes[2].reader, &written));
+    net_connect(&n, 0, 1);
+    net_connect(&n, 0, 2);
+    net_settle(&n);
+    net_disconnect(&n, &n.links[0]);
+    net_set(&n, 2, "orders", 4, "s", "done");
+    net_settle(&n);
+    let_go(&n, 0, 4);
+    net_settle(&n);
+    net_reconnect(&n, &n.links[0]);
+    for (int i = 0;
+         i < 500 && (bytes.len == 0 || bytes.ptr[0] != SYNC_MSG_PAST); i++) {
+        for (size_t node = 0; node < 3; node++)
+            while (net_tell(&n, node))
+                ;
+        while (net_send(&n, &n.links[0], 1))
+            ;
+        for (int at = 0; at < SYNC_LANES; at++)
+            while (net_deliver(&n, &n.links[0], 1, at))
+                ;
+        n.nodes[0].writing = n.links[0].ends[0].session;
+        send_one(&n, 0, &lane, &bytes);
+        n.nodes[0].writing = NULL;
+        if (bytes.len > 0 && bytes.ptr[0] != SYNC_MSG_PAST)
+            ok(sync_session_recv(n.links[0].ends[1].session, n.now, lane,
+                                 tako_buf_slice(&bytes), NULL));
+        n.now++;
+    }
+    assert_int_equal(bytes.ptr[0], SYNC_MSG_PAST);
+    vectors_text(&fields, "collection", tako_slice_str("orders"));
+    vectors_hex(&fields, "id", net_id(4, id));
+    vectors_hex(&fields, "actor", tako_slice_of(written.actor.id, 16));
+    vectors_number(&fields, "hlc", written.hlc);
+    put_message(out, "PAST", tako_buf_cstr(&fields), lane,
+                tako_buf_slice(&bytes));
+    tako_buf_fini(&bytes);
+    tako_buf_fini(&fields);
+    net_fini(&n);
+}
+
 static void put_bye(net *n, tako_buf *out)
 {
     tako_buf bytes = tako_buf_on(&n->t.env);
@@ -509,6 +578,7 @@ static void test_vectors__messages_stay_as_they_are(void **state)
     put_needs(&n, &out);
     put_answers(&n, &out);
     put_receipts(&n, &out);
+    put_past(&out);
     put_bye(&n, &out);
     assert_int_equal(n.last_error, TAKO_OK);
     vectors_check(&out, "messages");
