@@ -477,6 +477,18 @@ bool sync_grow(const tako_env *env, void **items, size_t *cap, size_t count,
 /* Appends a control message that `body` was written into. */
 void sync_control(sync_session *s, sync_msg kind, tako_slice body);
 
+/* ---- interests.c ------------------------------------------------------------------ */
+
+void sync_want_free(sync_session *s, sync_want *w);
+void sync_sub_free(sync_session *s, sync_sub *sub);
+tako_err sync_on_interest(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_drop(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_refused(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_served(sync_session *s, tako_reader *in, tako_errbuf *e);
+tako_err sync_on_resync(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* A text of the peer's, for people: cut, printable; in `out`, which has
+ * TAKO_SYNC_REASON_BYTES_MAX + 1 bytes. */
+const char *sync_reason(tako_slice text, char out[]);
 sync_want *sync_want_find(sync_session *s, uint64_t number);
 sync_sub *sync_sub_find(sync_session *s, uint64_t number);
 /* Asks anew, under a new number. */
