@@ -130,8 +130,8 @@ static void take_back(node *n, node_receipt *r)
     r->heard.count = 0;
     for (node_link *l = n->links; l != NULL; l = l->next)
         for (size_t i = 0; l->session != NULL && i < l->receipts.count; i++)
-            sync_session_receipt_gone(
-                l->session, (uint64_t)r->id << 32 | l->receipts.subs[i].id);
+            sync_session_receipt_gone(l->session, (uint64_t)r->id << 32 |
+                                                      l->receipts.subs[i].id);
     wake(n);
 }
 

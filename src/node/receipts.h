@@ -40,8 +40,8 @@ typedef struct node_receipt {
 
 /* One of our subscriptions at one peer. */
 typedef struct node_upto {
-    uint32_t user; /* the host's number, which it has however often it asks */
-    uint32_t id;   /* never used again */
+    uint32_t user;   /* the host's number, which it has however often it asks */
+    uint32_t id;     /* never used again */
     node_marks held; /* all that the peer had, by its commit; it is on disk */
     struct {
         uint8_t device[SYNC_DEVICE_BYTES];

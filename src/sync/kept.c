@@ -133,10 +133,9 @@ bool sync_session_close_due(const sync_session *s)
     for (size_t i = 0; i < s->want_count; i++) {
         if (s->wants[i].state != WANT_LIVE)
             return false;
-        behind =
-            behind ||
-            (!sync_want_is_lazy(&s->wants[i]) && s->wants[i].kept_told > 0 &&
-             s->wants[i].kept_told < s->sent_lsn);
+        behind = behind || (!sync_want_is_lazy(&s->wants[i]) &&
+                            s->wants[i].kept_told > 0 &&
+                            s->wants[i].kept_told < s->sent_lsn);
     }
     return behind;
 }

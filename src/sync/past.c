@@ -131,10 +131,8 @@ tako_err sync_past_first(sync_session *s, const sync_want *w, uint64_t *lsn)
         if (err == TAKO_NOTFOUND)
             continue;
         TAKO_TRY(err);
-        if (d->past_lsn < *lsn && row.lsn == d->past_lsn &&
-            row.body.len > 0 &&
-            tako_slice_eq(store_coll_name(s->reader, d->coll),
-                          w->collection) &&
+        if (d->past_lsn < *lsn && row.lsn == d->past_lsn && row.body.len > 0 &&
+            tako_slice_eq(store_coll_name(s->reader, d->coll), w->collection) &&
             s->host->predicate_match(s->host->ctx, w->predicate, row.id,
                                      row.body))
             *lsn = d->past_lsn;

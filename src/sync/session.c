@@ -791,8 +791,7 @@ uint64_t sync_session_deadline(sync_session *s)
     if (s->dead)
         return UINT64_MAX;
     if (!s->hello_sent || s->control.len > 0 || s->ack_due > s->ack_out ||
-        s->kept_due ||
-        sync_ask_due(s) || (s->greeted && sync_serve_due(s)) ||
+        s->kept_due || sync_ask_due(s) || (s->greeted && sync_serve_due(s)) ||
         sync_rest_due(s) || (s->blobs != NULL && sync_blob_peer_due(s->blobs)))
         return 0;
     at = least(sync_inbox_deadline(s), sync_lazy_deadline(s));

@@ -47,8 +47,7 @@ static size_t missing(net *n, const net_node *from, const net_node *to,
         return 0;
     assert_int_equal(store_scan(from->reader, coll, INT64_MIN, &k), TAKO_OK);
     while (store_scan_next(k, &row) == TAKO_OK)
-        count +=
-            row.body.len > 0 && row.lsn <= lsn && !has_seen(n, to, &row);
+        count += row.body.len > 0 && row.lsn <= lsn && !has_seen(n, to, &row);
     store_scan_close(k);
     return count;
 }
