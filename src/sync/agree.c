@@ -73,8 +73,10 @@ tako_err sync_agree_build(sync_session *s, bool *built, tako_errbuf *e)
             err = build(t, built, e);
     }
     for (size_t i = 0; i < s->sub_count && err == TAKO_OK && *built; i++)
-        if (s->subs[i].mode != SYNC_EAGER)
+        if (s->subs[i].mode != SYNC_EAGER) {
             err = build(s->subs[i].table, built, e);
+            s->compare_due = s->compare_due || !*built;
+        }
     return err;
 }
 

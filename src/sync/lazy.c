@@ -254,7 +254,6 @@ static tako_err put_summaries(sync_session *s, uint64_t now_ms, tako_errbuf *e)
     tako_arena_reset(&s->arena);
     s->env->random(s->env->ctx, &dice, sizeof dice);
     s->summary_due = false;
-    s->compare_due = true; /* the tables are there now */
     s->summary_ms = 0;
     s->summary_after_ms = now_ms + SUMMARY_EVERY_MS + dice % SUMMARY_JITTER_MS;
     return err == TAKO_OK
