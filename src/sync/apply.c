@@ -282,55 +282,52 @@ static bool is_asked(sync_session *s, const sync_held *h)
     return false;
 }
 
-/* Is what is here a tombstone, and not of the life that comes? */
-static tako_err is_other_end(sync_session *s, const store_row *row,
-                             const sync_record *r, bool *other)
+/* Is nothing here of what comes, or a tombstone of another life of it? */
+static tako_err is_absent(apply *a, const sync_held *h, uint32_t coll,
+                          bool *nothing, bool *ended)
 {
     crdt_context ours = { NULL, 0, 0 }, theirs = { NULL, 0, 0 };
+    store_row row;
+    tako_err err = TAKO_NOTFOUND; /* where nothing was, nothing is looked for */
 
-    *other = false;
-    if (row->body.len > 0 || store_row_is_marker(row) ||
-        store_row_is_notice(row))
+    if (!a->cold)
+        err = store_get(store_writer(a->st), coll, h->record.id, &row);
+    *ended = false;
+    *nothing =
+        err == TAKO_NOTFOUND || (err == TAKO_OK && store_row_is_left(&row));
+    if (err != TAKO_OK)
+        return err == TAKO_NOTFOUND ? TAKO_OK : err;
+    if (row.body.len > 0 || store_row_is_marker(&row) ||
+        store_row_is_notice(&row))
         return TAKO_OK;
-    TAKO_TRY(crdt_meta_context(&s->arena, row->meta, &ours));
-    TAKO_TRY(crdt_meta_context(&s->arena, r->meta, &theirs));
-    *other = !crdt_context_covers(&ours, &theirs);
+    TAKO_TRY(crdt_meta_context(&a->s->arena, row.meta, &ours));
+    TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &theirs));
+    *ended = !crdt_context_covers(&ours, &theirs);
     return TAKO_OK;
 }
 
-/* Nothing is here of it but another end, and that is as it should be: it is past
- * (past.c), or nothing that we ask for. */
+/* It is absent, and that is as it should be: it is past (past.c), or nothing that
+ * we ask for. */
 static tako_err is_no_matter(apply *a, const sync_held *h, uint32_t coll,
                              bool *no_matter)
 {
-    bool over;
-
     const sync_coll *c = &a->s->colls[h->name];
+    tako_slice name = tako_slice_of(c->name, c->len);
     const sync_holds *holds = a->verdict.holds;
-    store_row row;
-    tako_err err = store_get(store_writer(a->st), coll, h->record.id, &row);
-    bool nothing =
-        err == TAKO_NOTFOUND || (err == TAKO_OK && store_row_is_left(&row));
+    bool nothing, ended;
 
     *no_matter = false;
-    if (err != TAKO_OK && err != TAKO_NOTFOUND)
-        return err;
-    if (!nothing) {
-        TAKO_TRY(is_other_end(a->s, &row, &h->record, &over));
-        if (!over)
-            return TAKO_OK;
-    }
+    TAKO_TRY(is_absent(a, h, coll, &nothing, &ended));
+    if (!nothing && !ended)
+        return TAKO_OK;
     *no_matter = nothing && h->record.body.len > 0 && !is_asked(a->s, h);
     if (*no_matter)
         return TAKO_OK;
-    while (holds != NULL &&
-           !tako_slice_eq(holds->coll, tako_slice_of(c->name, c->len)))
+    while (holds != NULL && !tako_slice_eq(holds->coll, name))
         holds = holds->next;
     if (holds != NULL)
         TAKO_TRY(sync_is_past(a->s, holds, &h->record, no_matter));
-    return *no_matter ? sync_tell_past(a->s, tako_slice_of(c->name, c->len),
-                                       &h->record)
-                      : TAKO_OK;
+    return *no_matter ? sync_tell_past(a->s, name, &h->record) : TAKO_OK;
 }
 
 static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,

@@ -44,14 +44,16 @@ tako_err sync_is_past(sync_session *s, const sync_holds *h,
     *past = false;
     if (r->body.len == 0)
         return TAKO_OK;
-    TAKO_TRY(crdt_meta_context(&s->arena, r->meta, &context));
     for (const sync_hold *o = h->first; o != NULL && !*past; o = o->next) {
         crdt_context had = { NULL, 0, 0 };
 
-        if (o->sub == NULL || !is_part(s, o->sub->predicate) ||
+        if (o->sub == NULL || o->old_v.count == 0 ||
+            !is_part(s, o->sub->predicate) ||
             !s->host->predicate_match(s->host->ctx, o->sub->predicate, r->id,
                                       r->body))
             continue;
+        if (context.count == 0)
+            TAKO_TRY(crdt_meta_context(&s->arena, r->meta, &context));
         TAKO_TRY(crdt_context_join(&s->arena, &had, &h->base));
         TAKO_TRY(crdt_context_join(&s->arena, &had, &o->old_v));
         *past = crdt_context_covers(&had, &context);
