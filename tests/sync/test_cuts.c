@@ -235,6 +235,64 @@ static void test_cuts__a_ring_is_pruned_and_mended(void **state)
     net_fini(&n);
 }
 
+static tako_err copy_v(void *ctx, const store_held *row)
+{
+    if (row->text.len > 0)
+        tako_put_bytes(ctx, row->v);
+    return TAKO_OK;
+}
+
+/* All that it had is a target now, and nothing complete. */
+static void forget_whole(net *n, size_t node)
+{
+    tako_slice coll = tako_slice_str("orders");
+    store *st = n->nodes[node].st;
+    tako_buf v = tako_buf_on(&n->t.env);
+    store_held row = { .text = coll, .why = 1 };
+
+    net_begin(n, node);
+    assert_int_equal(store_held_each(store_writer(st), coll, copy_v, &v),
+                     TAKO_OK);
+    row.target = tako_buf_slice(&v);
+    assert_int_equal(store_held_put(st, coll, &row), TAKO_OK);
+    net_commit_now(n, node);
+    tako_buf_fini(&v);
+}
+
+/* Who is not whole, as after a new start, is asked only for its own as long as
+ * another covers; when it is whole, the edge of the tree goes both ways again. */
+static void test_cuts__who_was_not_whole_covers_again(void **state)
+{
+    net n;
+    net_link *l;
+    sync_subscription_state sub;
+    bool own = false;
+
+    (void)state;
+    net_init(&n, 27, 3);
+    net_subscribe_all(&n, "orders");
+    insert_many(&n, 0, 1, 10);
+    l = net_connect(&n, 0, 1);
+    net_connect(&n, 0, 2);
+    settle_later(&n);
+    net_disconnect(&n, l);
+    forget_whole(&n, 1);
+    net_reconnect(&n, l);
+    for (int i = 0; i < 40; i++) {
+        (void)net_half_trip(&n, l);
+        assert_true(
+            sync_session_subscription(l->ends[0].session, 0, n.now, &sub));
+        own = own || sub.mode == 1;
+    }
+    assert_true(own);
+    settle_later(&n);
+    assert_int_equal(held_at(&n, 1).why, 0);
+    assert_true(sync_session_subscription(l->ends[0].session, 0, n.now, &sub));
+    assert_int_equal(sub.mode, 0);
+    assert_true(sub.covers);
+    net_fini(&n);
+}
+
 /* A question is asked anew, while a cut is on its way whose claim has the old
  * number: what that says bounds what the cut brings all the same. */
 static void test_cuts__a_claim_of_a_retired_number_bounds(void **state)
@@ -286,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_cuts__a_half_download_is_catching_up),
         cmocka_unit_test(test_cuts__a_small_catch_up_is_one_transaction),
         cmocka_unit_test(test_cuts__a_ring_is_pruned_and_mended),
+        cmocka_unit_test(test_cuts__who_was_not_whole_covers_again),
         cmocka_unit_test(test_cuts__a_claim_of_a_retired_number_bounds),
     };
 
