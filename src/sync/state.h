@@ -171,7 +171,7 @@ typedef struct sync_want {
     bool restart;        /* the mode rose: say so with the next cut */
     sync_vector has;     /* what the peer's summaries say it has itself */
     bool has_whole;
-    bool back; /* it said so just now */
+    bool back;             /* it said so just now */
     bool met;              /* it was in sync once, in this session */
     sync_agreement agreed; /* what we said last */
     uint64_t kept; /* what the peer keeps, it said: all up to this commit */
