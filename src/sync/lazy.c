@@ -79,18 +79,23 @@ static bool other_covers(const sync_session *s, const sync_sub *sub)
 }
 
 /* Is the server, which takes all from here, whole again in the same? Then it
- * covers, and an edge of the tree goes both ways. */
-static bool is_back(const sync_session *s, const sync_sub *sub)
+ * covers, and an edge of the tree goes both ways. Once for each summary that
+ * says so: it may be not so any more. */
+static bool is_back(sync_session *s, const sync_sub *sub)
 {
-    for (size_t i = 0; i < s->want_count; i++) {
-        const sync_want *w = &s->wants[i];
+    bool back = false;
 
-        if (tako_slice_eq(tako_slice_of(w->text, w->text_len),
-                          tako_slice_of(sub->text, sub->text_len)))
-            return w->has_whole && w->mode == SYNC_EAGER &&
-                   w->state == WANT_LIVE;
+    for (size_t i = 0; i < s->want_count; i++) {
+        sync_want *w = &s->wants[i];
+
+        if (!w->back || w->mode != SYNC_EAGER || w->state != WANT_LIVE ||
+            !tako_slice_eq(tako_slice_of(w->text, w->text_len),
+                           tako_slice_of(sub->text, sub->text_len)))
+            continue;
+        w->back = false;
+        back = true;
     }
-    return false;
+    return back;
 }
 
 /* A server that does not cover gives only its own where another covers. */
@@ -270,8 +275,9 @@ tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e)
         return tako_fail(e, TAKO_CORRUPT, "malformed SUMMARY");
     TAKO_TRY(sync_read_dots(s, in, w == NULL ? NULL : &w->has, e));
     if (w != NULL) {
-        s->modes_due = s->modes_due || (whole != 0 && !w->has_whole);
+        w->back = whole != 0;
         w->has_whole = whole != 0;
+        s->modes_due = s->modes_due || w->back;
     }
     s->compare_due = true;
     return TAKO_OK;

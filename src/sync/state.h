@@ -173,6 +173,7 @@ typedef struct sync_want {
     bool gaps;           /* since it was asked for, not all was pushed */
     sync_vector has;     /* what the peer's summaries say it has itself */
     bool has_whole;
+    bool back;             /* it said so just now */
     bool met;              /* it was in sync once, in this session */
     sync_agreement agreed; /* what we said last */
     uint64_t kept; /* the peer keeps all up to this commit, which is less */
