@@ -374,10 +374,18 @@ static bool hear(side *from, side *to)
     return any;
 }
 
-/* Half round trips until nothing more is said. */
+static bool knows(const side *s)
+{
+    sync_subscription_state state;
+
+    return sync_session_subscription(s->session, 0, 0, &state) && state.in_sync;
+}
+
+/* Runs until nothing more is said. Half round trips until both know that they
+ * are in sync; receipts follow, for which nobody waits. */
 static unsigned run(void)
 {
-    unsigned halves = 0;
+    unsigned halves = 0, known = 0;
     bool any;
 
     do {
@@ -386,8 +394,10 @@ static unsigned run(void)
         any = hear(&sides[0], &sides[1]);
         any = hear(&sides[1], &sides[0]) || any;
         halves += any;
+        if (known == 0 && knows(&sides[0]) && knows(&sides[1]))
+            known = halves;
     } while (any);
-    return halves;
+    return known;
 }
 
 static uint64_t documents_in(const side *s)
@@ -409,7 +419,6 @@ static void line(const bench_out *o, const char *what, const char *of,
     bench_value_line(o, name, unit, value, goal, true);
 }
 
-/* The last half trip is the receipt, which nobody waits for. */
 static void measure(const bench_out *o, const char *what, bool met,
                     double most_bytes, double most_trips)
 {
@@ -420,7 +429,7 @@ static void measure(const bench_out *o, const char *what, bool met,
     halves = run();
     cpu = sides[0].cpu > sides[1].cpu ? sides[0].cpu : sides[1].cpu;
     line(o, what, "bytes", "bytes", (double)bytes, most_bytes);
-    line(o, what, "round_trips", "", (double)(halves - 1) / 2.0, most_trips);
+    line(o, what, "round_trips", "", (double)halves / 2.0, most_trips);
     line(o, what, "cpu", "ms", cpu * 1e3, 0);
     disconnect_both();
 }
@@ -445,7 +454,7 @@ static void measure_in_sync(const bench_out *o, const char *what)
     }
     qsort(cpu, 9, sizeof cpu[0], double_cmp);
     line(o, what, "bytes", "bytes", (double)bytes, 100);
-    line(o, what, "round_trips", "", (double)(halves - 1) / 2.0, 1);
+    line(o, what, "round_trips", "", (double)halves / 2.0, 1);
     line(o, what, "cpu", "ms", cpu[4] * 1e3, 0.2);
 }
 
