@@ -255,15 +255,32 @@ static void full_links(builder *b, uint64_t bits, size_t from, size_t to,
             add_link(b, build_nth(bits, i), build_nth(bits, j), k);
 }
 
-enum { LINE, RING, STAR, FULL, RANDOM, BRIDGE, ANY };
+/* Rows as wide as there are rows, or one wider. */
+static void grid_links(builder *b, uint64_t bits, size_t n,
+                       const sim_link_kind *k)
+{
+    size_t width = 1;
+
+    while (width * width < n)
+        width++;
+    for (size_t i = 0; i < n; i++) {
+        if (i % width > 0)
+            add_link(b, build_nth(bits, i - 1), build_nth(bits, i), k);
+        if (i >= width)
+            add_link(b, build_nth(bits, i - width), build_nth(bits, i), k);
+    }
+}
+
+/* `any` is one of those before it. */
+enum { LINE, RING, STAR, FULL, RANDOM, BRIDGE, ANY, GRID };
 
 static void do_topology(builder *b)
 {
     static const char *const names[] = { "line",   "ring",   "star", "full",
-                                         "random", "bridge", "any" };
+                                         "random", "bridge", "any",  "grid" };
     size_t shape =
         sim_line_choice(b->line, names, COUNT_OF(names),
-                        "line, ring, star, full, random, bridge or any");
+                        "line, ring, star, full, random, bridge, grid or any");
     uint64_t bits = build_pattern(b);
     size_t n = build_count(bits);
     sim_link_kind k = link_options(b);
@@ -272,6 +289,8 @@ static void do_topology(builder *b)
         shape = sim_random_below(&b->random, ANY);
     if (shape == RANDOM)
         random_links(b, bits, n, &k);
+    if (shape == GRID)
+        grid_links(b, bits, n, &k);
     if (shape == FULL)
         full_links(b, bits, 0, n, &k);
     if (shape == BRIDGE) {
