@@ -38,7 +38,7 @@ typedef struct reading {
     sync_holds *holds;
 } reading;
 
-static sync_hold *hold_find(const sync_holds *h, tako_slice text)
+sync_hold *sync_hold_find(const sync_holds *h, tako_slice text)
 {
     sync_hold *o = h->first;
 
@@ -92,7 +92,7 @@ static tako_err add_subs(reading *r)
 
         if (!tako_slice_eq(sub->collection, r->holds->coll))
             continue;
-        o = hold_find(r->holds, text);
+        o = sync_hold_find(r->holds, text);
         if (o == NULL)
             o = hold_add(r, text);
         if (o == NULL)

@@ -215,8 +215,7 @@ static tako_err put_summary(sync_session *s, sync_sub *sub)
     size_t before;
 
     TAKO_TRY(sync_holds_read(s, s->reader, sub->collection, &h));
-    for (o = h->first; o != NULL && !tako_slice_eq(o->text, text); o = o->next)
-        ;
+    o = sync_hold_find(h, text);
     TAKO_TRY(sync_hold_has(s, h, o, &has));
     whole = crdt_context_covers(&has, &h->upper);
     tako_buf_reset(b);
@@ -291,10 +290,8 @@ static tako_err has_more(sync_session *s, const sync_sub *sub,
 {
     tako_slice text = tako_slice_of(sub->text, sub->text_len);
     crdt_context have = { NULL, 0, 0 }, theirs = { NULL, 0, 0 };
-    const sync_hold *o = h->first;
+    const sync_hold *o = sync_hold_find(h, text);
 
-    while (o != NULL && !tako_slice_eq(o->text, text))
-        o = o->next;
     TAKO_TRY(sync_hold_has(s, h, o, &have));
     TAKO_TRY(crdt_context_join(&s->arena, &have, &sub->given));
     for (size_t i = 0; i < s->want_count; i++)

@@ -707,6 +707,8 @@ bool sync_agrees_now(const sync_session *s, const sync_sub *sub, uint64_t lsn);
 /* In the arena. */
 tako_err sync_holds_read(sync_session *s, store_conn *c, tako_slice coll,
                          sync_holds **out);
+/* The row of a text; an own subscription has one. */
+sync_hold *sync_hold_find(const sync_holds *h, tako_slice text);
 /* Up to what subscription o is complete. */
 tako_err sync_hold_has(sync_session *s, const sync_holds *h, const sync_hold *o,
                        crdt_context *out);
