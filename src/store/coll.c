@@ -148,14 +148,23 @@ tako_slice store_coll_name(store_conn *c, uint32_t coll)
                                                   : TAKO_SLICE_NONE;
 }
 
-uint32_t store_coll_max(store_conn *c)
+static tako_err coll_max(store_conn *c, uint32_t *out, tako_errbuf *e)
 {
     int64_t max = 0;
+    tako_err err = conn_int(c, "SELECT max(number) FROM coll", &max, e);
 
-    if (conn_int(c, "SELECT max(number) FROM coll", &max, NULL) != TAKO_OK ||
-        max < 0 || max > (int64_t)TAKO_COLLECTIONS_MAX)
-        return 0;
-    return (uint32_t)max;
+    *out = err == TAKO_OK && max > 0 && max <= (int64_t)TAKO_COLLECTIONS_MAX
+               ? (uint32_t)max
+               : 0;
+    return err;
+}
+
+uint32_t store_coll_max(store_conn *c)
+{
+    uint32_t max;
+
+    (void)coll_max(c, &max, NULL);
+    return max;
 }
 
 tako_err coll_next_row(store *s, uint32_t coll, int64_t *row, tako_errbuf *e)
@@ -234,8 +243,8 @@ tako_err store_coll_create(store *s, tako_slice name, uint32_t *coll,
                          "a collection's name has 1 to %u bytes of UTF-8, no "
                          "control characters, and does not begin system:",
                          TAKO_NAME_BYTES_MAX);
-    number = store_coll_max(&s->writer) + 1;
-    if (number > TAKO_COLLECTIONS_MAX)
+    TAKO_TRY(coll_max(&s->writer, &number, e));
+    if (++number > TAKO_COLLECTIONS_MAX)
         return tako_fail(e, TAKO_LIMIT, "there are %u collections already",
                          TAKO_COLLECTIONS_MAX);
     if (own)

@@ -19,6 +19,11 @@ tako_err txn_check(const store *s, tako_errbuf *e)
     if (s->txn.broken != TAKO_OK)
         return tako_fail(e, s->txn.broken,
                          "an earlier failure rolled the transaction back");
+    /* SQLite ends a transaction by itself when reading or memory fails; what is
+     * written after that would be committed, each by itself. */
+    if (sqlite3_get_autocommit(s->writer.db) != 0)
+        return tako_fail(e, TAKO_IO,
+                         "SQLite rolled the transaction back after a failure");
     return TAKO_OK;
 }
 
