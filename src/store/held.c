@@ -55,8 +55,6 @@ tako_err store_held_put(store *s, tako_slice coll, const store_held *held)
 {
     store_conn *c = &s->writer;
     sqlite3_stmt *stmt;
-    tako_err err = TAKO_OK;
-    int rc;
 
     TAKO_ARG(s != NULL && held != NULL);
     TAKO_TRY(txn_check(s, NULL));
@@ -71,11 +69,7 @@ tako_err store_held_put(store *s, tako_slice coll, const store_held *held)
     (void)conn_bind(stmt, 3, held->v);
     (void)conn_bind(stmt, 4, held->target);
     (void)sqlite3_bind_int64(stmt, 5, held->why);
-    rc = sqlite3_step(stmt);
-    if (rc != SQLITE_DONE)
-        err = conn_fail(c, rc, "held", NULL);
-    store_done(c, stmt);
-    return err;
+    return conn_step(c, stmt, "held", NULL);
 }
 
 tako_err store_own_last(store_conn *c, crdt_dot *out)
@@ -112,8 +106,6 @@ tako_err held_former(store *s, crdt_dot last, tako_errbuf *e)
     store_conn *c = &s->writer;
     uint8_t entry[HELD_ENTRY_BYTES];
     sqlite3_stmt *stmt;
-    tako_err err = TAKO_OK;
-    int rc;
 
     if (last.hlc == 0)
         return TAKO_OK;
@@ -128,9 +120,5 @@ tako_err held_former(store *s, crdt_dot last, tako_errbuf *e)
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "held", e);
     (void)conn_bind(stmt, 1, tako_slice_of(entry, sizeof entry));
-    rc = sqlite3_step(stmt);
-    if (rc != SQLITE_DONE)
-        err = conn_fail(c, rc, "writing former actors", e);
-    store_done(c, stmt);
-    return err;
+    return conn_step(c, stmt, "writing former actors", e);
 }

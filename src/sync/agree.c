@@ -17,14 +17,6 @@
  * had by it (kept.c). */
 #include "sync/state.h"
 
-static sync_table *table_of(sync_session *s, sync_table **slot, tako_slice text,
-                            tako_err *err, tako_errbuf *e)
-{
-    if (*slot == NULL)
-        *err = sync_table_get(s->tables, text, slot, e);
-    return *slot;
-}
-
 /* Has the table the documents of a snapshot at `lsn`? */
 static bool is_of(const sync_session *s, const sync_table *t, uint64_t lsn)
 {
@@ -63,14 +55,14 @@ tako_err sync_agree_build(sync_session *s, bool *built, tako_errbuf *e)
     *built = true;
     for (size_t i = 0; i < s->want_count && err == TAKO_OK && *built; i++) {
         sync_want *w = &s->wants[i];
-        sync_table *t;
 
         if (w->mode == SYNC_EAGER || w->state != WANT_LIVE)
             continue;
-        t = table_of(s, &w->table, tako_slice_of(w->text, w->text_len), &err,
-                     e);
+        if (w->table == NULL)
+            err = sync_table_get(s->tables, tako_slice_of(w->text, w->text_len),
+                                 &w->table, e);
         if (err == TAKO_OK)
-            err = build(t, built, e);
+            err = build(w->table, built, e);
     }
     for (size_t i = 0; i < s->sub_count && err == TAKO_OK && *built; i++)
         if (s->subs[i].mode != SYNC_EAGER) {

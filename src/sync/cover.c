@@ -451,8 +451,7 @@ static tako_err put_target(sync_session *s, sync_want *w, const sync_holds *h,
 
         if (!is_news(s, &w->bounded, dot))
             continue;
-        tako_put_bytes(out, tako_slice_of(dot.actor.id, 16));
-        tako_put_varint(out, dot.hlc);
+        sync_put_dot(out, &dot);
         TAKO_TRY(sync_vector_raise(s->env, &w->bounded, dot));
     }
     return TAKO_OK;

@@ -212,8 +212,7 @@ static void sum_grave(void *ctx, const store_grave *g, bool floor)
     if (!floor) {
         m->sums[bucket_of(hash, m->bits)] += hash;
     } else if (m->floors != NULL) {
-        tako_put_bytes(m->floors, tako_slice_of(g->dot.actor.id, 16));
-        tako_put_varint(m->floors, g->dot.hlc);
+        sync_put_dot(m->floors, &g->dot);
         m->floor_count++;
     }
 }
@@ -567,10 +566,8 @@ static void put_dead(tako_buf *out, tako_slice name, uint8_t kind,
     tako_put_varint(out, epoch);
     sync_put_id(out, id);
     tako_put_varint(out, count);
-    for (size_t i = 0; i < count; i++) {
-        tako_put_bytes(out, tako_slice_of(births[i].actor.id, 16));
-        tako_put_varint(out, births[i].hlc);
-    }
+    for (size_t i = 0; i < count; i++)
+        sync_put_dot(out, &births[i]);
 }
 
 /* A row here that says so. */

@@ -192,7 +192,7 @@ void sync_useless(sync_session *s, bool useless)
 
 /* ---- summaries ---------------------------------------------------------------------- */
 
-static bool is_lazy(const sync_session *s)
+bool sync_is_lazy(const sync_session *s)
 {
     for (size_t i = 0; i < s->want_count; i++)
         if (sync_want_is_lazy(&s->wants[i]))
@@ -227,8 +227,7 @@ static tako_err put_summary(sync_session *s, sync_sub *sub)
 
         if (crdt_context_has(&sub->said, dot))
             continue;
-        tako_put_bytes(b, tako_slice_of(dot.actor.id, 16));
-        tako_put_varint(b, dot.hlc);
+        sync_put_dot(b, &dot);
         TAKO_TRY(sync_vector_raise(s->env, &sub->said, dot));
     }
     if (b->len == before && whole == sub->said_whole)
@@ -428,11 +427,6 @@ static uint64_t compare_ms(const sync_session *s)
     return at;
 }
 
-bool sync_is_lazy(const sync_session *s)
-{
-    return is_lazy(s);
-}
-
 tako_err sync_lazy_step(sync_session *s, uint64_t now_ms, tako_errbuf *e)
 {
     if (!s->cleared)
@@ -441,7 +435,7 @@ tako_err sync_lazy_step(sync_session *s, uint64_t now_ms, tako_errbuf *e)
         choose_modes(s);
     if (compare_ms(s) <= now_ms)
         TAKO_TRY(compare(s, now_ms, e));
-    if (!s->summary_due || !is_lazy(s))
+    if (!s->summary_due || !sync_is_lazy(s))
         return TAKO_OK;
     if (s->summary_ms == 0) {
         s->summary_ms = now_ms + SUMMARY_QUIET_MS;
@@ -459,7 +453,7 @@ uint64_t sync_lazy_deadline(const sync_session *s)
         return UINT64_MAX;
     if (s->modes_due)
         return 0;
-    if (s->summary_due && is_lazy(s) && s->summary_ms < at)
+    if (s->summary_due && sync_is_lazy(s) && s->summary_ms < at)
         at = s->summary_ms;
     return at;
 }

@@ -70,10 +70,8 @@ tako_err sync_tell_past(sync_session *s, tako_slice coll, const sync_record *r)
     tako_buf_reset(b);
     tako_put_block(b, coll);
     sync_put_id(b, r->id);
-    for (size_t i = 0; i < context.count; i++) {
-        tako_put_bytes(b, tako_slice_of(context.dots[i].actor.id, 16));
-        tako_put_varint(b, context.dots[i].hlc);
-    }
+    for (size_t i = 0; i < context.count; i++)
+        sync_put_dot(b, &context.dots[i]);
     sync_control(s, SYNC_MSG_PAST, tako_buf_slice(b));
     return TAKO_OK;
 }
@@ -118,9 +116,10 @@ static bool list_put(sync_session *s, sync_doubts *l, sync_doubt one)
     return true;
 }
 
-/* Does it match the subscription still? *row is read. */
-static tako_err look(sync_session *s, store_conn *c, const sync_sub *sub,
-                     const sync_doubt *d, store_row *row, bool *matches)
+/* Does it match still? *row is read. */
+static tako_err look(sync_session *s, store_conn *c, tako_slice collection,
+                     sync_predicate *p, const sync_doubt *d, store_row *row,
+                     bool *matches)
 {
     tako_err err = store_get_row(c, d->coll, d->row, row);
 
@@ -129,9 +128,8 @@ static tako_err look(sync_session *s, store_conn *c, const sync_sub *sub,
         return TAKO_OK;
     TAKO_TRY(err);
     *matches = row->body.len > 0 &&
-               tako_slice_eq(store_coll_name(c, d->coll), sub->collection) &&
-               s->host->predicate_match(s->host->ctx, sub->predicate, row->id,
-                                        row->body);
+               tako_slice_eq(store_coll_name(c, d->coll), collection) &&
+               s->host->predicate_match(s->host->ctx, p, row->id, row->body);
     return TAKO_OK;
 }
 
@@ -142,16 +140,12 @@ tako_err sync_past_first(sync_session *s, const sync_want *w, uint64_t *lsn)
     *lsn = UINT64_MAX;
     for (size_t i = 0; i < s->doubts.count; i++) {
         const sync_doubt *d = &s->doubts.list[i];
+        bool matches;
         store_row row;
-        tako_err err = store_get_row(s->reader, d->coll, d->row, &row);
 
-        if (err == TAKO_NOTFOUND)
-            continue;
-        TAKO_TRY(err);
-        if (d->past_lsn < *lsn && row.lsn == d->past_lsn && row.body.len > 0 &&
-            tako_slice_eq(store_coll_name(s->reader, d->coll), w->collection) &&
-            s->host->predicate_match(s->host->ctx, w->predicate, row.id,
-                                     row.body))
+        TAKO_TRY(
+            look(s, s->reader, w->collection, w->predicate, d, &row, &matches));
+        if (matches && d->past_lsn < *lsn && row.lsn == d->past_lsn)
             *lsn = d->past_lsn;
     }
     return TAKO_OK;
@@ -218,7 +212,8 @@ static tako_err is_doubted(sync_session *s, store_conn *c, const sync_sub *sub,
     for (size_t i = 0; i < s->doubts.count && !*any; i++) {
         store_row row;
 
-        TAKO_TRY(look(s, c, sub, &s->doubts.list[i], &row, any));
+        TAKO_TRY(look(s, c, sub->collection, sub->predicate, &s->doubts.list[i],
+                      &row, any));
         *any = *any && row.lsn == s->doubts.list[i].lsn;
     }
     return TAKO_OK;
@@ -270,7 +265,8 @@ static tako_err is_unseen(sync_session *s, store_conn *c, const sync_sub *sub,
         crdt_context context = { NULL, 0, 0 };
         store_row row;
 
-        TAKO_TRY(look(s, c, sub, &s->unseen.list[i], &row, any));
+        TAKO_TRY(look(s, c, sub->collection, sub->predicate, &s->unseen.list[i],
+                      &row, any));
         if (!*any)
             continue;
         TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &context));

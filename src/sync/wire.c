@@ -48,6 +48,12 @@ void sync_names_fini(sync_names *n)
 
 /* ---- pieces --------------------------------------------------------------- */
 
+void sync_put_dot(tako_buf *out, const crdt_dot *dot)
+{
+    tako_put_bytes(out, tako_slice_of(dot->actor.id, 16));
+    tako_put_varint(out, dot->hlc);
+}
+
 void sync_put_id(tako_buf *out, tako_slice id)
 {
     uint8_t packed[16];

@@ -188,6 +188,8 @@ bool sync_get_claim(sync_names *n, tako_reader *in, crdt_dot *dot);
 /* An _id: 0 and 16 bytes for a ULID text, else its length and CBOR. get: the
  * CBOR, in the message or in `a`; empty and failed on bad input. */
 void sync_put_id(tako_buf *out, tako_slice id);
+/* An actor in full and an hlc. */
+void sync_put_dot(tako_buf *out, const crdt_dot *dot);
 tako_slice sync_get_id(tako_reader *in, tako_arena *a);
 
 #endif /* TAKO_SYNC_WIRE_H */
