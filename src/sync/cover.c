@@ -655,10 +655,9 @@ static bool is_judged(const sync_verdict *v, tako_slice coll)
 tako_err sync_judge(sync_session *s, store_conn *c, const sync_list *lists,
                     size_t count, bool torn, sync_verdict *out, tako_errbuf *e)
 {
-    tako_err err = TAKO_OK;
+    tako_err err = sync_unseen_sent(s, c, lists, count);
 
     *out = (sync_verdict){ 0 };
-    sync_unseen_sent(s, c, lists, count);
     for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++) {
         tako_slice coll = s->subs[i].collection;
         sync_holds *h;

@@ -221,24 +221,31 @@ static tako_err is_doubted(sync_session *s, store_conn *c, const sync_sub *sub,
 
 /* ---- unseen there --------------------------------------------------------------------- */
 
-void sync_unseen_sent(sync_session *s, store_conn *c, const sync_list *lists,
-                      size_t count)
+static tako_err unseen_sent(sync_session *s, store_conn *c, const sync_held *h)
+{
+    const sync_coll *k = &s->colls[h->name];
+    sync_doubt *d;
+    store_row row;
+    uint32_t coll;
+    tako_err err = store_coll_find(c, tako_slice_of(k->name, k->len), &coll);
+
+    if (err == TAKO_OK)
+        err = store_get(c, coll, h->record.id, &row);
+    if (err != TAKO_OK)
+        return err == TAKO_NOTFOUND ? TAKO_OK : err;
+    d = list_find(&s->unseen, coll, row.row);
+    if (d != NULL)
+        *d = s->unseen.list[--s->unseen.count];
+    return TAKO_OK;
+}
+
+tako_err sync_unseen_sent(sync_session *s, store_conn *c,
+                          const sync_list *lists, size_t count)
 {
     for (size_t i = 0; s->unseen.count > 0 && i < count; i++)
-        for (const sync_held *h = lists[i].first; h != NULL; h = h->next) {
-            const sync_coll *k = &s->colls[h->name];
-            sync_doubt *d;
-            store_row row;
-            uint32_t coll;
-
-            if (store_coll_find(c, tako_slice_of(k->name, k->len), &coll) !=
-                    TAKO_OK ||
-                store_get(c, coll, h->record.id, &row) != TAKO_OK)
-                continue;
-            d = list_find(&s->unseen, coll, row.row);
-            if (d != NULL)
-                *d = s->unseen.list[--s->unseen.count];
-        }
+        for (const sync_held *h = lists[i].first; h != NULL; h = h->next)
+            TAKO_TRY(unseen_sent(s, c, h));
+    return TAKO_OK;
 }
 
 /* Has the peer looked at what was here when the session began? */

@@ -671,8 +671,8 @@ tako_err sync_is_past(sync_session *s, const sync_holds *h,
 tako_err sync_tell_past(sync_session *s, tako_slice coll, const sync_record *r);
 tako_err sync_on_past(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* The peer has what it sends. */
-void sync_unseen_sent(sync_session *s, store_conn *c, const sync_list *lists,
-                      size_t count);
+tako_err sync_unseen_sent(sync_session *s, store_conn *c,
+                          const sync_list *lists, size_t count);
 /* The first commit of what matches the want and is past at the peer; else
  * UINT64_MAX. */
 tako_err sync_past_first(sync_session *s, const sync_want *w, uint64_t *lsn);
