@@ -34,7 +34,8 @@ tako_err node_commit_copy(const tako_env *env, const store *s, uint64_t lsn,
     *out = NULL;
     for (size_t i = 0; i < count; i++) {
         store_change_at(s, i, &change);
-        bytes += change.meta_before.len + change.body_before.len;
+        bytes +=
+            change.id.len + change.meta_before.len + change.body_before.len;
     }
     c = tako_env_alloc(env, bytes);
     if (c == NULL)
@@ -44,6 +45,7 @@ tako_err node_commit_copy(const tako_env *env, const store *s, uint64_t lsn,
     at = (uint8_t *)&c->changes[count];
     for (size_t i = 0; i < count; i++) {
         store_change_at(s, i, &c->changes[i]);
+        c->changes[i].id = pack(&at, c->changes[i].id);
         c->changes[i].meta_before = pack(&at, c->changes[i].meta_before);
         c->changes[i].body_before = pack(&at, c->changes[i].body_before);
     }

@@ -161,30 +161,35 @@ void change_new(change_list *l, uint32_t coll, int64_t row, bool alive)
     l->view->current = false;
 }
 
-tako_err change_old(change_list *l, uint64_t lsn, const uint8_t version[16],
-                    tako_slice meta, tako_slice body)
+static tako_slice block_put(uint8_t **at, tako_slice s)
+{
+    tako_slice copy = { *at, s.len };
+
+    if (s.len > 0)
+        memcpy(*at, s.ptr, s.len);
+    *at += s.len;
+    return copy;
+}
+
+tako_err change_old(change_list *l, const change_prior *prior)
 {
     void *p = l->priors;
-    change_prior prior = { .lsn = lsn };
-    uint8_t *copy;
+    change_prior *x;
+    uint8_t *at;
     tako_err err;
 
     TAKO_TRY(change_reserve(l));
     err = grow(l->env, &p, &l->prior_cap, l->prior_count, sizeof *l->priors);
     l->priors = p;
     TAKO_TRY(err);
-    copy = blocks_take(l, meta.len + body.len);
-    if (copy == NULL)
+    at = blocks_take(l, prior->id.len + prior->meta.len + prior->body.len);
+    if (at == NULL)
         return TAKO_NOMEM;
-    memcpy(prior.version, version, sizeof prior.version);
-    if (meta.len > 0)
-        memcpy(copy, meta.ptr, meta.len);
-    prior.meta = tako_slice_of(copy, meta.len);
-    if (body.len > 0) {
-        memcpy(copy + meta.len, body.ptr, body.len);
-        prior.body = tako_slice_of(copy + meta.len, body.len);
-    }
-    l->priors[l->prior_count] = prior;
+    x = &l->priors[l->prior_count];
+    *x = *prior;
+    x->id = block_put(&at, prior->id);
+    x->meta = block_put(&at, prior->meta);
+    x->body = block_put(&at, prior->body);
     return TAKO_OK;
 }
 
@@ -321,6 +326,7 @@ void store_change_at(const store *s, size_t i, store_change *out)
         const change_prior *prior = &l->priors[x->prior - 1];
 
         out->lsn_before = prior->lsn;
+        out->id = prior->id;
         out->meta_before = prior->meta;
         out->body_before = prior->body;
         memcpy(out->version_before, prior->version, sizeof prior->version);

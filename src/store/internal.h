@@ -169,7 +169,7 @@ tako_err lost_bound(store *s, tako_errbuf *e);
 typedef struct change_prior {
     uint64_t lsn;
     uint8_t version[16];
-    tako_slice meta, body;
+    tako_slice id, meta, body;
     bool joined;
 } change_prior;
 
@@ -214,10 +214,9 @@ void change_undo(change_list *l, change_mark to);
 /* A document that was not stored before this transaction. */
 tako_err change_reserve(change_list *l);
 void change_new(change_list *l, uint32_t coll, int64_t row, bool alive);
-/* One that was, at its first change; copies meta and body. Nothing is
- * recorded before change_old_done. */
-tako_err change_old(change_list *l, uint64_t lsn, const uint8_t version[16],
-                    tako_slice meta, tako_slice body);
+/* One that was, at its first change; `prior` is copied, with what its slices
+ * hold. Nothing is recorded before change_old_done. */
+tako_err change_old(change_list *l, const change_prior *prior);
 void change_old_done(change_list *l, uint32_t coll, int64_t row, bool alive);
 /* One that this transaction changed already. */
 tako_err change_again(change_list *l, uint32_t coll, int64_t row, bool alive);

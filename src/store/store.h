@@ -331,6 +331,7 @@ typedef struct store_change {
     uint64_t lsn_before; /* 0: the document is new here */
     bool alive_before, alive;
     bool joined;            /* it is neither what was here nor what came */
+    tako_slice id;          /* of one that was before; empty when new */
     tako_slice meta_before; /* empty when new */
     tako_slice body_before;
     uint8_t version_before[16]; /* zeros when new */

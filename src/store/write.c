@@ -122,7 +122,8 @@ tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
 
 /* ---- edits --------------------------------------------------------------- */
 
-/* Copies the row under the statement, which another call may reset. */
+/* Copies the row under the statement, which another call may reset, and the id,
+ * which is needed until the edit is saved. */
 static tako_err edit_take(sqlite3_stmt *stmt, tako_buf *b, doc_edit *d)
 {
     tako_slice version = conn_column(stmt, COL_VERSION);
@@ -137,11 +138,13 @@ static tako_err edit_take(sqlite3_stmt *stmt, tako_buf *b, doc_edit *d)
     d->lsn = (uint64_t)sqlite3_column_int64(stmt, COL_LSN);
     tako_put_bytes(b, meta);
     tako_put_bytes(b, body);
+    tako_put_bytes(b, d->key.id);
     if (b->failed)
         return TAKO_NOMEM;
     d->meta = tako_slice_of(b->ptr, meta.len);
     if (body.len > 0)
         d->body = tako_slice_of(b->ptr + meta.len, body.len);
+    d->key.id = tako_slice_of(b->ptr + meta.len + body.len, d->key.id.len);
     return TAKO_OK;
 }
 
@@ -206,7 +209,12 @@ tako_err edit_replace(store *s, doc_edit *d, const uint8_t version[16],
     tako_err err;
 
     if (first) {
-        err = change_old(&s->changes, d->lsn, d->version, d->meta, d->body);
+        change_prior prior = {
+            .lsn = d->lsn, .id = d->key.id, .meta = d->meta, .body = d->body
+        };
+
+        memcpy(prior.version, d->version, sizeof prior.version);
+        err = change_old(&s->changes, &prior);
         if (err != TAKO_OK)
             return tako_fail(e, err, "out of memory");
     }

@@ -87,27 +87,23 @@ static bool coll_named(sync_session *s, uint32_t coll)
 }
 
 /* Did the state before match, and does the peer have it? */
-static tako_err judge_before(sync_session *s, const store_change *c, bool local,
-                             bool *matched, bool *has)
+static void judge_before(sync_session *s, const store_change *c, bool local,
+                         bool *matched, bool *has)
 {
-    store_row row;
-
     *matched = *has = false;
     if (c->body_before.len == 0)
-        return TAKO_OK;
-    TAKO_TRY(store_get_row(s->reader, c->coll, c->row, &row));
+        return;
     for (size_t i = 0; i < s->want_count; i++) {
         sync_want *w = &s->wants[i];
         uint64_t known = w->lsn > s->sent_lsn ? w->lsn : s->sent_lsn;
 
         if (w->coll != c->coll || !takes(w, local) ||
-            !s->host->predicate_match(s->host->ctx, w->predicate, row.id,
+            !s->host->predicate_match(s->host->ctx, w->predicate, c->id,
                                       c->body_before))
             continue;
         *matched = true;
         *has = *has || (w->state == WANT_LIVE && c->lsn_before <= known);
     }
-    return TAKO_OK;
 }
 
 /* What a merge joined goes to all who want something of the collection: what
@@ -117,8 +113,8 @@ static tako_err judge_before(sync_session *s, const store_change *c, bool local,
  * echo: the peer sent this document, and the merge made something else of it.
  * Then it has an older state, whether that matches here or not. What was made
  * is ours alone: a peer that asks for no more than our own gets it too. */
-static tako_err take_change(sync_session *s, const store_change *c, bool echo,
-                            bool local)
+static void take_change(sync_session *s, const store_change *c, bool echo,
+                        bool local)
 {
     sync_dirty_doc *doc;
     bool fresh, matched, has;
@@ -126,11 +122,11 @@ static tako_err take_change(sync_session *s, const store_change *c, bool echo,
     /* An echo is owed whatever the mode: nobody else can know of it, and no
      * summary tells, as it is no event. */
     if (echo ? !coll_named(s, c->coll) : !coll_wanted(s, c->coll, local))
-        return TAKO_OK;
+        return;
     doc = sync_dirty_touch(&s->dirty, c->coll, c->row, &fresh);
     if (doc == NULL) {
         s->overflow = true;
-        return TAKO_OK;
+        return;
     }
     doc->local = doc->local || local;
     doc->matched = doc->matched || echo || c->joined ||
@@ -138,12 +134,11 @@ static tako_err take_change(sync_session *s, const store_change *c, bool echo,
                    (c->lsn_before == 0 && !c->alive); /* deletes travel */
     /* Also the second time: a walk may have sent the state between. */
     if (doc->matched)
-        return TAKO_OK;
-    TAKO_TRY(judge_before(s, c, local, &matched, &has));
+        return;
+    judge_before(s, c, local, &matched, &has);
     doc->matched = matched;
     if (has && fresh)
         sync_dirty_base(&s->dirty, doc, c->meta_before, c->body_before);
-    return TAKO_OK;
 }
 
 void sync_session_start_over(sync_session *s)
@@ -188,15 +183,15 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
         local = true;
     }
     s->kept_due = s->kept_due || s->doubts.count > 0;
-    for (size_t i = 0; i < count && err == TAKO_OK; i++) {
+    for (size_t i = 0; i < count; i++) {
         ended = ended || !changes[i].alive;
         sync_past_changed(s, &changes[i], lsn, local ? SYNC_BY_APP : author);
         if (own && (changes[i].lsn_before == 0 ||
                     sync_known_has(s, lsn, changes[i].coll, changes[i].row)))
             continue;
-        err = take_change(s, &changes[i], own, own || local);
+        take_change(s, &changes[i], own, own || local);
     }
-    if (ended && err == TAKO_OK)
+    if (ended)
         err = sync_epoch_risen(s, NULL);
     if (own)
         sync_known_forget(s, lsn);

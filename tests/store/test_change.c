@@ -31,6 +31,8 @@ static void test_change__tells_what_was_before(void **state)
     assert_true(all[1].lsn_before == lsn && all[1].alive_before);
     assert_true(tako_slice_eq(all[1].body_before, cb(w, "{\"a\":1}")));
     assert_true(all[1].meta_before.len > 0);
+    assert_true(tako_slice_eq(all[1].id, id_at(w, 1)));
+    assert_int_equal(all[0].id.len, 0);
     store_change_at(x.s, 1, &one);
     assert_memory_equal(one.meta_before.ptr, all[1].meta_before.ptr,
                         one.meta_before.len);

@@ -48,6 +48,7 @@ static void queue_commit(net_node *d, uint64_t lsn, sync_session *by)
     c->changes = tako_arena_array(&c->arena, count, sizeof *changes);
     for (size_t i = 0; i < count; i++) {
         c->changes[i] = changes[i];
+        c->changes[i].id = copy(&c->arena, changes[i].id);
         c->changes[i].meta_before = copy(&c->arena, changes[i].meta_before);
         c->changes[i].body_before = copy(&c->arena, changes[i].body_before);
     }
