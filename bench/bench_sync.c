@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* BENCH_SYNC -- two processes that sync over TLS on loopback.
+/* BENCH_SYNC -- processes that sync over TLS on loopback.
  *
- * The program starts itself again as a server, which holds W and listens, and
- * as clients, which dial it; it tells them what to do by lines on their
- * standard input and reads their answers.
+ * The program starts itself again (support_nodes.h) as a server, which holds W
+ * and listens, and as clients, which dial it.
  *
  *   cold_sync        W from the server into an empty client, from the
  *                    client's exec until the server has its acknowledgement of
@@ -23,410 +22,35 @@
  *                    other process, paced
  *   idle_rss         VmRSS of a fresh process that holds W, listens and has one
  *                    link, two seconds after it is in sync
+ *   live2            the same over a process between the two; in turn with
+ *                    live1, which is live between two other processes: rounds
+ *                    of 400 changes, the medians of the rounds
+ *   grow_*           two processes that have opened their files, one with
+ *                    --rss-docs documents and one with none, and link: how
+ *                    much more than before they ever had resident until the
+ *                    last is acknowledged. "seen": while the client observes a
+ *                    count of all, which reads them all again and again
+ *     _growth          VmHWM after against VmRSS before: what the goal is of
+ *     _own             RssAnon, the most, against before
+ *     _files           RssFile: libraries, the log's index, maps of the file
  *
- *   bench_sync [--docs N] [--dir FOLDER] [--json] */
-#include <fcntl.h>
-#include <inttypes.h>
-#include <pthread.h>
+ *   bench_sync [--docs N] [--rss-docs N] [--only two|first|hops|growth]
+ *              [--dir FOLDER] [--json] */
 #include <sqlite3.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "support_bench.h"
-#include "tako/tako.h"
+#include "support_nodes.h"
 
-#define SECRET  "the secret of a benchmark"
-#define BATCH   1000
-#define CHANGED 1000 /* documents that are changed */
-#define TURNS   10   /* changes of each, once it is known */
-#define PACED   2000
-#define WAIT_MS 120000
-
-/* ================= a node in a process of its own ====================== */
-
-typedef struct peer_node {
-    tako_db *db;
-    uint64_t commit; /* the last one of ours */
-    pthread_mutex_t mutex;
-    double samples[PACED];
-    size_t count;
-    size_t expected; /* documents, for "complete" */
-} peer_node;
-
-static void node_need(peer_node *n, tako_err err, const char *what)
-{
-    bench_need(err == TAKO_OK, what, tako_last_error(n->db));
-}
-
-static void reply(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static void reply(const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    (void)vprintf(fmt, ap);
-    va_end(ap);
-    (void)putchar('\n');
-    (void)fflush(stdout);
-}
-
-static void node_fill(peer_node *n, size_t docs)
-{
-    bench_work w;
-    tako_tx *tx = NULL;
-    char *text = malloc(BATCH * 512 + 64);
-
-    bench_need(text != NULL, "memory", NULL);
-    bench_work_make(&w, docs, 20261123);
-    node_need(n, tako_tx_begin(n->db, 0, &tx), "begin");
-    for (size_t i = 0; i < docs; i += BATCH) {
-        tako_params p = { text, NULL, 0 };
-        size_t at = (size_t)sprintf(text, "{\"d\":[");
-
-        for (size_t k = i; k < i + BATCH && k < docs; k++)
-            at += (size_t)sprintf(text + at, "%s%s", k > i ? "," : "",
-                                  w.orders[k].json);
-        memcpy(text + at, "]}", 3);
-        node_need(
-            n,
-            tako_tx_execute(tx, "INSERT INTO orders DOCUMENTS (:d)", &p, NULL),
-            "insert");
-    }
-    node_need(n,
-              tako_tx_execute(tx,
-                              "INSERT INTO probe DOCUMENTS ({'_id': 1, 'at': "
-                              "0})",
-                              NULL, NULL),
-              "probe");
-    node_need(n, tako_tx_commit(tx, &n->commit), "commit");
-    bench_work_free(&w);
-    free(text);
-}
-
-/* The sum of a counter over all links, from the status. */
-static double status_sum(peer_node *n, const char *key)
-{
-    char *json = NULL, name[64];
-    double sum = 0;
-
-    node_need(n, tako_status(n->db, &json), "status");
-    (void)snprintf(name, sizeof name, "\"%s\":", key);
-    for (const char *at = strstr(json, name); at != NULL;
-         at = strstr(at + 1, name))
-        sum += strtod(at + strlen(name), NULL);
-    tako_free(json);
-    return sum;
-}
-
-typedef struct traffic {
-    double payload, framed, wire;
-} traffic;
-
-static traffic traffic_of(peer_node *n)
-{
-    traffic t;
-
-    t.payload = status_sum(n, "live_bytes_out");
-    t.framed =
-        status_sum(n, "frame_bytes_in") + status_sum(n, "frame_bytes_out");
-    t.wire = status_sum(n, "bytes_in") + status_sum(n, "bytes_out");
-    return t;
-}
-
-static void change_one(peer_node *n, const char *id, const char *status)
-{
-    tako_result *r = NULL;
-    char text[160];
-
-    (void)snprintf(text, sizeof text,
-                   "UPDATE orders SET status = '%s' WHERE _id = '%s'", status,
-                   id);
-    node_need(n, tako_execute(n->db, text, NULL, &r), "update");
-    bench_need(tako_result_commit(r) != 0, "a change", id);
-    n->commit = tako_result_commit(r);
-    tako_result_free(r);
-    node_need(n, tako_wait(n->db, n->commit, NULL, WAIT_MS), "wait");
-}
-
-/* Changes each document `turns` times; replies what one change costs. */
-static void change_all(peer_node *n, char *const *ids, size_t count,
-                       size_t turns, const char *const status[2])
-{
-    double changes = (double)(count * turns);
-    traffic before = traffic_of(n), after;
-
-    for (size_t turn = 0; turn < turns; turn++)
-        for (size_t i = 0; i < count; i++)
-            change_one(n, ids[i], status[turn % 2]);
-    after = traffic_of(n);
-    reply("changed %.3f %.3f %.3f", (after.payload - before.payload) / changes,
-          (after.framed - before.framed) / changes,
-          (after.wire - before.wire) / changes);
-}
-
-static void node_change(peer_node *n)
-{
-    static const char *const first[] = { "held", "held" };
-    static const char *const later[] = { "shut", "done" };
-    tako_result *r = NULL;
-    char *ids[CHANGED];
-    size_t count = 0;
-
-    node_need(
-        n, tako_execute(n->db, "SELECT _id FROM orders LIMIT 1000", NULL, &r),
-        "select");
-    while (count < CHANGED && tako_result_next(r) == TAKO_OK) {
-        const char *json;
-
-        node_need(n, tako_result_json(r, &json, NULL), "json");
-        ids[count] = strdup(json + strlen("{\"_id\":\""));
-        bench_need(ids[count] != NULL, "memory", NULL);
-        ids[count++][26] = '\0';
-    }
-    tako_result_free(r);
-    change_all(n, ids, count, 1, first);
-    change_all(n, ids, count, TURNS, later);
-    for (size_t i = 0; i < count; i++)
-        free(ids[i]);
-}
-
-static uint64_t nanoseconds(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void node_pace(peer_node *n, size_t count, unsigned us)
-{
-    struct timespec pause = { 0, (long)us * 1000 };
-    char params[64];
-
-    for (size_t i = 0; i < count; i++) {
-        tako_params p = { params, NULL, 0 };
-
-        (void)nanosleep(&pause, NULL);
-        (void)snprintf(params, sizeof params, "{\"at\":%" PRIu64 "}",
-                       nanoseconds());
-        node_need(n,
-                  tako_execute(n->db, "UPDATE probe SET at = :at WHERE _id = 1",
-                               &p, NULL),
-                  "update");
-    }
-    reply("paced");
-}
-
-static void on_probe(void *ctx, const char *rows, size_t len, uint64_t commit)
-{
-    peer_node *n = ctx;
-    uint64_t now = nanoseconds(), at = 0;
-
-    (void)len;
-    (void)commit;
-    if (sscanf(rows, "[{\"at\":%" SCNu64, &at) != 1 || at == 0)
-        return;
-    (void)pthread_mutex_lock(&n->mutex);
-    if (n->count < PACED)
-        n->samples[n->count++] = (double)(now - at) / 1e6;
-    (void)pthread_mutex_unlock(&n->mutex);
-}
-
-static void on_count(void *ctx, const char *rows, size_t len, uint64_t commit)
-{
-    peer_node *n = ctx;
-    size_t have = 0;
-
-    (void)len;
-    (void)commit;
-    if (sscanf(rows, "[{\"n\":%zu", &have) == 1 && have == n->expected)
-        reply("complete");
-}
-
-static void node_latency(peer_node *n)
-{
-    (void)pthread_mutex_lock(&n->mutex);
-    reply("latency %zu %.4f %.4f %.4f", n->count,
-          bench_percentile(n->samples, n->count, 0.5),
-          bench_percentile(n->samples, n->count, 0.99),
-          bench_percentile(n->samples, n->count, 0.999));
-    n->count = 0;
-    (void)pthread_mutex_unlock(&n->mutex);
-}
-
-static void node_rss(void)
-{
-    FILE *f = fopen("/proc/self/status", "r");
-    char line[256];
-    long kb = 0;
-
-    while (f != NULL && fgets(line, sizeof line, f) != NULL)
-        if (strncmp(line, "VmRSS:", 6) == 0)
-            kb = strtol(line + 6, NULL, 10);
-    if (f != NULL)
-        (void)fclose(f);
-    reply("rss %ld", kb);
-}
-
-static void node_obey(peer_node *n)
-{
-    char line[256];
-    tako_observer o;
-
-    while (fgets(line, sizeof line, stdin) != NULL) {
-        size_t count;
-        unsigned us;
-
-        line[strcspn(line, "\n")] = '\0';
-        if (strcmp(line, "ack") == 0) {
-            node_need(n, tako_wait(n->db, n->commit, NULL, WAIT_MS), "wait");
-            reply("acked");
-        } else if (strcmp(line, "change") == 0) {
-            node_change(n);
-        } else if (sscanf(line, "pace %zu %u", &count, &us) == 2) {
-            node_pace(n, count, us);
-        } else if (strcmp(line, "probe") == 0) {
-            node_need(n,
-                      tako_observe(n->db, "SELECT at FROM probe", NULL,
-                                   on_probe, n, &o),
-                      "observe");
-            reply("probing");
-        } else if (strcmp(line, "latency") == 0) {
-            node_latency(n);
-        } else if (strcmp(line, "rss") == 0) {
-            node_rss();
-        } else {
-            break; /* quit */
-        }
-    }
-}
-
-/* argv: --node PATH DOCS-to-make EXPECTED [ADDRESS] */
-static int node_main(int argc, char **argv)
-{
-    static peer_node n = { .mutex = PTHREAD_MUTEX_INITIALIZER };
-    tako_open_opts open = TAKO_OPEN_OPTS_INIT;
-    tako_sync_opts sync = TAKO_SYNC_OPTS_INIT;
-    const char *listen = "tcp://127.0.0.1:0";
-    const char *peer = argc > 5 ? argv[5] : NULL;
-    char detail[256] = "", *address = NULL;
-    tako_observer o;
-
-    bench_need(argc >= 5, "arguments of a node", NULL);
-    open.path = argv[2];
-    bench_need(tako_open(&open, &n.db, detail, sizeof detail) == TAKO_OK,
-               "open", detail);
-    if (strtoull(argv[3], NULL, 10) > 0)
-        node_fill(&n, strtoull(argv[3], NULL, 10));
-    n.expected = strtoull(argv[4], NULL, 10);
-    if (n.expected > 0)
-        node_need(&n,
-                  tako_observe(n.db, "SELECT count(*) AS n FROM orders", NULL,
-                               on_count, &n, &o),
-                  "observe");
-    node_need(&n, tako_subscribe(n.db, "SELECT * FROM orders", NULL, NULL),
-              "subscribe");
-    node_need(&n, tako_subscribe(n.db, "SELECT * FROM probe", NULL, NULL),
-              "subscribe");
-    sync.secret = SECRET;
-    sync.secret_len = sizeof SECRET - 1;
-    sync.listen = &listen;
-    sync.listen_count = 1;
-    sync.peers = &peer;
-    sync.peers_count = peer != NULL;
-    node_need(&n, tako_sync_start(n.db, &sync), "start");
-    node_need(&n, tako_sync_address(n.db, 0, &address), "address");
-    reply("address %s", address);
-    tako_free(address);
-    node_obey(&n);
-    tako_close(n.db);
-    return 0;
-}
-
-/* ================= the one who measures ================================== */
-
-typedef struct child {
-    pid_t pid;
-    FILE *in, *out; /* its standard input and output */
-} child;
-
-static child child_start(const char *path, size_t docs, size_t expected,
-                         const char *address)
-{
-    int to[2], from[2];
-    char made[32], all[32];
-    child c;
-
-    (void)snprintf(made, sizeof made, "%zu", docs);
-    (void)snprintf(all, sizeof all, "%zu", expected);
-    bench_need(pipe(to) == 0 && pipe(from) == 0, "pipe", NULL);
-    c.pid = fork();
-    bench_need(c.pid >= 0, "fork", NULL);
-    if (c.pid == 0) {
-        (void)dup2(to[0], STDIN_FILENO);
-        (void)dup2(from[1], STDOUT_FILENO);
-        for (int i = 0; i < 2; i++) {
-            (void)close(to[i]);
-            (void)close(from[i]);
-        }
-        (void)execl("/proc/self/exe", "bench_sync", "--node", path, made, all,
-                    address, (char *)NULL);
-        _exit(127);
-    }
-    (void)close(to[0]);
-    (void)close(from[1]);
-    (void)fcntl(to[1], F_SETFD, FD_CLOEXEC);
-    (void)fcntl(from[0], F_SETFD, FD_CLOEXEC);
-    c.in = fdopen(to[1], "w");
-    c.out = fdopen(from[0], "r");
-    bench_need(c.in != NULL && c.out != NULL, "pipe", NULL);
-    return c;
-}
-
-/* Reads lines until one begins with `word`; the rest of it goes to `rest`. */
-static void child_hear(child *c, const char *word, char rest[256])
-{
-    char line[256];
-    size_t n = strlen(word);
-
-    do {
-        bench_need(fgets(line, sizeof line, c->out) != NULL,
-                   "a node that was asked for", word);
-        line[strcspn(line, "\n")] = '\0';
-    } while (strncmp(line, word, n) != 0);
-    if (rest != NULL)
-        (void)snprintf(rest, 256, "%s", line[n] == ' ' ? line + n + 1 : "");
-}
-
-static void child_tell(child *c, const char *line)
-{
-    (void)fprintf(c->in, "%s\n", line);
-    (void)fflush(c->in);
-}
-
-static void child_ask(child *c, const char *line, const char *word,
-                      char rest[256])
-{
-    child_tell(c, line);
-    child_hear(c, word, rest);
-}
-
-static void child_end(child *c)
-{
-    child_tell(c, "quit");
-    (void)fclose(c->in);
-    (void)fclose(c->out);
-    (void)waitpid(c->pid, NULL, 0);
-}
+#define HOP_ROUNDS 5
+#define GROWTH_MB  64
 
 typedef struct measure {
     bench_out out;
-    size_t docs;
+    size_t docs, rss_docs;
     char dir[512];
     char rest[256];
     char address[256];
@@ -472,7 +96,7 @@ static double peer_insert(measure *m, const bench_work *w)
     return bench_now() - start;
 }
 
-static void measure_cold(measure *m, child *server)
+static void measure_cold(measure *m, bench_child *server)
 {
     bench_pair p = { .rounds = 5 };
     char path[600];
@@ -481,16 +105,16 @@ static void measure_cold(measure *m, child *server)
     bench_work_make(&w, m->docs, 20261123);
     for (size_t i = 0; i < p.rounds; i++) {
         double start;
-        child c;
+        bench_child c;
 
         p.peer[i] = (double)m->docs / peer_insert(m, &w);
         bench_file_remove(file_of(m, "cold.tako", path));
         start = bench_now();
-        c = child_start(path, 0, 0, m->address);
-        child_hear(&c, "address", NULL);
-        child_ask(server, "ack", "acked", NULL);
+        c = bench_child_start(path, 0, 0, m->address);
+        bench_child_hear(&c, "address", NULL);
+        bench_child_ask(server, "ack", "acked", NULL);
         p.ours[i] = (double)m->docs / (bench_now() - start);
-        child_end(&c);
+        bench_child_end(&c);
     }
     bench_work_free(&w);
     bench_pair_line(&m->out, "cold_sync", "documents/s", &p, 0.75);
@@ -513,29 +137,30 @@ static void change_lines(measure *m, const char *which, const double goals[3])
     }
 }
 
-static void measure_live(measure *m, child *server)
+static void measure_live(measure *m, bench_child *server)
 {
     static const double known[] = { 40, 60, 0 }, first[] = { 0, 0, 0 };
     char path[600];
     double p50 = 0, p99 = 0, p999 = 0;
     size_t count = 0;
-    child c = child_start(file_of(m, "cold.tako", path), 0, 0, m->address);
+    bench_child c =
+        bench_child_start(file_of(m, "cold.tako", path), 0, 0, m->address);
 
-    child_hear(&c, "address", NULL);
-    child_ask(server, "ack", "acked", NULL);
-    child_ask(server, "change", "changed", m->rest);
+    bench_child_hear(&c, "address", NULL);
+    bench_child_ask(server, "ack", "acked", NULL);
+    bench_child_ask(server, "change", "changed", m->rest);
     change_lines(m, "first", first);
-    child_hear(server, "changed", m->rest);
+    bench_child_hear(server, "changed", m->rest);
     change_lines(m, "known", known);
-    child_ask(&c, "probe", "probing", NULL);
-    child_ask(server, "pace 50 2000", "paced", NULL); /* warm */
-    child_ask(server, "ack", "acked", NULL);
+    bench_child_ask(&c, "probe", "probing", NULL);
+    bench_child_ask(server, "pace 50 2000", "paced", NULL); /* warm */
+    bench_child_ask(server, "ack", "acked", NULL);
     (void)usleep(50000);
-    child_ask(&c, "latency", "latency", NULL);
-    child_ask(server, "pace 2000 3000", "paced", NULL);
-    child_ask(server, "ack", "acked", NULL);
+    bench_child_ask(&c, "latency", "latency", NULL);
+    bench_child_ask(server, "pace 2000 3000", "paced", NULL);
+    bench_child_ask(server, "ack", "acked", NULL);
     (void)usleep(50000);
-    child_ask(&c, "latency", "latency", m->rest);
+    bench_child_ask(&c, "latency", "latency", m->rest);
     bench_need(sscanf(m->rest, "%zu %lf %lf %lf", &count, &p50, &p99, &p999) ==
                    4,
                "latency", m->rest);
@@ -544,21 +169,21 @@ static void measure_live(measure *m, child *server)
     bench_value_line(&m->out, "live_p50", "ms", p50, 0.5, true);
     bench_value_line(&m->out, "live_p99", "ms", p99, 3, true);
     bench_value_line(&m->out, "live_p999", "ms", p999, 0, true);
-    child_end(&c);
+    bench_child_end(&c);
 }
 
-static void measure_rss(measure *m, child *server)
+static void measure_rss(measure *m, bench_child *server)
 {
     char path[600];
-    child c = child_start(file_of(m, "cold.tako", path), 0, 0, m->address);
+    bench_child c =
+        bench_child_start(file_of(m, "cold.tako", path), 0, 0, m->address);
 
-    child_hear(&c, "address", NULL);
-    child_ask(server, "ack", "acked", NULL);
+    bench_child_hear(&c, "address", NULL);
+    bench_child_ask(server, "ack", "acked", NULL);
     (void)usleep(2000000);
-    child_ask(&c, "rss", "rss", m->rest);
-    bench_value_line(&m->out, "idle_rss", "MB", strtod(m->rest, NULL) / 1024.0,
-                     16, true);
-    child_end(&c);
+    bench_value_line(&m->out, "idle_rss", "MB", bench_memory_of(c.pid).all, 16,
+                     true);
+    bench_child_end(&c);
 }
 
 static void measure_first(measure *m)
@@ -566,54 +191,239 @@ static void measure_first(measure *m)
     enum { ROUNDS = 5 };
     double ms[ROUNDS];
     char path[600];
-    child server = child_start(file_of(m, "small.tako", path), 100, 0, NULL);
+    bench_child server =
+        bench_child_start(file_of(m, "small.tako", path), 100, 0, NULL);
 
-    child_hear(&server, "address", m->address);
+    bench_child_hear(&server, "address", m->address);
     for (size_t i = 0; i < ROUNDS; i++) {
         double start;
-        child c;
+        bench_child c;
 
         bench_file_remove(file_of(m, "first.tako", path));
         start = bench_now();
-        c = child_start(path, 0, 100, m->address);
-        child_hear(&c, "complete", NULL);
+        c = bench_child_start(path, 0, 100, m->address);
+        bench_child_hear(&c, "complete", NULL);
         ms[i] = (bench_now() - start) * 1000;
-        child_end(&c);
+        bench_child_end(&c);
     }
     bench_value_line(&m->out, "first_100", "ms", bench_median(ms, ROUNDS), 150,
                      true);
-    child_end(&server);
+    bench_child_end(&server);
 }
+
+/* ---- hops ------------------------------------------------------------------ */
+
+/* A line of nodes over which changes of the first are observed at the last. */
+typedef struct line {
+    bench_child nodes[3];
+    size_t count;
+    double p50[HOP_ROUNDS], p99[HOP_ROUNDS];
+} line;
+
+static void line_start(measure *m, line *l, const char *name)
+{
+    char path[600], file[64], address[256];
+
+    for (size_t i = 0; i < l->count; i++) {
+        (void)snprintf(file, sizeof file, "%s%zu.tako", name, i);
+        l->nodes[i] = bench_child_start(file_of(m, file, path),
+                                        i == 0 ? BENCH_CHANGED : 0, 0,
+                                        i == 0 ? NULL : address);
+        bench_child_hear(&l->nodes[i], "address", address);
+    }
+}
+
+static void line_pace(measure *m, line *l, const char *pace)
+{
+    bench_child_ask(&l->nodes[0], pace, "paced", NULL);
+    bench_child_ask(&l->nodes[0], "ack", "acked", NULL);
+    (void)usleep(50000);
+    bench_child_ask(&l->nodes[l->count - 1], "latency", "latency", m->rest);
+}
+
+/* The last node observes only once it has what the first has: what it is told
+ * before is no change that came live. */
+static void line_warm(measure *m, line *l)
+{
+    bench_child *last = &l->nodes[l->count - 1];
+    double end = bench_now() + 60;
+
+    do {
+        (void)usleep(10000);
+        bench_child_ask(last, "count", "count", m->rest);
+        bench_need(bench_now() < end, "documents at the end of", "a line");
+    } while (strtoull(m->rest, NULL, 10) <= BENCH_CHANGED);
+    bench_child_ask(last, "probe", "probing", NULL);
+    line_pace(m, l, "pace 100 2000");
+}
+
+static void line_round(measure *m, line *l, size_t round)
+{
+    size_t count = 0;
+
+    line_pace(m, l, "pace 400 3000");
+    bench_need(sscanf(m->rest, "%zu %lf %lf", &count, &l->p50[round],
+                      &l->p99[round]) == 3 &&
+                   count >= 390,
+               "latency", m->rest);
+}
+
+static void measure_hops(measure *m)
+{
+    line one = { .count = 2 }, two = { .count = 3 };
+    double near, far;
+
+    line_start(m, &one, "one");
+    line_start(m, &two, "two");
+    line_warm(m, &one);
+    line_warm(m, &two);
+    for (size_t i = 0; i < HOP_ROUNDS; i++) {
+        line_round(m, &one, i);
+        line_round(m, &two, i);
+    }
+    near = bench_median(one.p50, HOP_ROUNDS);
+    far = bench_median(two.p50, HOP_ROUNDS);
+    bench_value_line(&m->out, "live1_p50", "ms, in turn with live2", near, 0,
+                     true);
+    bench_value_line(&m->out, "live1_p99", "ms",
+                     bench_median(one.p99, HOP_ROUNDS), 0, true);
+    bench_value_line(&m->out, "live2_p50", "ms", far, 1, true);
+    bench_value_line(&m->out, "live2_p99", "ms",
+                     bench_median(two.p99, HOP_ROUNDS), 6, true);
+    bench_value_line(&m->out, "live2_ratio", "live2_p50 by live1_p50",
+                     far / near, 2, true);
+    for (size_t i = 0; i < one.count; i++)
+        bench_child_end(&one.nodes[i]);
+    for (size_t i = 0; i < two.count; i++)
+        bench_child_end(&two.nodes[i]);
+}
+
+/* ---- growth ---------------------------------------------------------------- */
+
+static void growth_lines(measure *m, const char *name, double goal,
+                         const bench_memory *before, const bench_memory *most)
+{
+    char text[64];
+
+    (void)snprintf(text, sizeof text, "%s_growth", name);
+    bench_value_line(&m->out, text, "MB, the most resident",
+                     most->all - before->all, goal, true);
+    (void)snprintf(text, sizeof text, "%s_own", name);
+    bench_value_line(&m->out, text, "MB, of it memory of its own",
+                     most->own - before->own, 0, true);
+    (void)snprintf(text, sizeof text, "%s_files", name);
+    bench_value_line(&m->out, text, "MB, pages of files",
+                     most->files - before->files, 0, true);
+}
+
+/* Both are processes that have done nothing yet but open their files. */
+static void growth_run(measure *m, bool observed)
+{
+    char path[600], dial[300];
+    bench_child peers[2]; /* who has all, who has nothing */
+    bench_memory before[2], most[2];
+    bench_watch *watch;
+    double start, rate;
+
+    peers[0] = bench_child_start(file_of(m, "many.tako", path), 0, 0, NULL);
+    bench_child_hear(&peers[0], "address", m->address);
+    bench_file_remove(file_of(m, "empty.tako", path));
+    peers[1] = bench_child_start(path, 0, observed ? m->rss_docs : 0, NULL);
+    bench_child_hear(&peers[1], "address", NULL);
+    bench_child_ask(&peers[0], "pace 1 1", "paced", NULL); /* to be awaited */
+    watch = bench_watch_start((pid_t[]){ peers[0].pid, peers[1].pid });
+    for (size_t i = 0; i < 2; i++)
+        before[i] = bench_memory_of(peers[i].pid);
+    start = bench_now();
+    (void)snprintf(dial, sizeof dial, "dial %s", m->address);
+    bench_child_ask(&peers[1], dial, "dialled", NULL);
+    bench_child_ask(&peers[0], "ack", "acked", NULL);
+    rate = (double)m->rss_docs / (bench_now() - start);
+    if (observed)
+        bench_child_hear(&peers[1], "complete", NULL);
+    bench_watch_stop(watch, most);
+    bench_child_ask(&peers[1], "count", "count", m->rest);
+    bench_need(strtoull(m->rest, NULL, 10) == m->rss_docs + 1, "documents",
+               m->rest);
+    bench_value_line(&m->out, observed ? "grow_seen_rate" : "grow_rate",
+                     "documents/s", rate, observed ? 0 : 100000, false);
+    if (!observed)
+        growth_lines(m, "grow_server", GROWTH_MB, &before[0], &most[0]);
+    growth_lines(m, observed ? "grow_seen_client" : "grow_client",
+                 observed ? 0 : GROWTH_MB, &before[1], &most[1]);
+    bench_child_end(&peers[1]);
+    bench_child_end(&peers[0]);
+}
+
+static void measure_growth(measure *m)
+{
+    char path[600];
+    bench_child maker;
+
+    if (m->rss_docs == 0)
+        return;
+    maker =
+        bench_child_start(file_of(m, "many.tako", path), m->rss_docs, 0, NULL);
+    bench_child_hear(&maker, "address", NULL);
+    bench_child_end(&maker); /* it has made W in its memory too */
+    growth_run(m, false);
+    growth_run(m, true);
+}
+
+/* ---- all of it ------------------------------------------------------------- */
+
+/* What two processes that hold W do. */
+static void measure_two(measure *m)
+{
+    char path[600];
+    bench_child server =
+        bench_child_start(file_of(m, "server.tako", path), m->docs, 0, NULL);
+
+    bench_child_hear(&server, "address", m->address);
+    measure_cold(m, &server);
+    measure_live(m, &server);
+    measure_rss(m, &server);
+    bench_child_end(&server);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(measure *m);
+} parts[] = {
+    { "two", measure_two },
+    { "first", measure_first },
+    { "hops", measure_hops },
+    { "growth", measure_growth },
+};
 
 int main(int argc, char **argv)
 {
     measure m = { .docs = 100000 };
-    const char *parent = ".";
-    char path[600];
-    child server;
+    const char *parent = ".", *only = NULL;
 
     if (argc > 1 && strcmp(argv[1], "--node") == 0)
-        return node_main(argc, argv);
+        return bench_node_main(argc, argv);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0)
             m.out.json = true;
         else if (strcmp(argv[i], "--docs") == 0 && i + 1 < argc)
             m.docs = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--rss-docs") == 0 && i + 1 < argc)
+            m.rss_docs = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
+            only = argv[++i];
         else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc)
             parent = argv[++i];
         else
             bench_need(false, "unknown option", argv[i]);
     }
-    bench_need(m.docs >= CHANGED, "options: 1000 documents or more", NULL);
+    bench_need(m.docs >= BENCH_CHANGED, "options: 1000 documents or more",
+               NULL);
     bench_dir_make(m.dir, sizeof m.dir, parent);
     bench_head(&m.out);
-    server = child_start(file_of(&m, "server.tako", path), m.docs, 0, NULL);
-    child_hear(&server, "address", m.address);
-    measure_cold(&m, &server);
-    measure_live(&m, &server);
-    measure_rss(&m, &server);
-    child_end(&server);
-    measure_first(&m);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (only == NULL || strcmp(only, parts[i].name) == 0)
+            parts[i].run(&m);
     bench_dir_remove(m.dir);
     return 0;
 }
