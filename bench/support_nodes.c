@@ -238,6 +238,22 @@ static void node_latency(peer_node *n)
     (void)pthread_mutex_unlock(&n->mutex);
 }
 
+static void on_any(void *ctx, const char *rows, size_t len, uint64_t commit)
+{
+    (void)ctx;
+    (void)rows;
+    (void)len;
+    (void)commit;
+}
+
+static void node_observe(peer_node *n, const char *select)
+{
+    tako_observer o;
+
+    node_need(n, tako_observe(n->db, select, NULL, on_any, n, &o), "observe");
+    reply("observing");
+}
+
 /* The database's own number comes before those of its parts. */
 static void node_count(peer_node *n)
 {
@@ -285,6 +301,8 @@ static void node_obey(peer_node *n)
             node_latency(n);
         } else if (strcmp(line, "count") == 0) {
             node_count(n);
+        } else if (strncmp(line, "observe ", 8) == 0) {
+            node_observe(n, line + 8);
         } else if (strncmp(line, "dial ", 5) == 0) {
             node_dial(n, line + 5);
         } else {
