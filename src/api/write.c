@@ -136,12 +136,35 @@ store *api_node_write_try(void *ctx)
     return db->store;
 }
 
+/* On the loop's thread. */
+static void tidy_posted(void *arg)
+{
+    tako_db *db = arg;
+
+    db->sync.tidying = false;
+    if (api_lock_take(&db->writer, 0, true) != TAKO_OK)
+        return; /* who has it commits, and tidies then */
+    tidy(db);
+    release(db);
+}
+
+/* By the loop, when it has sent what the node makes of the commit. */
+static void tidy_later(tako_db *db)
+{
+    api_sync *s = &db->sync;
+
+    if (!s->tidying)
+        s->tidying = s->net.post(s->net.ctx, tidy_posted, db) == TAKO_OK;
+    if (!s->tidying)
+        tidy(db);
+}
+
 void api_node_write_end(void *ctx, uint64_t lsn)
 {
     tako_db *db = ctx;
 
     committed(db, lsn);
     if (lsn != 0)
-        tidy(db);
+        tidy_later(db);
     release(db);
 }
