@@ -352,7 +352,7 @@ static const struct {
 } growths[] = {
     { "grow", NULL, { GROWTH_MB, 100000 } },
     { "grow_few",
-      "observe SELECT * FROM orders WHERE status = 'open' AND table = 7",
+      "diff SELECT * FROM orders WHERE status = 'open' AND table = 7",
       { GROWTH_MB, 0 } },
     { "grow_all", "observe SELECT count(*) AS n FROM orders", { 0, 0 } },
 };

@@ -246,11 +246,14 @@ static void on_any(void *ctx, const char *rows, size_t len, uint64_t commit)
     (void)commit;
 }
 
-static void node_observe(peer_node *n, const char *select)
+static void node_observe(peer_node *n, const char *select, bool diff)
 {
     tako_observer o;
 
-    node_need(n, tako_observe(n->db, select, NULL, on_any, n, &o), "observe");
+    node_need(n,
+              diff ? tako_observe_diff(n->db, select, NULL, 0, on_any, n, &o)
+                   : tako_observe(n->db, select, NULL, on_any, n, &o),
+              "observe");
     reply("observing");
 }
 
@@ -302,7 +305,9 @@ static void node_obey(peer_node *n)
         } else if (strcmp(line, "count") == 0) {
             node_count(n);
         } else if (strncmp(line, "observe ", 8) == 0) {
-            node_observe(n, line + 8);
+            node_observe(n, line + 8, false);
+        } else if (strncmp(line, "diff ", 5) == 0) {
+            node_observe(n, line + 5, true);
         } else if (strncmp(line, "dial ", 5) == 0) {
             node_dial(n, line + 5);
         } else {

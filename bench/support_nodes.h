@@ -9,6 +9,7 @@
  *   ack            acked                waits until a peer has its last commit
  *   dial ADDRESS   dialled              one more peer
  *   observe QUERY  observing            observes it, and does nothing then
+ *   diff QUERY     observing            the same, the changes of the result
  *   count          count N              documents
  *   change         changed A B C, twice what changes cost: payload, frames, TCP
  *   pace N US      paced                N changes of the probe, so far apart
