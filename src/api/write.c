@@ -6,7 +6,8 @@
  * see to the write-ahead log, which is out of the way of whoever waits for the
  * news. So observers and the node hear of commits in the order they were made.
  * Commits of the node itself take the same way, but the node tells its own
- * sessions. */
+ * sessions, after write_end(): so the loop posts the log to itself, and has
+ * sent on what it merged, and acknowledged it, before it waits for a disk. */
 #include "api/api.h"
 
 #include "store/blob.h"
