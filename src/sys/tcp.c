@@ -10,6 +10,10 @@
  * `writing`, which belongs to libuv until its callback; meanwhile `pending`
  * fills again. on_drain is told when both are empty.
  *
+ * Reads. One buffer a turn of the loop: libuv would go on for 32 while there is
+ * more, and on a fast link with a slow receiver there always is. Then writes,
+ * timers and posts, and other streams, would wait for all that is made of them.
+ *
  * Close. With flush a stream writes what is queued, sends FIN and waits for
  * the peer's, reading and dropping meanwhile: closing a socket with unread
  * input would make the kernel send RST, and the peer would lose our last
@@ -62,7 +66,8 @@ struct tako_stream {
     uv_connect_t connect;
     uv_write_t write;
     uv_shutdown_t shutdown;
-    bool tcp_live; /* initialised and not closed */
+    bool tcp_live;  /* initialised and not closed */
+    bool read_full; /* by the last read; the next is for another turn */
     bool write_busy;
     int handles;
 
@@ -200,18 +205,25 @@ static void stream_end(tako_stream *s, tako_err why, const char *detail)
 
 /* ---- reading ------------------------------------------------------------ */
 
+/* A buffer of no length ends libuv's reading in this turn (UV_ENOBUFS). It asks
+ * for another at once only after a read that filled the one before. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
     tako_stream *s = handle->data;
 
     (void)suggested;
-    *out = uv_buf_init((char *)s->loop->read_buf, SYS_READ_BYTES);
+    *out = uv_buf_init((char *)s->loop->read_buf,
+                       s->read_full ? 0 : SYS_READ_BYTES);
+    s->read_full = false;
 }
 
 static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 {
     tako_stream *s = tcp->data;
 
+    if (n == UV_ENOBUFS)
+        return;
+    s->read_full = n > 0 && (size_t)n == buf->len;
     if (n == UV_EOF)
         stream_end(s, TAKO_CLOSED, "the peer closed the connection");
     else if (n < 0)

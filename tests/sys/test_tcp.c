@@ -18,7 +18,7 @@
 
 #define END_MAX 600
 
-typedef enum mode { ECHO, DROP, REFUSE, CLOSE_FLUSHED } mode;
+typedef enum mode { ECHO, DROP, REFUSE, CLOSE_FLUSHED, SLOW } mode;
 
 typedef struct world world;
 
@@ -46,6 +46,7 @@ struct world {
     int end_count;
     _Atomic int opened, closed, accepted;
     _Atomic size_t received, drained;
+    _Atomic unsigned reads, reads_before_post; /* SLOW */
     const char *dial;
     size_t dial_send;
     bool dial_close;
@@ -62,10 +63,29 @@ static void on_open(void *user)
     x->w->opened++;
 }
 
+static void note_reads(void *arg)
+{
+    world *w = arg;
+
+    w->reads_before_post = w->reads;
+}
+
+/* Bytes come faster than they are taken. */
+static void read_slowly(world *w)
+{
+    struct timespec t = { 0, 4000000 };
+
+    if (w->reads++ == 0 && w->net.post(w->net.ctx, note_reads, w) != TAKO_OK)
+        abort();
+    (void)nanosleep(&t, NULL);
+}
+
 static void on_data(void *user, tako_slice data)
 {
     end *x = user;
 
+    if (x->w->mode == SLOW)
+        read_slowly(x->w);
     x->after_close += x->closes;
     for (size_t i = 0; i < data.len; i++)
         x->sum += (uint64_t)data.ptr[i] * (x->received + i + 1);
@@ -444,6 +464,35 @@ static void test_tcp__a_reset_is_an_error_and_not_a_signal(void **state)
     world_stop(w);
 }
 
+/* A stream that always has more gives the loop no more than one buffer a turn:
+ * what others posted, wrote or timed does not wait for it. */
+static void test_tcp__a_flood_does_not_hold_up_the_loop(void **state)
+{
+    static const uint8_t flood[4 << 20];
+    world *w = &the_world;
+    struct sockaddr_in a = { .sin_family = AF_INET };
+    size_t sent = 0;
+    int fd;
+
+    (void)state;
+    world_start(w, "tcp://127.0.0.1:0", SLOW);
+    a.sin_port = htons((uint16_t)atoi(strrchr(w->bound, ':') + 1));
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    while (sent < sizeof flood) {
+        ssize_t n = write(fd, flood + sent, sizeof flood - sent);
+
+        assert_true(n > 0);
+        sent += (size_t)n;
+    }
+    WAIT_FOR(w->received == sizeof flood);
+    assert_in_range(w->reads_before_post, 1, 2);
+    (void)close(fd);
+    WAIT_FOR(w->closed == 1);
+    world_stop(w);
+}
+
 static void test_tcp__no_more_streams_than_the_limit(void **state)
 {
     static int fds[TAKO_LINKS_MAX + 20];
@@ -484,6 +533,7 @@ int main(void)
         cmocka_unit_test(test_tcp__streams_closed_while_they_write),
         cmocka_unit_test(test_tcp__stop_closes_what_is_open),
         cmocka_unit_test(test_tcp__a_reset_is_an_error_and_not_a_signal),
+        cmocka_unit_test(test_tcp__a_flood_does_not_hold_up_the_loop),
         cmocka_unit_test(test_tcp__no_more_streams_than_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
