@@ -319,8 +319,7 @@ typedef struct api_sync {
     node_host host;
     node *node; /* the loop's thread alone */
     bool node_stopping;
-    bool
-        tidying; /* the loop's thread alone: it will see to the log (write.c) */
+    bool tidying; /* the loop has posted itself to see to the log (write.c) */
     store_conn *reader;
     sec_identity identity;
     sec_mesh mesh;
