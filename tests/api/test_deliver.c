@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/observe.h"
 
 /* ---- random histories ----------------------------------------------------------- */
 
@@ -312,6 +313,62 @@ static void test_changes__too_many_are_a_reset(void **state)
     mirror_free(&other);
 }
 
+/* Waits until an observer is about to read its first result. */
+static void wait_gathering(tako_db *db, const api_observer *o)
+{
+    bool gathering = false;
+
+    for (int i = 0; i < 10000 && !gathering; i++) {
+        sys_mutex_lock(db->observers.mutex);
+        gathering = o->gathering;
+        sys_mutex_unlock(db->observers.mutex);
+        if (!gathering)
+            sleep_ms(1);
+    }
+    assert_true(gathering);
+}
+
+static void at_gate(void *ctx, const char *rows, size_t len, uint64_t commit)
+{
+    pthread_mutex_t *gate = ctx;
+
+    (void)rows;
+    (void)len;
+    (void)commit;
+    (void)pthread_mutex_lock(gate);
+    (void)pthread_mutex_unlock(gate);
+}
+
+/* What is committed while the first result waits for a reader is both in it
+ * and noted as a change. The other observer holds the dispatcher until all
+ * readers are taken. */
+static void test_changes__that_a_result_shows_are_told_once(void **state)
+{
+    static mirror m;
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    tako_result *open[TAKO_READERS_MAX];
+    tako_observer o;
+
+    db_fill(db, "c", 5000); /* well over API_RESULT_BYTES_UPFRONT */
+    (void)pthread_mutex_lock(&gate);
+    db_ok(db, tako_observe(db, "SELECT 1 AS x", NULL, at_gate, &gate, &o),
+          "observe");
+    mirror_start(&m, db, "SELECT n, v FROM c WHERE n < 5", true, 0);
+    for (size_t i = 0; i < TAKO_READERS_MAX; i++)
+        db_ok(db, tako_execute(db, "SELECT * FROM c", NULL, &open[i]), "open");
+    (void)pthread_mutex_unlock(&gate);
+    wait_gathering(db, db->observers.slots[1].observer);
+    db_run(db, "UPDATE c SET v = 1 WHERE n = 3", NULL);
+    for (size_t i = 0; i < TAKO_READERS_MAX; i++)
+        tako_result_free(open[i]);
+    mirror_wait_commit(&m, commit_of(db, "UPDATE c SET v = 2 WHERE n = 4"));
+    assert_null(m.wrong);
+    assert_in_range(m.updated, 0, 1); /* of 4, unless the result had that */
+    tako_close(db);
+    mirror_free(&m);
+}
+
 static void test_changes__of_too_many_bytes_are_a_reset(void **state)
 {
     static mirror m, other;
@@ -444,6 +501,7 @@ int main(void)
         T(test_diff__a_lone_change_is_told_as_it_is),
         T(test_next__gets_one_delivery_of_all_that_happened),
         T(test_changes__the_same_documents_over_and_over_stay_few),
+        T(test_changes__that_a_result_shows_are_told_once),
         T(test_changes__too_many_are_a_reset),
         T(test_changes__of_too_many_bytes_are_a_reset),
         T(test_changes__memory_that_fails_misses_nothing),
