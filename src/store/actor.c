@@ -571,28 +571,29 @@ tako_err store_mark_dirty(store *s)
     return actor_save(s, &next, NULL);
 }
 
-tako_err store_sync(store *s)
+/* SQLite writes nothing where an UPDATE changes nothing, and then syncs
+ * nothing: so a little more is reserved. */
+static tako_err sync_log(store *s, bool dirty)
 {
-    actor_state next;
+    actor_state next = s->state;
 
-    TAKO_ARG(s != NULL && !s->txn.open);
-    if (!s->unsynced && !s->state.dirty)
-        return TAKO_OK;
-    next = s->state;
-    next.dirty = false;
-    /* SQLite writes nothing where an UPDATE changes nothing, and then syncs
-     * nothing: so a little more is reserved. */
+    next.dirty = dirty;
     next.hlc = add_sat(next.hlc, 1);
     return actor_save(s, &next, NULL);
 }
 
+tako_err store_sync(store *s)
+{
+    TAKO_ARG(s != NULL && !s->txn.open);
+    if (!s->unsynced && !s->state.dirty)
+        return TAKO_OK;
+    return sync_log(s, false);
+}
+
 tako_err store_flush(store *s)
 {
-    actor_state next;
-
     TAKO_ARG(s != NULL && !s->txn.open);
     if (!s->unsynced)
         return TAKO_OK;
-    next = s->state;
-    return actor_save(s, &next, NULL);
+    return sync_log(s, s->state.dirty);
 }

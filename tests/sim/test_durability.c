@@ -127,6 +127,24 @@ static void test_durability__a_sync_keeps_what_was_before_it(void **state)
     assert_true(lost > 0);
 }
 
+/* Whether the dirty mark stands, or not. */
+static void test_durability__a_flush_keeps_what_was_before_it(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        device d;
+
+        device_init(&d, seed, STORE_NORMAL);
+        if (seed % 2 == 0)
+            assert_int_equal(store_mark_dirty(d.s), TAKO_OK);
+        commits(&d, 0, COMMITS);
+        assert_int_equal(store_flush(d.s), TAKO_OK);
+        power(&d);
+        assert_int_equal(documents(&d), COMMITS);
+        device_fini(&d);
+    }
+}
+
 static void test_durability__what_was_sent_and_lost_ends_the_actor(void **state)
 {
     (void)state;
@@ -166,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durability__full_keeps_every_commit),
         cmocka_unit_test(test_durability__a_sync_keeps_what_was_before_it),
+        cmocka_unit_test(test_durability__a_flush_keeps_what_was_before_it),
         cmocka_unit_test(
             test_durability__what_was_sent_and_lost_ends_the_actor),
         cmocka_unit_test(test_durability__no_dot_comes_twice),
