@@ -244,13 +244,14 @@ static bool any_useful(const blob_seek *k, const blob_source *but)
     return false;
 }
 
-/* Has it a part at all? (Who begins to fetch it itself has none.) */
-static bool has_any(const blob_seek *k, const blob_source *s)
+/* Has it a part that is lacking here? (Who begins to fetch it itself has none;
+ * two who were cut off from the rest may have the same.) */
+static bool has_lacking(const blob_seek *k, const blob_source *s)
 {
     if (!blob_source_useful(s))
         return false;
     for (size_t i = 0; !s->whole && i < blob_bits_len(k->form.parts); i++)
-        if (s->bits[i] != 0)
+        if ((s->bits[i] & ~(k->down == NULL ? k->have[i] : 0u)) != 0)
             return true;
     return s->whole;
 }
@@ -259,8 +260,10 @@ bool blob_seek_hopeless(const blob_seek *k, uint64_t now_ms)
 {
     bool late = now_ms >= k->asked_ms + BLOB_ANSWER_MS;
 
+    if (k->down == NULL && k->have_count == k->form.parts)
+        return false;
     for (const blob_source *s = k->sources; s != NULL; s = s->next)
-        if (has_any(k, s) || (s->state == SOURCE_ASKED && !late))
+        if (has_lacking(k, s) || (s->state == SOURCE_ASKED && !late))
             return false;
     return true;
 }

@@ -450,8 +450,9 @@ static tako_err on_have(sync_blob_peer *p, uint64_t now_ms, tako_reader *in,
     }
     if (!tako_reader_done(in))
         return tako_fail(e, TAKO_CORRUPT, "malformed HAVE");
-    k->unavailable = false;
+    k->unavailable = k->unavailable && blob_seek_hopeless(k, now_ms);
     blob_seek_go(k, now_ms);
+    blob_seek_judge(k, now_ms);
     if (k->down != NULL)
         blob_serve_news(k->down, now_ms);
     return TAKO_OK;

@@ -328,6 +328,44 @@ static void test_blobs__nobody_has_it(void **state)
     mesh_end(&m);
 }
 
+/* Two that got a part each and are told of each other's: neither has what the
+ * other lacks, and both say so. */
+static void test_blobs__nobody_has_the_rest(void **state)
+{
+    sync_blob_state s;
+    uint8_t id[32];
+    link *from[2];
+    mesh m;
+
+    (void)state;
+    mesh_begin(&m, 1, 3);
+    put(&m, 0, 3, LEN, id);
+    (void)join(&m, 1, 2);
+    from[0] = join(&m, 0, 1);
+    from[1] = join(&m, 0, 2);
+    fetch(&m, 1, id, LEN);
+    fetch(&m, 2, id, LEN);
+    for (unsigned i = 0; i < 60; i++)
+        (void)move_any(&m);
+    link_down(from[0]);
+    link_down(from[1]);
+    m.messages = 0;
+    run(&m, 60000);
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_int_equal(sync_blobs_state(m.b[i], id, &s), TAKO_OK);
+        assert_in_range(s.have, 2, s.parts - 1);
+        assert_true(s.unavailable);
+        /* Once more when what the other had came. */
+        assert_in_range(m.events[i][SYNC_BLOB_UNAVAILABLE], 1, 2);
+    }
+    assert_true(m.messages < 500);
+    link_up(from[1]);
+    run(&m, 60000);
+    assert_true(here(&m, 1, id, 3, LEN));
+    assert_true(here(&m, 2, id, 3, LEN));
+    mesh_end(&m);
+}
+
 static void test_blobs__several_sources_share_the_work(void **state)
 {
     uint8_t id[32];
@@ -723,6 +761,7 @@ int main(void)
         cmocka_unit_test(test_blobs__from_a_neighbour),
         cmocka_unit_test(test_blobs__through_who_does_not_want_it),
         cmocka_unit_test(test_blobs__nobody_has_it),
+        cmocka_unit_test(test_blobs__nobody_has_the_rest),
         cmocka_unit_test(test_blobs__several_sources_share_the_work),
         cmocka_unit_test(test_blobs__a_liar_is_not_believed),
         cmocka_unit_test(test_blobs__a_liar_behind_another),
