@@ -5,7 +5,8 @@
  * HOW MUCH  A part of an attachment is handed to a link only when nothing else
  * waits there and the stream has next to nothing left to send. So an order's
  * change that comes a moment later waits for one frame, whatever is fetched;
- * sys keeps the kernel from piling up more below. */
+ * sys keeps the kernel from piling up more below, and who asks wants no more
+ * than the way holds (sync/blob_pace.c). */
 #include "node/internal.h"
 
 #include <stdio.h>

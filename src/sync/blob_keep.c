@@ -129,9 +129,7 @@ void blob_keep(sync_blobs *b, uint64_t now_ms)
         lose_all(b, now_ms);
         return;
     }
-    for (blob_seek *k = b->seeks; k != NULL; k = k->next) {
+    for (blob_seek *k = b->seeks; k != NULL; k = k->next)
         if (k->pending.count > 0)
             settle(k);
-        blob_seek_go(k, now_ms);
-    }
 }

@@ -5,7 +5,8 @@
  * part can be checked when it comes. Chunks are wanted in order; which source
  * gets which is decided when it has room in its window, so ranges are disjoint
  * and a fast source takes more. A window begins small and grows by one with
- * each part, so a slow link never owes much.
+ * each part; how many are under way from one neighbour is bounded over all that
+ * is wanted of it (blob_pace.c), so a slow link never owes much.
  *
  * FAULTS  A wrong part: the source is bad for this content, what it owed is
  * wanted of others. Silence: likewise but for a time, and only where there is
@@ -15,6 +16,27 @@
 #include "sync/blob_state.h"
 
 #define ALONE_STALLS 15u /* times the patience with who is alone */
+
+/* ---- parts under way ------------------------------------------------------------ */
+
+static void flight_end(blob_seek *k, size_t i)
+{
+    blob_flight f = k->flights[i];
+
+    if (blob_part_is_large(&k->form, f.part))
+        blob_pace_ended(f.from->peer);
+    f.from->flying--;
+    blob_bit_clear(k->busy, f.part);
+    k->flights[i] = k->flights[--k->flight_count];
+}
+
+/* What a source owes may be wanted of others. */
+static void flights_drop(blob_seek *k, const blob_source *s)
+{
+    for (size_t i = k->flight_count; i > 0; i--)
+        if (k->flights[i - 1].from == s)
+            flight_end(k, i - 1);
+}
 
 /* ---- life -------------------------------------------------------------------- */
 
@@ -86,6 +108,7 @@ void blob_seek_free(blob_seek *k)
     while (k->sources != NULL) {
         if (k->sources->state != SOURCE_NONE)
             say_stop(k->sources);
+        flights_drop(k, k->sources);
         source_free(k, k->sources);
     }
     blob_list_clear(b->env, &k->pending);
@@ -134,23 +157,6 @@ bool blob_seek_flying(const blob_seek *k, uint32_t part)
         if (k->flights[i].part == part)
             return true;
     return false;
-}
-
-static void flight_end(blob_seek *k, size_t i)
-{
-    blob_flight f = k->flights[i];
-
-    f.from->flying--;
-    blob_bit_clear(k->busy, f.part);
-    k->flights[i] = k->flights[--k->flight_count];
-}
-
-/* What a source owes may be wanted of others. */
-static void flights_drop(blob_seek *k, const blob_source *s)
-{
-    for (size_t i = k->flight_count; i > 0; i--)
-        if (k->flights[i - 1].from == s)
-            flight_end(k, i - 1);
 }
 
 void blob_source_lacks(blob_seek *k, blob_source *s, uint32_t first,
@@ -214,7 +220,7 @@ void blob_seek_ask_one(blob_seek *k, uint64_t now_ms, sync_blob_peer *p)
     s->number = p->next_number++;
     s->state = SOURCE_ASKED;
     s->whole = s->slow = false;
-    k->asked_ms = now_ms;
+    k->asked_ms = s->asked_ms = now_ms;
     tako_put_varint(&b, s->number);
     tako_put_bytes(&b, tako_slice_of(k->id, sizeof k->id));
     tako_put_varint(&b, k->form.len);
@@ -385,7 +391,7 @@ static bool pick_passed(blob_seek *k, const blob_source *s, uint32_t *part)
     return false;
 }
 
-static bool fly(blob_seek *k, blob_source *s, uint32_t part)
+static bool fly(blob_seek *k, blob_source *s, uint64_t now_ms, uint32_t part)
 {
     if (k->flight_count == k->flight_cap) {
         size_t cap = k->flight_cap == 0 ? 16 : k->flight_cap * 2;
@@ -398,7 +404,7 @@ static bool fly(blob_seek *k, blob_source *s, uint32_t part)
         k->flights = grown;
         k->flight_cap = cap;
     }
-    k->flights[k->flight_count++] = (blob_flight){ part, s };
+    k->flights[k->flight_count++] = (blob_flight){ part, s, now_ms };
     blob_bit_set(k->busy, part);
     s->flying++;
     return true;
@@ -412,13 +418,21 @@ static void want(blob_seek *k, blob_source *s, uint64_t now_ms)
 
     while (s->flying < s->window && k->pending.count < BLOB_PENDING_MAX) {
         uint32_t part, at = count;
+        bool large;
 
         if (!(k->down == NULL ? pick_own : pick_passed)(k, s, &part))
             break;
+        large = blob_part_is_large(&k->form, part);
+        if (large && !blob_pace_lets(s->peer, now_ms)) {
+            k->held = true;
+            break;
+        }
         if (s->flying == 0)
             s->heard_ms = now_ms;
-        if (!fly(k, s, part))
+        if (!fly(k, s, now_ms, part))
             break;
+        if (large)
+            blob_pace_wanted(s->peer, now_ms);
         while (at > 0 && parts[at - 1] > part) {
             parts[at] = parts[at - 1];
             at--;
@@ -445,6 +459,7 @@ static void want(blob_seek *k, blob_source *s, uint64_t now_ms)
 
 void blob_seek_go(blob_seek *k, uint64_t now_ms)
 {
+    k->held = false;
     if (!k->running || now_ms < k->hold_ms)
         return;
     for (blob_source *s = k->sources; s != NULL; s = s->next)
@@ -454,7 +469,7 @@ void blob_seek_go(blob_seek *k, uint64_t now_ms)
          s = s->next)
         if (blob_source_useful(s))
             want(k, s, now_ms);
-    if (k->down != NULL || k->flight_count > 0 ||
+    if (k->down != NULL || k->flight_count > 0 || k->held ||
         k->have_count == k->form.parts)
         return;
     /* Nothing more is to be had of these: of some of them, perhaps soon. */
@@ -462,6 +477,17 @@ void blob_seek_go(blob_seek *k, uint64_t now_ms)
         if (s->state == SOURCE_HAS && s->growing &&
             now_ms + BLOB_GROWING_MS < k->ask_ms)
             k->ask_ms = now_ms + BLOB_GROWING_MS;
+}
+
+void blob_seeks_go(blob_seek *k, uint64_t now_ms)
+{
+    sync_blobs *b = k->b;
+
+    for (blob_seek *j = k->next; j != NULL; j = j->next)
+        blob_seek_go(j, now_ms);
+    for (blob_seek *j = b->seeks; j != k; j = j->next)
+        blob_seek_go(j, now_ms);
+    blob_seek_go(k, now_ms);
 }
 
 /* ---- parts -------------------------------------------------------------------------- */
@@ -531,13 +557,25 @@ static tako_err part_take(blob_seek *k, uint32_t part, tako_slice bytes)
     return TAKO_OK;
 }
 
+static void pace(blob_source *from, uint64_t now_ms, uint64_t took_ms,
+                 size_t len)
+{
+    if (blob_pace_slower(from->peer, took_ms))
+        from->window = from->window > 1 ? from->window / 2 : 1;
+    else if (from->window < TAKO_BLOB_WINDOW_MAX)
+        from->window++;
+    blob_pace_came(from->peer, now_ms, took_ms, len);
+}
+
 tako_err blob_seek_part(blob_seek *k, blob_source *from, uint64_t now_ms,
                         uint32_t part, tako_slice bytes)
 {
     bool asked = false, known;
+    uint64_t took_ms = 0;
 
     for (size_t i = k->flight_count; i > 0; i--)
         if (k->flights[i - 1].part == part && k->flights[i - 1].from == from) {
+            took_ms = now_ms - k->flights[i - 1].since_ms;
             flight_end(k, i - 1);
             asked = true;
         }
@@ -556,8 +594,8 @@ tako_err blob_seek_part(blob_seek *k, blob_source *from, uint64_t now_ms,
     }
     from->heard_ms = now_ms;
     from->slow = false;
-    if (from->window < TAKO_BLOB_WINDOW_MAX)
-        from->window++;
+    if (asked)
+        pace(from, now_ms, took_ms, bytes.len);
     TAKO_TRY(inner_take(k, part, bytes));
     return k->down != NULL ? part_pass(k, part, bytes)
                            : part_take(k, part, bytes);
@@ -598,7 +636,7 @@ uint64_t blob_seek_deadline(const blob_seek *k)
     }
     if (open && k->asked_ms + BLOB_ANSWER_MS < at && !k->unavailable)
         at = k->asked_ms + BLOB_ANSWER_MS;
-    if (k->down == NULL && k->flight_count == 0 && k->ask_ms < at)
+    if (k->down == NULL && k->flight_count == 0 && !k->held && k->ask_ms < at)
         at = k->ask_ms;
     if (k->down == NULL && k->flight_count == 0 && k->hold_ms > at)
         at = k->hold_ms;
@@ -636,6 +674,7 @@ void blob_seek_tick(blob_seek *k, uint64_t now_ms)
     if (k->down != NULL)
         return;
     blob_seek_judge(k, now_ms);
-    if (k->flight_count == 0 && now_ms >= k->ask_ms && now_ms >= k->hold_ms)
+    if (k->flight_count == 0 && !k->held && now_ms >= k->ask_ms &&
+        now_ms >= k->hold_ms)
         blob_seek_ask(k, now_ms, NULL);
 }

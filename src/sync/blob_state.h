@@ -22,6 +22,9 @@
 #define BLOB_PENDING_MAX    64u    /* parts that wait for the writer */
 #define BLOB_CONTROL_MAX    (256u << 10) /* of answers that wait for a peer */
 #define BLOB_SEARCH_BYTES   8u
+#define BLOB_QUEUE_MS       10u /* what parts may wait on their way, if short */
+#define BLOB_PACE_MS        10000u /* how long a measured time counts, at least */
+#define BLOB_SMALL_BYTES    512u   /* a part that takes no time of its own */
 
 typedef struct blob_seek blob_seek;
 typedef struct blob_serve blob_serve;
@@ -45,12 +48,14 @@ typedef struct blob_source {
     bool slow;     /* fell silent */
     uint8_t *bits; /* the parts that it has, unless whole */
     uint32_t flying, window;
+    uint64_t asked_ms;
     uint64_t heard_ms;
 } blob_source;
 
 typedef struct blob_flight {
     uint32_t part;
     blob_source *from;
+    uint64_t since_ms;
 } blob_flight;
 
 /* Bytes of a part; a block of memory. */
@@ -79,6 +84,7 @@ struct blob_seek {
     bool unavailable;
     bool told;     /* that it is */
     bool expected; /* the store has a row for it */
+    bool held;     /* more would be wanted, but for the pace */
     uint8_t *have; /* to keep: parts that are here, or on their way in */
     uint8_t *busy; /* under way */
     uint32_t have_count;
@@ -111,6 +117,8 @@ blob_source *blob_source_of(sync_blobs *b, const sync_blob_peer *p,
                             uint64_t number, blob_seek **k);
 /* Wants as much as may be wanted now. */
 void blob_seek_go(blob_seek *k, uint64_t now_ms);
+/* Likewise all, this one last: they take turns. */
+void blob_seeks_go(blob_seek *k, uint64_t now_ms);
 void blob_seek_lose(blob_seek *k, const sync_blob_peer *p);
 /* A part came, as asked. */
 tako_err blob_seek_part(blob_seek *k, blob_source *from, uint64_t now_ms,
@@ -173,6 +181,32 @@ tako_err blob_on_stop(sync_blob_peer *p, tako_reader *in, tako_errbuf *e);
 tako_err blob_serve_send(sync_blob_peer *p, tako_buf *out, tako_errbuf *e);
 bool blob_serve_due(const sync_blob_peer *p);
 
+/* ---- pace (blob_pace.c) --------------------------------------------------------- */
+
+/* The least of what was measured, each one more than it was; 0: nothing. */
+typedef struct blob_least {
+    uint32_t now, before;
+    uint64_t since_ms; /* when `now` began */
+} blob_least;
+
+/* Does it take time of its own on a slow way? */
+bool blob_part_is_large(const blob_form *f, uint32_t part);
+/* May a large part be wanted now? If not, it is told when by the deadline, or
+ * by a kick. */
+bool blob_pace_lets(sync_blob_peer *p, uint64_t now_ms);
+void blob_pace_wanted(sync_blob_peer *p, uint64_t now_ms);
+/* It came, or is not waited for any more. */
+void blob_pace_ended(sync_blob_peer *p);
+/* A small message was answered with a small one; a part came. */
+void blob_pace_replied(sync_blob_peer *p, uint64_t now_ms, uint64_t took_ms);
+void blob_pace_came(sync_blob_peer *p, uint64_t now_ms, uint64_t took_ms,
+                    size_t len);
+/* So long that it must have waited on its way. */
+bool blob_pace_slower(const sync_blob_peer *p, uint64_t took_ms);
+uint64_t blob_pace_deadline(const sync_blob_peer *p);
+/* Is it time to want more? */
+bool blob_pace_tick(sync_blob_peer *p, uint64_t now_ms);
+
 /* ---- the whole ----------------------------------------------------------------------- */
 
 struct sync_blob_peer {
@@ -185,6 +219,10 @@ struct sync_blob_peer {
     uint32_t serve_count;
     uint32_t next_number;
     uint32_t unasked; /* parts that nobody asked for */
+    blob_least part_least, reply_least;
+    uint32_t large_flying; /* large parts under way from it */
+    uint64_t want_ms;      /* no large one is wanted before; 0: at once */
+    bool held;             /* some would have been */
 };
 
 struct sync_blobs {

@@ -370,6 +370,8 @@ uint64_t sync_blobs_deadline(const sync_blobs *b)
 
         at = d < at ? d : at;
     }
+    for (const sync_blob_peer *p = b->peers; p != NULL; p = p->next)
+        at = blob_pace_deadline(p) < at ? blob_pace_deadline(p) : at;
     return at;
 }
 
@@ -407,14 +409,20 @@ static void finish(sync_blobs *b, uint64_t now_ms)
 
 void sync_blobs_tick(sync_blobs *b, uint64_t now_ms)
 {
+    bool kick = b->kick;
+
+    b->kick = false; /* what ends meanwhile gives others their turn */
     if (look_due(b) && now_ms >= b->looked_ms + BLOB_LOOK_MS)
         look(b, now_ms);
-    if (now_ms >= b->write_ms)
+    if (now_ms >= b->write_ms) {
         blob_keep(b, now_ms);
+        kick = true; /* there is room again */
+    }
+    for (sync_blob_peer *p = b->peers; p != NULL; p = p->next)
+        kick = blob_pace_tick(p, now_ms) || kick;
     for (blob_seek *k = b->seeks; k != NULL; k = k->next)
-        if (k->running && (b->kick || blob_seek_deadline(k) <= now_ms))
+        if (k->running && (kick || blob_seek_deadline(k) <= now_ms))
             blob_seek_tick(k, now_ms);
-    b->kick = false;
     passes_end(b, now_ms);
     finish(b, now_ms);
 }
@@ -435,6 +443,8 @@ static tako_err on_have(sync_blob_peer *p, uint64_t now_ms, tako_reader *in,
         return tako_fail(e, TAKO_CORRUPT, "malformed HAVE");
     if (s == NULL)
         return TAKO_OK; /* not wanted any more */
+    if (s->state == SOURCE_ASKED)
+        blob_pace_replied(p, now_ms, now_ms - s->asked_ms);
     s->state = SOURCE_HAS;
     s->growing = (flags & 1u) != 0;
     s->heard_ms = now_ms;
@@ -511,7 +521,7 @@ static tako_err on_part(sync_blob_peer *p, uint64_t now_ms, tako_reader *in,
     if (p->unasked > TAKO_BLOB_UNASKED_MAX)
         return tako_fail(e, TAKO_CORRUPT, "parts that nobody asked for");
     blob_keep(p->b, now_ms);
-    blob_seek_go(k, now_ms);
+    blob_seeks_go(k, now_ms);
     finish(p->b, now_ms);
     return TAKO_OK;
 }
