@@ -165,7 +165,6 @@ void api_node_write_end(void *ctx, uint64_t lsn)
     tako_db *db = ctx;
 
     committed(db, lsn);
-    if (lsn != 0)
-        tidy_later(db);
+    tidy_later(db); /* parts of attachments are no commit, and fill the log */
     release(db);
 }
