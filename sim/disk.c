@@ -167,7 +167,7 @@ static tako_err call_outcome(sim_disk *d, sim_disk_op op, uint64_t grows)
 tako_err disk_call(sim_disk *d, sim_disk_op op, const sim_file *f, uint64_t at,
                    uint64_t len)
 {
-    uint64_t grows = 0, cost = COST_US_CALL + len / 1024u * COST_US_KB;
+    uint64_t grows = 0, cost = COST_US_CALL;
     tako_err err;
 
     if (d->stopped)
@@ -182,6 +182,8 @@ tako_err disk_call(sim_disk *d, sim_disk_op op, const sim_file *f, uint64_t at,
             return TAKO_IO;
         }
     }
+    if (op == SIM_DISK_READ || op == SIM_DISK_WRITE)
+        cost += len / 1024u * COST_US_KB;
     if (op == SIM_DISK_SYNC)
         cost += COST_US_SYNC;
     d->cost_us += cost * (d->faults.slow > 0 ? d->faults.slow : 1u);
