@@ -140,8 +140,12 @@ static void look_token(void *ctx, size_t token)
         d->generation = k->generation;
     d->stamp = k->m->stamp;
     if ((d->holders & bit_of(k->n)) == 0) {
+        uint64_t took = k->m->world->now_us - w->at_us;
+
         if (!k->again)
             list_add(k->m->env, &k->m->fresh, token);
+        if (!k->again && took > k->m->delay_us)
+            k->m->delay_us = took;
         d->holders |= bit_of(k->n);
     }
 }

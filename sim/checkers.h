@@ -94,6 +94,7 @@ typedef struct sim_model {
     tako_arena arena;
 
     uint64_t acked, refused, unknown, lost_to_power, torn, deliveries;
+    uint64_t delay_us; /* the longest from a commit to any other node */
     uint64_t checked_cuts, checked_order, checked_states;
     uint64_t left; /* writes, with the documents that left a node */
 } sim_model;

@@ -10,11 +10,13 @@ typedef struct weights {
     uint64_t transaction, all;
     uint64_t docs_from, docs_to;
     uint64_t keys;
+    uint64_t bytes_from, bytes_to; /* of attachments */
+    uint64_t contents;             /* different ones */
 } weights;
 
-const char *const sim_op_names[SIM_OP_KINDS] = { "insert", "update",
-                                                 "increment", "delete",
-                                                 "read" };
+const char *const sim_op_names[SIM_OP_KINDS] = {
+    "insert", "update", "increment", "delete", "read", "attach", "get"
+};
 
 static void work_options(builder *b, weights *w)
 {
@@ -27,11 +29,18 @@ static void work_options(builder *b, weights *w)
             w->transaction = sim_line_number(l, 0, 1000000);
         } else if (sim_line_takes(l, "documents")) {
             sim_line_range(l, SIM_STEPS_MAX, &w->docs_from, &w->docs_to);
+        } else if (sim_line_takes(l, "bytes")) {
+            w->bytes_from = w->bytes_to = sim_line_bytes(l);
+            if (sim_line_takes(l, "to"))
+                w->bytes_to = sim_line_bytes(l);
+        } else if (sim_line_takes(l, "contents")) {
+            w->contents = sim_line_number(l, 1, SIM_CONTENTS_MAX);
         } else {
             size_t kind = sim_line_choice(l, sim_op_names, SIM_OP_KINDS,
                                           "keys, transaction, documents, "
-                                          "insert, update, increment, delete "
-                                          "or read");
+                                          "bytes, contents, insert, update, "
+                                          "increment, delete, read, attach or "
+                                          "get");
 
             w->of[kind] = sim_line_number(l, 0, 1000000);
         }
@@ -41,6 +50,9 @@ static void work_options(builder *b, weights *w)
         w->all += w->of[i];
     if (w->all == 0)
         sim_line_fail(l, NULL, "all weights are 0");
+    if (w->bytes_to < w->bytes_from || w->bytes_to > SIM_CONTENT_BYTES_MAX)
+        sim_line_fail(l, NULL, "bytes: from the least to the most, at most %u",
+                      SIM_CONTENT_BYTES_MAX);
 }
 
 static sim_op_kind draw_kind(builder *b, const weights *w)
@@ -53,6 +65,21 @@ static sim_op_kind draw_kind(builder *b, const weights *w)
         dice -= w->of[i];
     }
     return SIM_OP_UPDATE;
+}
+
+/* A content is its length: two of one length are the same. */
+static int32_t draw_content(builder *b, const weights *w)
+{
+    uint64_t which = sim_random_below(&b->random, w->contents);
+    uint64_t last = w->contents > 1 ? w->contents - 1 : 1;
+
+    return (int32_t)(w->bytes_from +
+                     (w->bytes_to - w->bytes_from) * which / last);
+}
+
+static bool alone(sim_op_kind kind)
+{
+    return kind == SIM_OP_READ || kind == SIM_OP_ATTACH || kind == SIM_OP_GET;
 }
 
 /* Different documents in one transaction. */
@@ -69,10 +96,12 @@ static void draw_steps(builder *b, const weights *w, sim_action *a)
         bool again = false;
 
         s->kind = draw_kind(b, w);
-        if (several && s->kind == SIM_OP_READ)
+        if (several && alone(s->kind))
             s->kind = SIM_OP_UPDATE;
         s->key = (uint32_t)sim_random_below(&b->random, w->keys);
         s->amount = (int32_t)sim_random_between(&b->random, 0, 8) - 3;
+        if (s->kind == SIM_OP_ATTACH)
+            s->amount = draw_content(b, w);
         for (size_t i = 0; i < a->step_count; i++)
             again = again || a->steps[i].key == s->key;
         a->step_count += !again;
@@ -86,7 +115,10 @@ void build_work(builder *b)
                   .transaction = 12,
                   .docs_from = 2,
                   .docs_to = 3,
-                  .keys = 40 };
+                  .keys = 40,
+                  .bytes_from = 1024,
+                  .bytes_to = 100u << 10,
+                  .contents = 16 };
 
     if (!sim_line_takes(b->line, "operations")) {
         sim_line_fail(b->line, sim_line_word(b->line, "operations"),
@@ -116,13 +148,20 @@ static void do_step(builder *b, sim_action *a)
     }
     s->kind = (sim_op_kind)sim_line_choice(
         b->line, sim_op_names, SIM_OP_KINDS,
-        "insert, update, increment, delete or read");
+        "insert, update, increment, delete, read, attach or get");
+    if (a->step_count > 0 && (alone(s->kind) || alone(a->steps[0].kind)))
+        sim_line_fail(b->line, NULL, "%s stands alone", sim_op_names[s->kind]);
     s->key = (uint32_t)sim_line_number(b->line, 0, SIM_KEYS_MAX - 1);
     if (s->kind == SIM_OP_INCREMENT && sim_line_takes(b->line, "by")) {
         bool minus = sim_line_takes(b->line, "-");
 
         s->amount = (int32_t)sim_line_number(b->line, 0, 1000000);
         s->amount = minus ? -s->amount : s->amount;
+    }
+    if (s->kind == SIM_OP_ATTACH) {
+        if (!sim_line_takes(b->line, "by"))
+            sim_line_fail(b->line, sim_line_word(b->line, "by"), "by expected");
+        s->amount = (int32_t)sim_line_number(b->line, 0, SIM_CONTENT_BYTES_MAX);
     }
     a->step_count++;
 }

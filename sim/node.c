@@ -16,11 +16,13 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "sim/net.h"
+#include "store/blob.h"
 
-#define NODE_PATH      "node.db"
-#define NODE_CPU_US    20u /* of any event */
-#define NODE_RETRY_US  SIM_SECOND
-#define NODE_TRIES_MAX 3600u
+#define NODE_PATH          "node.db"
+#define NODE_CPU_US        20u /* of any event */
+#define NODE_RETRY_US      SIM_SECOND
+#define NODE_TRIES_MAX     3600u
+#define NODE_COLLECT_PARTS 64u /* of attachments, after one commit */
 
 /* ---- environment ------------------------------------------------------------- */
 
@@ -136,13 +138,35 @@ static store *host_begin(void *ctx)
     return n->dying ? NULL : n->store;
 }
 
-static void care(sim_node *n)
+/* As api/attach.c. */
+static void collect(sim_node *n)
+{
+    uint64_t now = sim_node_wall_ms(n);
+    blob_collected c;
+    tako_err err;
+
+    if (!store_blob_due(n->store, now, n->grace_ms))
+        return;
+    err = store_begin(n->store, NULL);
+    if (err == TAKO_OK)
+        err = store_blob_collect(n->store, now, n->grace_ms, NODE_COLLECT_PARTS,
+                                 &c, NULL);
+    if (err == TAKO_OK)
+        err = store_commit(n->store, NULL, NULL);
+    else
+        store_rollback(n->store);
+    if (err != TAKO_OK && !sim_disk_stopped(n->disk))
+        sim_note(n->world, n, "collecting failed: %s", tako_err_name(err));
+}
+
+void sim_node_care(sim_node *n)
 {
     tako_errbuf e = { "" };
     tako_err err = store_checkpoint(n->store, false, &e);
 
     if (err != TAKO_OK && !sim_disk_stopped(n->disk))
         sim_note(n->world, n, "checkpoint failed: %s", tako_err_name(err));
+    collect(n);
 }
 
 static void host_end(void *ctx, uint64_t lsn)
@@ -150,17 +174,24 @@ static void host_end(void *ctx, uint64_t lsn)
     sim_node *n = ctx;
     sim_world *w = n->world;
 
-    if (lsn == 0 || sim_disk_stopped(n->disk))
+    if (sim_disk_stopped(n->disk))
         return;
-    n->merges++;
-    sim_trace(w, n->index, lsn);
-    told(n, lsn, false);
-    care(n);
+    if (lsn != 0) {
+        n->merges++;
+        sim_trace(w, n->index, lsn);
+        told(n, lsn, false);
+    }
+    sim_node_care(n);
 }
 
 static void host_progress(void *ctx)
 {
     (void)ctx;
+}
+
+static bool host_fetches(void *ctx)
+{
+    return ((const sim_node *)ctx)->fetches;
 }
 
 /* ---- ends ---------------------------------------------------------------------- */
@@ -170,12 +201,21 @@ static void on_stopped(void *ctx)
     ((sim_node *)ctx)->stopped = true;
 }
 
-static void let_go(sim_node *n)
+static void close_store(sim_node *n)
 {
+    const sim_watch *w = &n->world->watch;
+
+    if (w->closing != NULL && n->store != NULL)
+        w->closing(w->closing_ctx, n);
     store_reader_close(n->reader);
     store_close(n->store);
     n->reader = NULL;
     n->store = NULL;
+}
+
+static void let_go(sim_node *n)
+{
+    close_store(n);
     n->up = false;
     n->dying = false;
     n->stopping = false;
@@ -252,10 +292,7 @@ static void on_stop_done(sim_world *w, void *ctx, uint64_t number)
     n->depth++;
     node_free(n->node);
     n->node = NULL;
-    store_reader_close(n->reader);
-    store_close(n->store);
-    n->reader = NULL;
-    n->store = NULL;
+    close_store(n);
     n->depth--;
     if (sim_disk_stopped(n->disk)) {
         finish_end(n);
@@ -322,8 +359,9 @@ sim_node *sim_node_add(sim_world *w, const char *name)
     n->disk = sim_disk_new(w->env, w->seed ^ (n->index + 1) << 32);
     n->limit_bytes = SIM_NODE_BYTES_MAX;
     n->timer_us = UINT64_MAX;
-    n->host =
-        (node_host){ n, host_begin, host_begin, host_end, host_progress, NULL };
+    n->grace_ms = SIM_GRACE_MS;
+    n->host = (node_host){ n,        host_begin,    host_begin,
+                           host_end, host_progress, host_fetches };
     w->nodes[w->count++] = n;
     return n;
 }
@@ -441,8 +479,8 @@ void sim_node_start(sim_node *n)
 
 /* ---- what apps do ------------------------------------------------------------------ */
 
-static tako_err run_one(sim_node *n, const char *statement, uint64_t *count,
-                        tako_errbuf *e)
+static tako_err run_one(sim_node *n, const char *statement, tako_slice params,
+                        uint64_t *count, tako_errbuf *e)
 {
     tako_buf ids = tako_buf_on(&n->env);
     query *q = NULL;
@@ -450,7 +488,7 @@ static tako_err run_one(sim_node *n, const char *statement, uint64_t *count,
                                  tako_slice_str(statement), &q, e);
 
     if (err == TAKO_OK)
-        err = query_bind(q, TAKO_SLICE_NONE, e);
+        err = query_bind(q, params, e);
     if (err == TAKO_OK)
         err = query_run(q, n->store, &ids, count, e);
     query_free(q);
@@ -471,8 +509,8 @@ static void hand_over(sim_node *n, uint64_t lsn)
 }
 
 static tako_err transact(sim_node *n, const char *const *statements,
-                         size_t count, uint64_t *lsn, uint64_t *counts,
-                         tako_errbuf *e)
+                         size_t count, tako_slice params, uint64_t *lsn,
+                         uint64_t *counts, tako_errbuf *e)
 {
     tako_err err = store_begin(n->store, e);
 
@@ -481,7 +519,7 @@ static tako_err transact(sim_node *n, const char *const *statements,
     for (size_t i = 0; i < count && err == TAKO_OK; i++) {
         uint64_t touched = 0;
 
-        err = run_one(n, statements[i], &touched, e);
+        err = run_one(n, statements[i], params, &touched, e);
         if (counts != NULL)
             counts[i] = touched;
     }
@@ -495,6 +533,14 @@ static tako_err transact(sim_node *n, const char *const *statements,
 tako_err sim_node_run(sim_node *n, const char *const *statements, size_t count,
                       uint64_t *lsn, uint64_t *counts, tako_errbuf *e)
 {
+    return sim_node_run_with(n, statements, count, TAKO_SLICE_NONE, lsn, counts,
+                             e);
+}
+
+tako_err sim_node_run_with(sim_node *n, const char *const *statements,
+                           size_t count, tako_slice params, uint64_t *lsn,
+                           uint64_t *counts, tako_errbuf *e)
+{
     sim_world *w = n->world;
     tako_err err;
 
@@ -502,7 +548,7 @@ tako_err sim_node_run(sim_node *n, const char *const *statements, size_t count,
     if (!n->up || n->store == NULL || n->stopping)
         return tako_fail(e, TAKO_CLOSED, "%s is down", n->name);
     sim_enter(n);
-    err = transact(n, statements, count, lsn, counts, e);
+    err = transact(n, statements, count, params, lsn, counts, e);
     if (sim_disk_stopped(n->disk)) /* whether it was made will be seen */
         err = tako_fail(e, TAKO_IO, "%s came to an end", n->name);
     sim_trace(w, n->index << 32 | (uint64_t)(unsigned)-err, *lsn);
@@ -510,7 +556,7 @@ tako_err sim_node_run(sim_node *n, const char *const *statements, size_t count,
         n->commits++;
         told(n, *lsn, true);
         hand_over(n, *lsn);
-        care(n);
+        sim_node_care(n);
     }
     sim_leave(n);
     return err;

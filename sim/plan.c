@@ -82,6 +82,8 @@ static void put_node(const sim_plan_node *n, tako_buf *out)
         tako_put_str(out, " durability full");
     if (n->archive)
         tako_put_str(out, " archive");
+    if (n->fetches)
+        tako_put_str(out, " fetches");
     if (n->memory_bytes > 0)
         tako_put_fmt(out, " memory %llu", (unsigned long long)n->memory_bytes);
     if (n->quota_bytes > 0)
@@ -126,7 +128,7 @@ static void put_steps(const sim_action *a, tako_buf *out)
 
         tako_put_fmt(out, "%s %s %u", i > 0 ? " ," : "", sim_op_names[s->kind],
                      s->key);
-        if (s->kind == SIM_OP_INCREMENT)
+        if (s->kind == SIM_OP_INCREMENT || s->kind == SIM_OP_ATTACH)
             tako_put_fmt(out, " by %s%d", s->amount < 0 ? "- " : "",
                          s->amount < 0 ? -s->amount : s->amount);
     }
@@ -185,14 +187,16 @@ static void put_action(const sim_plan *p, const sim_action *a, tako_buf *out)
 
 static void put_expect(const sim_expect *x, tako_buf *out)
 {
-    static const char *const kinds[] = { "documents", "commits", "converge",
-                                         "memory",    "bytes",   "torn",
-                                         "redundancy" };
+    static const char *const kinds[] = { "documents",  "commits", "converge",
+                                         "memory",     "bytes",   "torn",
+                                         "redundancy", "delay" };
     static const char *const relations[] = { "<=", "=", ">=" };
 
     tako_put_fmt(out, "expect %s %s %llu%s\n", kinds[x->kind],
                  relations[x->relation + 1], (unsigned long long)x->value,
-                 x->kind == SIM_EXPECT_CONVERGE ? "us" : "");
+                 x->kind == SIM_EXPECT_CONVERGE || x->kind == SIM_EXPECT_DELAY
+                     ? "us"
+                     : "");
 }
 
 void sim_plan_print(const sim_plan *p, tako_buf *out)
@@ -203,6 +207,10 @@ void sim_plan_print(const sim_plan *p, tako_buf *out)
     put_us(out, p->time_us);
     tako_put_str(out, "\nsettle ");
     put_us(out, p->settle_us);
+    if (p->grace_us > 0) {
+        tako_put_str(out, "\ngrace ");
+        put_us(out, p->grace_us);
+    }
     tako_put_u8(out, '\n');
     for (size_t i = 0; i < p->node_count; i++)
         put_node(&p->nodes[i], out);

@@ -19,6 +19,7 @@ typedef struct run {
     sim_model *model;
     sim_workload work;
     sim_receipts receipts;
+    sim_blobs *blobs;
     uint64_t converged_us;
     uint64_t copies[2], fresh[2]; /* at half the time, and at its end */
 } run;
@@ -35,6 +36,9 @@ static void make_nodes(run *r)
 
         n->durability = s->durability;
         n->archive = s->archive;
+        n->fetches = s->fetches;
+        if (p->grace_us > 0)
+            n->grace_ms = p->grace_us / SIM_MS;
         n->slow = s->slow;
         n->skew_ms = s->skew_ms;
         if (s->memory_bytes > 0)
@@ -131,6 +135,7 @@ static const struct {
     [SIM_EXPECT_TORN] = { "torn", offsetof(sim_result, torn) },
     [SIM_EXPECT_REDUNDANCY] = { "redundancy",
                                 offsetof(sim_result, redundancy) },
+    [SIM_EXPECT_DELAY] = { "delay", offsetof(sim_result, delay_us) },
 };
 
 static void check_expected(run *r, const sim_result *out)
@@ -172,6 +177,7 @@ static void count(run *r, sim_result *out)
     out->left = m->left;
     out->checked_states = m->checked_states;
     out->torn = m->torn;
+    out->delay_us = m->delay_us;
     out->documents = sim_model_documents(r->model);
     if (r->fresh[1] > r->fresh[0])
         out->redundancy =
@@ -223,10 +229,11 @@ void sim_run(const sim_run_opts *opts, sim_result *out)
     memset(out, 0, sizeof *out);
     r.world = sim_world_new(opts->env, opts->seed);
     r.model = sim_model_new(r.world);
-    r.work = (sim_workload){ r.world,   r.model, opts->history,
-                             opts->ctx, 0,       &r.receipts };
+    r.work = (sim_workload){ r.world, r.model,     opts->history, opts->ctx,
+                             0,       &r.receipts, NULL };
     make_nodes(&r);
     sim_model_watch(r.model);
+    r.blobs = r.work.blobs = sim_blobs_new(r.world, sim_work_attach, &r.work);
     sim_receipts_watch(&r.receipts, r.model);
     r.world->watch.line = opts->line;
     r.world->watch.line_ctx = opts->ctx;
@@ -246,6 +253,11 @@ void sim_run(const sim_run_opts *opts, sim_result *out)
         sim_receipts_settle(&r.receipts);
     out->checked_receipts = r.receipts.claims;
     if (!r.world->failed)
+        sim_blobs_settle(r.blobs, opts->plan->settle_us);
+    if (!r.world->failed)
+        sim_blobs_final(r.blobs);
+    out->attachments = *sim_blobs_counted(r.blobs);
+    if (!r.world->failed)
         sim_model_final(r.model);
     /* What ends now must give its memory back, too. */
     r.world->quiet = true;
@@ -253,6 +265,7 @@ void sim_run(const sim_run_opts *opts, sim_result *out)
         if (r.world->nodes[i]->up)
             sim_node_end(r.world->nodes[i], SIM_DISK_KILL, 0);
     verdict(&r, out);
+    sim_blobs_free(r.blobs);
     sim_world_free(r.world);
     sim_model_free(r.model);
 }
@@ -305,5 +318,13 @@ void sim_result_json(const sim_result *r, tako_buf *out)
     put(out, "left", r->left);
     put(out, "torn_while_catching_up", r->torn);
     put(out, "redundancy_percent", r->redundancy);
+    put(out, "delay_ms", r->delay_us / SIM_MS);
+    put(out, "attachments_put", r->attachments.put);
+    put(out, "attachments_fetched", r->attachments.fetched);
+    put(out, "attachments_shared", r->attachments.shared);
+    put(out, "attachments_lost", r->attachments.lost);
+    put(out, "attachments_unavailable", r->attachments.unavailable);
+    put(out, "attachments_collected", r->attachments.collected);
+    put(out, "checked_attachments", r->attachments.checked);
     tako_put_u8(out, '}');
 }

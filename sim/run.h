@@ -3,7 +3,7 @@
 #ifndef TAKO_SIM_RUN_H
 #define TAKO_SIM_RUN_H
 
-#include "sim/scenario.h"
+#include "sim/blobs.h"
 
 typedef struct sim_run_opts {
     const tako_env *env;
@@ -34,6 +34,8 @@ typedef struct sim_result {
     uint64_t checked_receipts;
     uint64_t memory_peak, checked_cuts, checked_order, checked_states;
     uint64_t torn, redundancy;
+    uint64_t delay_us; /* the longest from a commit to any other node */
+    sim_blobs_counts attachments;
     uint64_t left; /* writes, with documents that left a node */
     char last[SIM_LAST_LINES][SIM_LINE_BYTES_MAX]; /* oldest first, "" none */
 } sim_result;

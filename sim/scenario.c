@@ -84,12 +84,14 @@ static void node_options(builder *b, sim_plan_node *n)
             n->slow = (uint32_t)sim_line_number(l, 1, 100000);
         } else if (sim_line_takes(l, "archive")) {
             n->archive = true;
+        } else if (sim_line_takes(l, "fetches")) {
+            n->fetches = true;
         } else if (sim_line_takes(l, "clock")) {
             n->skew_ms = sim_line_time(l) / 1000;
         } else {
             sim_line_fail(l, sim_line_word(l, ""),
-                          "durability, archive, memory, disk, slow or clock "
-                          "expected");
+                          "durability, archive, fetches, memory, disk, slow or "
+                          "clock expected");
         }
     }
 }
@@ -393,18 +395,18 @@ static void do_move(builder *b)
 
 static void do_expect(builder *b)
 {
-    static const char *const kinds[] = { "documents", "commits", "converge",
-                                         "memory",    "bytes",   "torn",
-                                         "redundancy" };
+    static const char *const kinds[] = { "documents",  "commits", "converge",
+                                         "memory",     "bytes",   "torn",
+                                         "redundancy", "delay" };
     static const char *const relations[] = { "<=", "=", ">=" };
     sim_expect x;
 
     x.kind = (sim_expect_kind)sim_line_choice(
         b->line, kinds, COUNT_OF(kinds),
-        "documents, commits, converge, memory, bytes, torn or "
-        "redundancy");
+        "documents, commits, converge, memory, bytes, torn, "
+        "redundancy or delay");
     x.relation = (int)sim_line_choice(b->line, relations, 3, "<=, = or >=") - 1;
-    if (x.kind == SIM_EXPECT_CONVERGE)
+    if (x.kind == SIM_EXPECT_CONVERGE || x.kind == SIM_EXPECT_DELAY)
         x.value = sim_line_span(b->line);
     else if (x.kind == SIM_EXPECT_MEMORY || x.kind == SIM_EXPECT_BYTES)
         x.value = sim_line_bytes(b->line);
@@ -436,6 +438,11 @@ static void do_settle(builder *b)
     b->plan->settle_us = sim_line_span(b->line);
 }
 
+static void do_grace(builder *b)
+{
+    b->plan->grace_us = sim_line_span(b->line);
+}
+
 static const struct {
     const char *word;
     void (*run)(builder *b);
@@ -447,6 +454,7 @@ static const struct {
     { "place", do_place },       { "move", do_move },
     { "work", build_work },      { "do", build_do },
     { "fault", build_fault },    { "expect", do_expect },
+    { "grace", do_grace },
 };
 
 static bool statement(builder *b)

@@ -12,12 +12,14 @@
 
 #include "sim/net.h"
 
-#define SIM_STEPS_MAX      4u /* documents of one transaction */
-#define SIM_ACTIONS_MAX    (1u << 20)
-#define SIM_KEYS_MAX       4096u
-#define SIM_PLAN_SUBS_MAX  512u
-#define SIM_EXPECTS_MAX    16u
-#define SIM_SCENARIO_BYTES (4u << 20)
+#define SIM_STEPS_MAX         4u /* documents of one transaction */
+#define SIM_ACTIONS_MAX       (1u << 20)
+#define SIM_KEYS_MAX          4096u
+#define SIM_PLAN_SUBS_MAX     512u
+#define SIM_EXPECTS_MAX       16u
+#define SIM_SCENARIO_BYTES    (4u << 20)
+#define SIM_CONTENTS_MAX      1024u
+#define SIM_CONTENT_BYTES_MAX (1u << 30)
 
 typedef enum sim_op_kind {
     SIM_OP_INSERT, /* of an alive one: an update */
@@ -25,13 +27,15 @@ typedef enum sim_op_kind {
     SIM_OP_INCREMENT,
     SIM_OP_DELETE,
     SIM_OP_READ,
+    SIM_OP_ATTACH, /* puts in a content, and its token into the document */
+    SIM_OP_GET,    /* reads what is attached, or fetches it */
     SIM_OP_KINDS,
 } sim_op_kind;
 
 typedef struct sim_op_step {
     sim_op_kind kind;
     uint32_t key;
-    int32_t amount; /* of an increment */
+    int32_t amount; /* of an increment; the content's length */
 } sim_op_step;
 
 typedef enum sim_action_kind {
@@ -70,7 +74,7 @@ typedef struct sim_action {
 typedef struct sim_plan_node {
     char name[64];
     store_durability durability;
-    bool archive;
+    bool archive, fetches;
     uint64_t memory_bytes, quota_bytes;
     uint32_t slow;
     int64_t skew_ms;
@@ -97,6 +101,7 @@ typedef enum sim_expect_kind {
                            * checkers do not ask */
     SIM_EXPECT_REDUNDANCY, /* percent: documents in cuts, of those that were
                             * new, in the second half of the time */
+    SIM_EXPECT_DELAY,      /* the longest from a commit to any other node */
 } sim_expect_kind;
 
 typedef struct sim_expect {
@@ -108,6 +113,7 @@ typedef struct sim_expect {
 typedef struct sim_plan {
     const tako_env *env;
     uint64_t time_us, settle_us;
+    uint64_t grace_us; /* of attachments; 0: what is usual */
     char title[128];
     sim_plan_node nodes[SIM_NODES_MAX];
     size_t node_count;

@@ -14,7 +14,7 @@
 
 static const char *const stages[] = { "open", "taken", "done" };
 
-static void write_statement(sim_op_kind kind, const sim_op_step *s,
+static void write_statement(sim_op_kind kind, const sim_op_step *s, bool alive,
                             size_t token, char *out, size_t cap)
 {
     const char *stage = stages[token % 3];
@@ -45,6 +45,16 @@ static void write_statement(sim_op_kind kind, const sim_op_step *s,
                        "DELETE FROM " SIM_COLLECTION " WHERE _id = 'k%u'",
                        s->key);
         return;
+    case SIM_OP_ATTACH:
+        (void)snprintf(out, cap,
+                       alive ? "UPDATE " SIM_COLLECTION
+                               " SET w.t%zu = 0, photo = :t WHERE _id = 'k%u'"
+                             : "INSERT INTO " SIM_COLLECTION
+                               " DOCUMENTS ({'w': {'t%zu': 0}, 'photo': :t, "
+                               "'s': 'open', '_id': 'k%u'})",
+                       token, s->key);
+        return;
+    case SIM_OP_GET:
     case SIM_OP_READ:
     case SIM_OP_KINDS:
         break;
@@ -55,7 +65,7 @@ static void write_statement(sim_op_kind kind, const sim_op_step *s,
 /* What is possible with what is there. */
 static sim_op_kind possible(sim_op_kind kind, bool alive)
 {
-    if (alive)
+    if (alive || kind == SIM_OP_ATTACH)
         return kind == SIM_OP_INSERT ? SIM_OP_UPDATE : kind;
     return SIM_OP_INSERT;
 }
@@ -99,10 +109,12 @@ static void read_one(sim_workload *w, sim_node *n, const sim_action *a)
     tako_buf_fini(&out);
 }
 
-static void write_all(sim_workload *w, sim_node *n, const sim_action *asked)
+static void write_all(sim_workload *w, sim_node *n, const sim_action *asked,
+                      tako_slice params)
 {
     char texts[SIM_STEPS_MAX][STATEMENT_BYTES_MAX];
     const char *statements[SIM_STEPS_MAX];
+    bool alive[SIM_STEPS_MAX];
     sim_action a = *asked;
     tako_errbuf e = { "" };
     uint64_t lsn;
@@ -110,17 +122,19 @@ static void write_all(sim_workload *w, sim_node *n, const sim_action *asked)
     tako_err err;
     bool open;
 
-    for (size_t i = 0; i < a.step_count; i++)
-        a.steps[i].kind = possible(
-            a.steps[i].kind, sim_model_alive(w->model, n, a.steps[i].key));
+    for (size_t i = 0; i < a.step_count; i++) {
+        alive[i] = sim_model_alive(w->model, n, a.steps[i].key);
+        a.steps[i].kind = possible(a.steps[i].kind, alive[i]);
+    }
     token = sim_model_begin(w->model, n, &a);
     for (size_t i = 0; i < a.step_count; i++) {
-        write_statement(a.steps[i].kind, &a.steps[i], token, texts[i],
+        write_statement(a.steps[i].kind, &a.steps[i], alive[i], token, texts[i],
                         sizeof texts[i]);
         statements[i] = texts[i];
     }
     tell(w, n, "invoke", &a, token, NULL);
-    err = sim_node_run(n, statements, a.step_count, &lsn, NULL, &e);
+    err =
+        sim_node_run_with(n, statements, a.step_count, params, &lsn, NULL, &e);
     open = err == TAKO_IO;
     if (err == TAKO_OK && lsn != 0)
         sim_receipts_note(w->receipts, n, lsn);
@@ -135,6 +149,12 @@ static void write_all(sim_workload *w, sim_node *n, const sim_action *asked)
                  texts[0], tako_err_name(err), e.text);
 }
 
+void sim_work_attach(void *ctx, sim_node *n, const sim_action *a,
+                     tako_slice params)
+{
+    write_all(ctx, n, a, params);
+}
+
 void sim_work(sim_workload *w, const sim_action *a)
 {
     sim_node *n = w->world->nodes[a->a];
@@ -144,6 +164,10 @@ void sim_work(sim_workload *w, const sim_action *a)
         return; /* nobody can touch a device that is off */
     if (a->steps[0].kind == SIM_OP_READ)
         read_one(w, n, a);
+    else if (a->steps[0].kind == SIM_OP_ATTACH)
+        sim_blobs_put(w->blobs, n, a);
+    else if (a->steps[0].kind == SIM_OP_GET)
+        sim_blobs_get(w->blobs, n, a->steps[0].key);
     else
-        write_all(w, n, a);
+        write_all(w, n, a, TAKO_SLICE_NONE);
 }

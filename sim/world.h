@@ -30,6 +30,7 @@
 #define SIM_EPOCH_MS         UINT64_C(1700000000000) /* when worlds begin */
 #define SIM_NODE_BYTES_MAX   (64u << 20) /* of one node, unless it says less */
 #define SIM_STREAM_BYTES_MAX (32u << 20) /* queued in one stream */
+#define SIM_GRACE_MS         UINT64_C(86400000) /* unless a scenario says less */
 
 typedef struct sim_world sim_world;
 typedef struct sim_node sim_node;
@@ -50,6 +51,8 @@ struct sim_node {
     sim_disk *disk;
     store_durability durability;
     bool archive;
+    bool fetches;      /* what its documents refer to, by itself */
+    uint64_t grace_ms; /* of attachments that nobody refers to */
     sim_sub subs[SIM_SUBS_MAX];
     size_t sub_count;
 
@@ -99,6 +102,9 @@ typedef struct sim_watch {
     /* A run began (the store is open) or ended. */
     void (*started)(void *ctx, sim_node *n);
     void (*ended)(void *ctx, sim_node *n, sim_disk_end how);
+    /* Its store is about to be closed: what of it is in use is given back. */
+    void (*closing)(void *ctx, sim_node *n);
+    void *closing_ctx;
     /* One line of the world's log. */
     void (*line)(void *ctx, const char *line);
     void *line_ctx;
@@ -124,6 +130,7 @@ struct sim_world {
     sim_node *nodes[SIM_NODES_MAX];
     size_t count;
     sim_net *net;
+    struct sim_blobs *blobs; /* NULL: no attachments */
     sec_mesh mesh;
     sim_watch watch;
     uint64_t trace;
@@ -192,6 +199,13 @@ void sim_node_watch(sim_node *n, bool begin);
  * count of touched documents goes to counts (NULL allowed). */
 tako_err sim_node_run(sim_node *n, const char *const *statements, size_t count,
                       uint64_t *lsn, uint64_t *counts, tako_errbuf *e);
+/* Likewise with parameters, a checked CBOR map for all of them. */
+tako_err sim_node_run_with(sim_node *n, const char *const *statements,
+                           size_t count, tako_slice params, uint64_t *lsn,
+                           uint64_t *counts, tako_errbuf *e);
+/* What is done after each commit: the log is kept short, and attachments go
+ * that nobody refers to. */
+void sim_node_care(sim_node *n);
 /* One SELECT; each row's CBOR goes to fn. */
 tako_err sim_node_select(sim_node *n, const char *statement,
                          void (*fn)(void *ctx, tako_slice row), void *ctx,

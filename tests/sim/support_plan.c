@@ -58,7 +58,7 @@ tako_err pair_do(sim_node *n, const char *statement)
 
 bool pair_op(pair *p, sim_node *n, sim_op_kind kind, uint32_t key)
 {
-    sim_workload work = { p->w, p->m, NULL, NULL, 0, NULL };
+    sim_workload work = { p->w, p->m, NULL, NULL, 0, NULL, NULL };
     sim_action a = { .kind = SIM_DO, .a = n->index, .step_count = 1 };
     uint64_t before = p->m->acked;
 

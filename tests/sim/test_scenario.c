@@ -4,15 +4,20 @@
 static const char example[] = "scenario \"a test\"\n"
                               "time 20s  # a comment\n"
                               "nodes 2..5 n durability full memory 4mb\n"
-                              "node hub clock -1d slow 3\n"
+                              "grace 90s\n"
+                              "node hub clock -1d slow 3 fetches\n"
                               "subscribe * \"SELECT * FROM orders\"\n"
                               "topology random * latency 2ms loss 0.5%\n"
-                              "work n* operations 50 keys 9 read 0\n"
+                              "work n* operations 50 keys 9 read 0 attach 9 "
+                              "get 9 bytes 1kb to 1mb contents 5\n"
                               "do hub at 3s insert 4 , increment 5 by - 2\n"
+                              "do hub at 4s attach 4 by 70000\n"
+                              "do hub at 5s get 4\n"
                               "fault partition * every 3s for 1s\n"
                               "fault power-mid hub within 20 at 4s for 2s\n"
                               "fault clock n* within 1h every 5s for 2s\n"
-                              "expect documents <= 9\n";
+                              "expect documents <= 9\n"
+                              "expect delay <= 20s\n";
 
 static void test_scenario__a_seed_decides_what_is_left_open(void **state)
 {
