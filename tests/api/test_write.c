@@ -49,28 +49,6 @@ static void test_write__keeps_the_log_short(void **state)
     assert_int_equal(file_bytes(path, "-wal"), 0);
 }
 
-static void test_write__moves_the_epoch_by_two(void **state)
-{
-    tako_db *db = db_open(db_path(*state, "a.tako"));
-    uint64_t before = atomic_load(&db->epoch);
-    store *s;
-
-    db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
-    assert_int_equal(atomic_load(&db->epoch), before + 2);
-    db_refused(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL, TAKO_EXISTS,
-               NULL);
-    assert_int_equal(atomic_load(&db->epoch) % 2, 0);
-    s = api_node_write_begin(db);
-    assert_ptr_equal(s, db->store);
-    assert_int_equal(atomic_load(&db->epoch) % 2, 1);
-    api_node_write_end(db, 0);
-    assert_int_equal(atomic_load(&db->epoch) % 2, 0);
-    api_lock_refuse_loop(&db->writer, true);
-    assert_null(api_node_write_begin(db));
-    api_lock_refuse_loop(&db->writer, false);
-    tako_close(db);
-}
-
 /* ---- the loop's own commits -------------------------------------------------- */
 
 typedef struct loop_posts {
@@ -88,6 +66,31 @@ static tako_err post_kept(void *ctx, void (*fn)(void *arg), void *arg)
     p->arg = arg;
     p->count++;
     return p->err;
+}
+
+static void test_write__moves_the_epoch_by_two(void **state)
+{
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    uint64_t before = atomic_load(&db->epoch);
+    loop_posts posts = { .err = TAKO_NOMEM };
+    store *s;
+
+    db->sync.net.ctx = &posts;
+    db->sync.net.post = post_kept;
+    db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
+    assert_int_equal(atomic_load(&db->epoch), before + 2);
+    db_refused(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL, TAKO_EXISTS,
+               NULL);
+    assert_int_equal(atomic_load(&db->epoch) % 2, 0);
+    s = api_node_write_begin(db);
+    assert_ptr_equal(s, db->store);
+    assert_int_equal(atomic_load(&db->epoch) % 2, 1);
+    api_node_write_end(db, 0);
+    assert_int_equal(atomic_load(&db->epoch) % 2, 0);
+    api_lock_refuse_loop(&db->writer, true);
+    assert_null(api_node_write_begin(db));
+    api_lock_refuse_loop(&db->writer, false);
+    tako_close(db);
 }
 
 /* What a merge does: more than a checkpoint is worth, by the loop's way. */
