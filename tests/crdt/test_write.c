@@ -165,6 +165,34 @@ static void test_write__counters_stay_in_int64(void **state)
     world_fini(&w);
 }
 
+/* Whoever counted before: what shows is what may not pass it. */
+static void test_write__counters_stop_at_both_ends(void **state)
+{
+    static const struct {
+        const char *before;
+        int64_t by;
+        tako_err err;
+    } rows[] = {
+        { "{'n':9223372036854775804}", 3, TAKO_OK },
+        { "{'n':9223372036854775804}", 4, TAKO_LIMIT },
+        { "{'n':-9223372036854775808}", -1, TAKO_LIMIT },
+        { "{'n':-9223372036854775805}", -3, TAKO_OK },
+        { "{'n':-9223372036854775805}", -4, TAKO_LIMIT },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        world w;
+
+        world_init(&w, 1);
+        world_insert(&w, 0, rows[i].before);
+        assert_int_equal(increment(&w, "n", rows[i].by), rows[i].err);
+        if (rows[i].err != TAKO_OK)
+            world_expect(&w, 0, rows[i].before);
+        world_fini(&w);
+    }
+}
+
 static void test_write__depth_is_limited(void **state)
 {
     world w;
@@ -260,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_write__one_transaction_writes_a_path_twice),
         cmocka_unit_test(test_write__declared_types_are_held_to),
         cmocka_unit_test(test_write__counters_stay_in_int64),
+        cmocka_unit_test(test_write__counters_stop_at_both_ends),
         cmocka_unit_test(test_write__depth_is_limited),
         cmocka_unit_test(test_write__needs_an_alive_document_and_a_new_dot),
         cmocka_unit_test(test_write__survives_lack_of_memory),

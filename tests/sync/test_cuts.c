@@ -5,6 +5,7 @@
 
 #include "sync/wire.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static void settle_link(net *n, net_link *l)
@@ -190,6 +191,111 @@ static void test_cuts__a_small_catch_up_is_one_transaction(void **state)
     net_fini(&n);
 }
 
+/* Writes in the middle of a cut: when it asks whether the first document matches,
+ * the app commits once more. */
+static struct {
+    net *n;
+    bool armed;
+    bool (*match)(void *ctx, sync_predicate *p, tako_slice id, tako_slice body);
+} meddler;
+
+static bool match_and_write(void *ctx, sync_predicate *p, tako_slice id,
+                            tako_slice body)
+{
+    bool matched = meddler.match(ctx, p, id, body);
+
+    if (!meddler.armed)
+        return matched;
+    meddler.armed = false;
+    meddler.n->slow_commits = true; /* the loop hears of it later */
+    net_begin(meddler.n, 0);
+    net_set(meddler.n, 0, "orders", 1, "a", "k+1");
+    net_set(meddler.n, 0, "orders", 2, "a", "k+1");
+    net_commit_now(meddler.n, 0);
+    return matched;
+}
+
+static void check_same(net *n, size_t node, uint64_t a, uint64_t b)
+{
+    char one[32];
+
+    (void)snprintf(one, sizeof one, "%s", net_get(n, node, "orders", a, "a"));
+    assert_string_equal(one, net_get(n, node, "orders", b, "a"));
+}
+
+/* "Dirty documents read when the frame is built": X of commit k, Y of k + 1. */
+static void test_cuts__all_of_one_is_read_in_one_snapshot(void **state)
+{
+    net n;
+    net_link *l;
+
+    (void)state;
+    net_init(&n, 28, 2);
+    net_subscribe_all(&n, "orders");
+    l = net_connect(&n, 0, 1);
+    settle_later(&n);
+    meddler.n = &n;
+    meddler.match = n.nodes[0].host.predicate_match;
+    n.nodes[0].host.predicate_match = match_and_write;
+    net_begin(&n, 0);
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    net_insert(&n, 0, "orders", 2, "open", "pad");
+    net_commit_now(&n, 0);
+    while (net_tell(&n, 0))
+        ;
+    meddler.armed = true;
+    assert_true(net_send(&n, l, 0));
+    assert_false(meddler.armed);
+    n.slow_commits = false;
+    while (net_deliver(&n, l, 0, SYNC_LIVE))
+        ;
+    assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "open");
+    check_same(&n, 1, 1, 2);
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "a"), "k+1");
+    check_same(&n, 1, 1, 2);
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
+/* "Urgent subscriptions first": an order overtakes the stock line of its own
+ * transaction. The first subscription would be the urgent one. */
+static void test_cuts__an_order_does_not_overtake_its_stock_line(void **state)
+{
+    net n;
+    bool moved = false;
+
+    (void)state;
+    net_init(&n, 29, 2);
+    net_subscribe(&n, 0, "orders");
+    net_subscribe(&n, 1, "orders?open");
+    net_subscribe(&n, 1, "orders?stock");
+    net_connect(&n, 0, 1);
+    net_begin(&n, 0);
+    net_insert(&n, 0, "orders", 1, "stock", "pad");
+    net_insert(&n, 0, "orders", 2, "open", "pad");
+    net_commit_now(&n, 0);
+    settle_later(&n);
+    for (uint32_t i = 0; i < 2000; i++) {
+        char v[16];
+
+        if (test_below(&n.t, 8) == 0) {
+            (void)snprintf(v, sizeof v, "v%u", i);
+            net_begin(&n, 0);
+            net_set(&n, 0, "orders", 1, "a", v);
+            net_set(&n, 0, "orders", 2, "a", v);
+            net_commit_now(&n, 0);
+        }
+        net_step(&n);
+        check_same(&n, 1, 1, 2);
+        moved = moved || net_get(&n, 1, "orders", 1, "a")[0] == 'v';
+    }
+    assert_true(moved);
+    assert_int_equal(held_at(&n, 1).why, 0);
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 /* A ring prunes itself to a line; when the line is cut, summaries mend it. */
 static void test_cuts__a_ring_is_pruned_and_mended(void **state)
 {
@@ -343,6 +449,8 @@ int main(void)
         cmocka_unit_test(test_cuts__without_a_covering_neighbour_it_is_loose),
         cmocka_unit_test(test_cuts__a_half_download_is_catching_up),
         cmocka_unit_test(test_cuts__a_small_catch_up_is_one_transaction),
+        cmocka_unit_test(test_cuts__all_of_one_is_read_in_one_snapshot),
+        cmocka_unit_test(test_cuts__an_order_does_not_overtake_its_stock_line),
         cmocka_unit_test(test_cuts__a_ring_is_pruned_and_mended),
         cmocka_unit_test(test_cuts__who_was_not_whole_covers_again),
         cmocka_unit_test(test_cuts__a_claim_of_a_retired_number_bounds),

@@ -34,6 +34,36 @@ static void test_live__a_known_change_is_short(void **state)
     net_fini(&n);
 }
 
+/* The base for a neighbour is what was sent to it, and what it sent. */
+static void test_live__what_the_peer_sent_is_a_base_too(void **state)
+{
+    net n;
+    sync_counts before, after;
+
+    (void)state;
+    net_init(&n, 4, 2);
+    net_subscribe_all(&n, "orders");
+    net_connect(&n, 0, 1);
+    net_settle(&n);
+    net_insert(&n, 0, "orders", 1, "open", "a pad as long as an order is");
+    net_settle(&n);
+    for (size_t round = 0; round < 4; round++) { /* in turns */
+        net_end *end = &n.links[0].ends[(round + 1) % 2];
+
+        sync_session_counts(end->session, &before);
+        net_set(&n, (round + 1) % 2, "orders", 1, "s",
+                round % 2 == 0 ? "ready" : "serve");
+        net_settle(&n);
+        sync_session_counts(end->session, &after);
+        assert_int_equal(after.deltas_out - before.deltas_out, 1);
+        assert_int_equal(after.documents_out - before.documents_out, 1);
+        assert_int_equal(after.needs_in, 0);
+    }
+    net_check_equal(&n, "orders");
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 static void test_live__what_leaves_an_interest_is_told_once(void **state)
 {
     net n;
@@ -122,6 +152,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live__a_known_change_is_short),
+        cmocka_unit_test(test_live__what_the_peer_sent_is_a_base_too),
         cmocka_unit_test(test_live__what_leaves_an_interest_is_told_once),
         cmocka_unit_test(test_live__too_many_changes_start_over),
         cmocka_unit_test(test_live__what_a_merge_joined_goes_on),

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Links of which not all is pushed: what counts as acknowledged over them, and
+ * how copies are counted (P11). How a mesh prunes and mends itself is in
+ * test_cuts.c. */
+#include "sync/support_net.h"
+
+#include "sync/state.h"
+
+static void settle_later(net *n)
+{
+    for (int i = 0; i < 6; i++) {
+        net_settle(n);
+        n->now += 1500;
+    }
+    net_settle(n);
+}
+
+/* Until nothing moves, but for the cuts that node 0 sends over the first link. */
+static void settle_but_cuts(net *n)
+{
+    bool moved = true;
+
+    while (moved) {
+        moved = false;
+        for (size_t i = 0; i < n->node_count; i++)
+            while (net_tell(n, i))
+                moved = true;
+        for (size_t i = 0; i < n->link_count; i++)
+            for (int end = 0; end < 2; end++) {
+                moved = net_send(n, &n->links[i], end) || moved;
+                for (int lane = 0; lane < SYNC_LANES; lane++)
+                    if (i > 0 || end > 0 || lane != SYNC_LIVE)
+                        moved =
+                            net_deliver(n, &n->links[i], end, lane) || moved;
+            }
+    }
+}
+
+static sync_mode mode_of(const net_link *l, size_t sub)
+{
+    return l->ends[1].session->subs[sub].mode;
+}
+
+/* Nodes 0 and 1 want orders and items of each other, node 2 only orders: so
+ * orders come to node 1 that way, and items over a link that is eager for them
+ * alone. Summaries of orders say nothing of the items that are under way. */
+static void test_lazy__one_eager_and_one_pruned_are_acknowledged_both(
+    void **state)
+{
+    net n;
+    net_link *ab;
+    uint64_t lsn;
+
+    (void)state;
+    net_init(&n, 1, 3);
+    net_subscribe_all(&n, "orders");
+    net_subscribe(&n, 0, "items");
+    net_subscribe(&n, 1, "items");
+    ab = net_connect(&n, 0, 1);
+    net_connect(&n, 0, 2);
+    net_connect(&n, 1, 2);
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    net_insert(&n, 0, "items", 1, "open", "pad");
+    settle_later(&n);
+    for (int i = 0; i < 4; i++)
+        sync_useless(ab->ends[1].session, true);
+    settle_later(&n);
+    assert_int_equal(mode_of(ab, 0), SYNC_PRUNED);
+    assert_int_equal(mode_of(ab, 1), SYNC_EAGER);
+    net_insert(&n, 0, "orders", 2, "open", "pad");
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 2, "s"), "open");
+    lsn = store_lsn(n.nodes[0].st);
+    assert_int_equal(sync_session_acked(ab->ends[0].session), lsn);
+
+    net_insert(&n, 0, "items", 2, "open", "pad");
+    net_insert(&n, 0, "orders", 3, "open", "pad");
+    for (int i = 0; i < 6; i++) {
+        settle_but_cuts(&n);
+        n.now += 1500;
+    }
+    assert_string_equal(net_get(&n, 1, "orders", 3, "s"), "open");
+    assert_string_equal(net_get(&n, 1, "items", 2, "s"), "-");
+    assert_int_equal(sync_session_acked(ab->ends[0].session), lsn);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 1, "items", 2, "s"), "open");
+    assert_int_equal(mode_of(ab, 0), SYNC_PRUNED);
+    assert_int_equal(sync_session_acked(ab->ends[0].session),
+                     store_lsn(n.nodes[0].st));
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
+static void count(const net *n, uint64_t *copies, uint64_t *fresh)
+{
+    *copies = *fresh = 0;
+    for (size_t i = 0; i < n->link_count; i++)
+        for (int end = 0; end < 2; end++) {
+            sync_counts c;
+
+            sync_session_counts(n->links[i].ends[end].session, &c);
+            *copies += c.copies_in;
+            *fresh += c.copies_new;
+        }
+}
+
+/* In a triangle that is not pruned yet a change comes to two nodes, and once
+ * more to one of them at least. Were what comes twice not counted, no mesh
+ * would ever seem to push too much. */
+static void test_lazy__a_copy_counts_each_time_it_comes(void **state)
+{
+    net n;
+    uint64_t copies[2], fresh[2];
+
+    (void)state;
+    net_init(&n, 2, 3);
+    net_subscribe_all(&n, "orders");
+    net_connect(&n, 0, 1);
+    net_connect(&n, 0, 2);
+    net_connect(&n, 1, 2);
+    settle_later(&n);
+    count(&n, &copies[0], &fresh[0]);
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    while (net_tell(&n, 0))
+        ;
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(net_send(&n, &n.links[i], 0));
+        assert_true(net_deliver(&n, &n.links[i], 0, SYNC_LIVE));
+    }
+    net_settle(&n); /* 1 and 2 tell each other */
+    count(&n, &copies[1], &fresh[1]);
+    assert_int_equal(fresh[1] - fresh[0], 2);
+    assert_int_equal(copies[1] - copies[0], 4);
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            test_lazy__one_eager_and_one_pruned_are_acknowledged_both),
+        cmocka_unit_test(test_lazy__a_copy_counts_each_time_it_comes),
+    };
+
+    return cmocka_run_group_tests_name("sync/lazy", tests, NULL, NULL);
+}
