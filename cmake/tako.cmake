@@ -140,7 +140,8 @@ function(tako_tests)
   pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
   add_library(tako_test_support STATIC ${CMAKE_SOURCE_DIR}/tests/support/test_env.c
     ${CMAKE_SOURCE_DIR}/tests/support/test_files.c
-    ${CMAKE_SOURCE_DIR}/tests/support/vectors.c)
+    ${CMAKE_SOURCE_DIR}/tests/support/vectors.c
+    ${CMAKE_SOURCE_DIR}/tests/support/describe.c)
   target_include_directories(tako_test_support PUBLIC ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(tako_test_support PRIVATE
     TAKO_SOURCE_DIR="${CMAKE_SOURCE_DIR}")

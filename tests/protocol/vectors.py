@@ -17,6 +17,7 @@ import live
 import records
 import session
 import symbols
+import vectors_kinds
 import wire
 from differs import Differs, raw, same
 from wire import Malformed
@@ -317,7 +318,7 @@ def runners(whole):
              "damaged delta": histories.damaged_delta,
              "varint": varint_case, "id": id_case, "symbols": symbols_case,
              "record": Lane().record,
-             "message": message}
+             "message": message, **vectors_kinds.CASES}
     if whole:
         import vectors_link
         cases.update(vectors_link.CASES)
@@ -342,6 +343,13 @@ def run(lines, where):
     return count
 
 
+def messages():
+    """Cases of messages of a session."""
+    cases = [json.loads(text) for path in sorted(FOLDER.glob("*.jsonl"))
+             for text in path.read_text().splitlines()]
+    return [c for c in cases if c["case"] in ("message", "kind", "packed")]
+
+
 def main():
     if sys.argv[1:] == ["-"]:
         count = run(sys.stdin, "-")
@@ -354,6 +362,11 @@ def main():
         if not count:
             return 1
         total += count
+    try:
+        vectors_kinds.every_kind(messages())
+    except Differs as e:
+        print(e)
+        return 1
     print(f"{total} cases agree")
     return 0 if total else 1
 

@@ -473,6 +473,8 @@ bool net_send(net *n, net_link *l, int end)
         q->last = m;
         q->bytes += m->len;
         n->kinds[m->bytes[0] & 63u] += m->len;
+        if (n->tap != NULL)
+            n->tap(n->tap_ctx, lane, tako_buf_slice(&out));
     }
     if (err != TAKO_OK)
         failed(n, l, err, &e);

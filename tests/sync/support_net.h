@@ -75,6 +75,8 @@ typedef struct net {
     bool slow_commits;  /* on_commit is told later, at random */
     size_t room;        /* bytes that a lane takes */
     uint64_t kinds[64]; /* bytes sent of each kind of message */
+    void (*tap)(void *ctx, unsigned lane, tako_slice message); /* or NULL */
+    void *tap_ctx;
     size_t node_count, link_count;
     net_node nodes[NET_NODES];
     net_link links[NET_LINKS];

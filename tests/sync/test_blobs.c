@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "store/support_blob.h"
+#include "support/describe.h"
 #include "sync/wire.h"
 
 #define LEN   (40u * 15360u + 99u)
@@ -156,6 +157,8 @@ static bool move_one(link *l, int k)
         if (l->lies[k] && kind == SYNC_MSG_BLOB_PART && out.len > 8)
             out.ptr[out.len - 1 - test_below(&m->n.t, out.len - 8)] ^= 1;
         m->messages++;
+        if (m->n.tap != NULL)
+            m->n.tap(m->n.tap_ctx, SYNC_BLOBS, tako_buf_slice(&out));
         err = sync_blob_peer_recv(l->peer[!k], m->now, kind, &in, &e);
     }
     tako_buf_fini(&out);
@@ -755,6 +758,42 @@ static void test_blobs__what_a_peer_may_ask_is_bounded(void **state)
     mesh_end(&m);
 }
 
+/* One of each kind at least, as test vectors. */
+static void test_blobs__messages_are_as_documented(void **state)
+{
+    uint8_t id[32] = { 7 };
+    test_env t;
+    tako_buf out;
+    describer d = { .kinds = UINT64_C(63) << SYNC_MSG_BLOB_ASK, .most = 3 };
+    mesh m;
+
+    (void)state;
+    test_env_init(&t, 1);
+    out = tako_buf_on(&t.env);
+    d.out = &out;
+    mesh_begin(&m, 1, 2);
+    m.n.tap = describe_passing;
+    m.n.tap_ctx = &d;
+    (void)join(&m, 0, 1);
+    fetch(&m, 1, id, 100); /* NONE */
+    run(&m, 100);
+    put(&m, 0, 3, 20, id);
+    fetch(&m, 1, id, 20);
+    run(&m, 100);
+    assert_true(here(&m, 1, id, 3, 20));
+    put(&m, 0, 4, LEN, id);
+    fetch(&m, 1, id, LEN);
+    while (move_any(&m) && d.taken[SYNC_MSG_BLOB_HAVE] < 2)
+        ;
+    assert_int_equal(sync_blobs_cancel(m.b[1], id), TAKO_OK);
+    run(&m, 100);
+    for (unsigned kind = SYNC_MSG_BLOB_ASK; kind <= SYNC_MSG_BLOB_STOP; kind++)
+        assert_true(d.taken[kind] > 0);
+    vectors_check(&out, "blobs");
+    tako_buf_fini(&out);
+    mesh_end(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -774,6 +813,7 @@ int main(void)
         cmocka_unit_test(test_blobs__come_by_themselves),
         cmocka_unit_test(test_blobs__hostile_messages_end_the_session),
         cmocka_unit_test(test_blobs__what_a_peer_may_ask_is_bounded),
+        cmocka_unit_test(test_blobs__messages_are_as_documented),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
