@@ -235,6 +235,44 @@ static void test_evict__a_delete_is_taken_and_an_older_life_is_not(void **state)
     pair_end(&p);
 }
 
+/* Nor one of a generation that is over, which the marker never heard of: an
+ * INSERT of the first, made while the document had its second. */
+static void test_evict__a_lesser_generation_stays_away(void **state)
+{
+    pair p;
+    world_store *x = &p.near;
+    store *third;
+    uint32_t coll;
+    crdt_merge_info info;
+    copied own;
+    store_row row;
+    tako_slice id;
+
+    (void)state;
+    pair_begin(&p, 9);
+    id = id_at(&x->w, 1);
+    put_commit(&x->w, p.far, p.far_coll, id, "{\"a\":1}");
+    must(&x->w, store_begin(p.far, &x->w.e));
+    delete_one(&x->w, p.far, p.far_coll, id);
+    must(&x->w, store_commit(p.far, NULL, &x->w.e));
+    put_commit(&x->w, p.far, p.far_coll, id, "{\"a\":2}");
+    (void)merge(&p, id, state_of(&p, id), false);
+    assert_int_equal(evict(x, id, false), TAKO_OK);
+
+    third = world_open(&x->w, "third");
+    coll = coll_of(&x->w, third, "orders");
+    put_commit(&x->w, third, coll, id, "{\"a\":3}");
+    must(&x->w, store_get(store_writer(third), coll, id, &row));
+    own = (copied){ tako_arena_copy(&x->w.arena, row.meta),
+                    tako_arena_copy(&x->w.arena, row.body) };
+    info = merge(&p, id, own, true);
+    assert_false(info.changed || info.evicted || info.dead);
+    must(&x->w, store_get(x->c, x->coll, id, &row));
+    assert_true(store_row_is_marker(&row));
+    store_close(third);
+    pair_end(&p);
+}
+
 /* A local INSERT begins anew, beside what others have. */
 static void test_evict__an_insert_begins_anew(void **state)
 {
@@ -399,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_evict__only_what_is_newer_comes_back),
         cmocka_unit_test(
             test_evict__a_delete_is_taken_and_an_older_life_is_not),
+        cmocka_unit_test(test_evict__a_lesser_generation_stays_away),
         cmocka_unit_test(test_evict__an_insert_begins_anew),
         cmocka_unit_test(
             test_evict__an_actor_whose_events_are_gone_writes_no_more),

@@ -187,6 +187,30 @@ static void test_kept__is_true_after_every_message(void **state)
     assert_true(lazy > 0);
 }
 
+/* Who only carries what it has acknowledged is no keeper: nothing counts. */
+static void test_kept__to_carry_is_not_to_keep(void **state)
+{
+    net n;
+    uint8_t kept[] = { SYNC_MSG_KEPT, 0, 1, SYNC_KEPT_PASSED };
+
+    (void)state;
+    net_init(&n, 2, 2);
+    net_subscribe_all(&n, "orders");
+    net_connect(&n, 0, 1);
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    settle_later(&n);
+    for (int passed = 1; passed >= 0; passed--) {
+        kept[3] = passed != 0 ? SYNC_KEPT_PASSED : 0;
+        assert_int_equal(
+            sync_session_recv(n.links[0].ends[0].session, n.now, SYNC_CONTROL,
+                              tako_slice_of(kept, sizeof kept), NULL),
+            TAKO_OK);
+        assert_int_equal(n.links[0].ends[0].session->wants[0].kept,
+                         passed != 0 ? 0 : 1);
+    }
+    net_fini(&n);
+}
+
 /* ---- asked anew ---------------------------------------------------------------------- */
 
 static net_end *end_of(net *n, int end)
@@ -299,6 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kept__comes_over_lazy_links),
         cmocka_unit_test(test_kept__is_true_after_every_message),
+        cmocka_unit_test(test_kept__to_carry_is_not_to_keep),
         cmocka_unit_test(test_kept__is_said_again_under_a_new_number),
         cmocka_unit_test(test_kept__is_not_what_is_past_there),
     };

@@ -44,8 +44,8 @@ static sync_mode mode_of(const net_link *l, size_t sub)
 /* Nodes 0 and 1 want orders and items of each other, node 2 only orders: so
  * orders come to node 1 that way, and items over a link that is eager for them
  * alone. Summaries of orders say nothing of the items that are under way. */
-static void test_lazy__one_eager_and_one_pruned_are_acknowledged_both(
-    void **state)
+static void
+test_lazy__one_eager_and_one_pruned_are_acknowledged_both(void **state)
 {
     net n;
     net_link *ab;
