@@ -120,9 +120,11 @@
 #define TAKO_SYNC_PENDING_MAX    4096u /* rows ahead of what was told, of one */
 #define TAKO_CHECKPOINTS_MAX     4096u /* how far we are in whose feed */
 #define TAKO_SYNC_PACKED_BYTES_MAX                                             \
-    (2u << 20)                            /* of a packed message, unpacked */
-#define TAKO_SYNC_GRAVES_BITS_MAX   12u   /* 2^n parts of a graveyard */
-#define TAKO_SYNC_NEEDS_MAX         4096u /* documents asked for in one message */
+    (2u << 20)                          /* of a packed message, unpacked */
+#define TAKO_SYNC_GRAVES_BITS_MAX 12u   /* 2^n parts of a graveyard */
+#define TAKO_SYNC_NEEDS_MAX       4096u /* documents asked for in one message */
+#define TAKO_SYNC_DIFFERING_MAX                                                \
+    64u /* answers of a session to equal contexts of other bytes */
 #define TAKO_SYNC_REASON_BYTES_MAX  400u       /* texts that peers send */
 #define TAKO_SYNC_BIRTHS_MAX        4096u      /* told of one dead document */
 #define TAKO_SYNC_GRAVES_PART_MAX   4096u      /* told to who takes a part */

@@ -175,14 +175,26 @@ static tako_err coll_here(apply *a, uint32_t name, uint32_t *coll)
     return TAKO_OK;
 }
 
+/* Has the document here other bytes than came, though their contexts are
+ * equal? */
+static bool differs(const sync_held *h, const store_row *row)
+{
+    return !h->record.delta && !store_row_is_marker(row) &&
+           (!tako_slice_eq(row->meta, h->record.meta) ||
+            !tako_slice_eq(row->body, h->record.body));
+}
+
 /* Remembers a document that is now what the peer sent; or, where nothing
- * changed because we have more, sees to it that the peer learns of it. */
+ * changed because we have more, sees to it that the peer learns of it. So also
+ * where the contexts are equal and the states are not: merging settles it, but
+ * only where both are merged (SYNC.md 2). */
 static tako_err note_known(apply *a, uint32_t coll, const sync_held *h,
                            const crdt_context *sent, bool changed)
 {
     sync_session *s = a->s;
     crdt_context now = { NULL, 0, 0 };
     store_row row;
+    bool same;
     tako_err err;
 
     err = store_get(store_writer(a->st), coll, h->record.id, &row);
@@ -190,13 +202,17 @@ static tako_err note_known(apply *a, uint32_t coll, const sync_held *h,
         return TAKO_OK; /* a tombstone of what was reaped here */
     TAKO_TRY(err);
     TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &now));
-    if (!changed && !crdt_context_eq(&now, sent))
+    same = crdt_context_eq(&now, sent);
+    if (!changed && !same)
         sync_tell_behind(s, coll, &row, h->pushed);
+    if (same && differs(h, &row)) {
+        sync_tell_differing(s, coll, row.row);
+        same = false;
+    }
     if (!changed)
         return TAKO_OK;
-    return crdt_context_eq(&now, sent)
-               ? sync_known_add(s, coll, row.row)
-               : store_change_joined(a->st, coll, row.row);
+    return same ? sync_known_add(s, coll, row.row)
+                : store_change_joined(a->st, coll, row.row);
 }
 
 sync_need *sync_need_find(sync_need *list, uint32_t name, tako_slice id)
@@ -512,7 +528,7 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
         sync_known_commit(s, a->known, lsn);
     s->host->write_end(s->host->ctx, lsn);
     a->st = NULL;
-    if (lsn != 0)
+    if (err == TAKO_OK && whole) /* also of what changed nothing */
         tell(a);
     return err;
 }

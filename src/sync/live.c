@@ -521,6 +521,24 @@ void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row,
         doc->matched = true;
 }
 
+/* The peer's state has the context of ours, and other bytes. A delta would say
+ * nothing, so ours goes whole; not for ever, should the peer make something else
+ * of it each time. */
+void sync_tell_differing(sync_session *s, uint32_t coll, int64_t row)
+{
+    sync_dirty_doc *doc;
+    bool fresh;
+
+    if (!coll_named(s, coll) || s->differing == TAKO_SYNC_DIFFERING_MAX)
+        return;
+    s->differing++;
+    doc = sync_dirty_touch(&s->dirty, coll, row, &fresh);
+    if (doc == NULL)
+        s->overflow = true;
+    else
+        doc->matched = doc->whole = true;
+}
+
 /* ---- answers of the receiver --------------------------------------------------- */
 
 tako_err sync_on_ack(sync_session *s, tako_reader *in, tako_errbuf *e)

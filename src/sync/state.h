@@ -436,10 +436,11 @@ struct sync_session {
     tako_arena stage_arena; /* answers of catch-ups that are not whole yet */
     sync_list staged;
     size_t staged_bytes;
-    uint64_t wait_ms; /* since when a cut waits for what it depends on */
-    bool retry;       /* something came that it may have waited for */
-    bool judge_due;   /* a claim that was doubted may hold now */
-    bool impatient;   /* it has waited long enough */
+    uint64_t wait_ms;   /* since when a cut waits for what it depends on */
+    bool retry;         /* something came that it may have waited for */
+    bool judge_due;     /* a claim that was doubted may hold now */
+    bool impatient;     /* it has waited long enough */
+    uint32_t differing; /* answers to equal contexts of other bytes */
 
     /* lazy links */
     bool covers_changed; /* by the last cut */
@@ -582,6 +583,7 @@ bool sync_rest_due(const sync_session *s);
 /* matching: also where we want it */
 void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row,
                       bool matching);
+void sync_tell_differing(sync_session *s, uint32_t coll, int64_t row);
 /* Cuts wait for a catch-up. */
 bool sync_cuts_wait(const sync_session *s);
 /* Raises `acked` where nothing is outstanding. */

@@ -276,7 +276,8 @@ void world_start(world *w, size_t at)
                     .reader = d->reader,
                     .identity = &d->identity,
                     .mesh = &w->mesh,
-                    .name = d->name };
+                    .name = d->name,
+                    .archive = d->archive };
     tako_errbuf e = { "" };
 
     d->timer_ms = UINT64_MAX;

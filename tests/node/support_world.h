@@ -60,6 +60,7 @@ struct world_node {
     uint8_t boot; /* of its machine */
     bool tx_open; /* the program has the writer */
     bool fetches; /* attachments by itself */
+    bool archive; /* from its next start on */
     uint32_t dials;
 };
 

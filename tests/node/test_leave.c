@@ -103,6 +103,38 @@ static void test_leave__goes_to_who_wants_it(void **state)
     world_fini(&w);
 }
 
+/* An archive never lets go of what it has, so its word is enough: it keeps the
+ * finished order though it asked for open ones only, whatever becomes of its own
+ * subscription. */
+static void test_leave__an_archive_stays(void **state)
+{
+    world w;
+
+    (void)state;
+    star(&w, 13, 2);
+    world_stop(&w, 0);
+    w.nodes[0].archive = true;
+    world_start(&w, 0);
+    world_listen(&w, 0, "tcp://hub:1");
+    world_subscribe(&w, 0, 1, OPEN);
+    world_subscribe(&w, 1, 1, OPEN);
+    world_run(&w, 10000);
+    world_insert(&w, 1, 1, "open");
+    world_run(&w, 3000);
+    (void)world_do(&w, 1, "UPDATE orders SET s = 'done'");
+    world_run(&w, 30000);
+    assert_true(has(&w, 0, 1));
+    assert_false(has(&w, 1, 1));
+    unsubscribe(&w, 0, 1);
+    world_subscribe(&w, 0, 2, DONE);
+    world_run(&w, 30000);
+    unsubscribe(&w, 0, 2);
+    world_run(&w, 600000);
+    assert_true(has(&w, 0, 1));
+    assert_int_equal(leaving(&w, 0), 0);
+    world_fini(&w);
+}
+
 /* The keeper is away: what waits, waits, also over a restart, and goes when the
  * keeper is back. */
 static void test_leave__waits_for_the_keeper(void **state)
@@ -405,6 +437,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leave__the_finished_order_stays_somewhere),
         cmocka_unit_test(test_leave__goes_to_who_wants_it),
+        cmocka_unit_test(test_leave__an_archive_stays),
         cmocka_unit_test(test_leave__waits_for_the_keeper),
         cmocka_unit_test(test_leave__both_keepers_ask_at_once),
         cmocka_unit_test(test_leave__a_yes_spoils_own_questions),

@@ -2,6 +2,8 @@
 /* What is said of documents that are known to differ: pushed, told, offered. */
 #include "sync/support_net.h"
 
+#include <stdio.h>
+
 #include "sync/wire.h"
 
 #define MANY 2000u
@@ -211,6 +213,59 @@ static void test_tell__offers_may_come_to_nothing(void **state)
     }
 }
 
+/* A forged event, or a bug: one dot, and another value under it. */
+static void forge(net *n, size_t node, uint64_t id, const char *status)
+{
+    sqlite3 *db = store_conn_db(store_writer(n->nodes[node].st));
+    tako_buf body = tako_buf_on(&n->t.env);
+    sqlite3_stmt *stmt;
+    uint8_t bytes[32], version[16];
+    uint32_t coll;
+    store_row row;
+    char sql[80];
+
+    assert_int_equal(store_coll_find(store_writer(n->nodes[node].st),
+                                     tako_slice_str("orders"), &coll),
+                     TAKO_OK);
+    assert_int_equal(store_get(store_writer(n->nodes[node].st), coll,
+                               net_id(id, bytes), &row),
+                     TAKO_OK);
+    cbor_put_map(&body, 1);
+    cbor_put_text(&body, tako_slice_str("s"));
+    cbor_put_text(&body, tako_slice_str(status));
+    crdt_version(row.meta, tako_buf_slice(&body), version);
+    (void)snprintf(sql, sizeof sql,
+                   "UPDATE c%u SET body=?1,version=?2 WHERE row=%lld", coll,
+                   (long long)row.row);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+    (void)sqlite3_bind_blob(stmt, 1, body.ptr, (int)body.len, SQLITE_STATIC);
+    (void)sqlite3_bind_blob(stmt, 2, version, 16, SQLITE_STATIC);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_DONE);
+    (void)sqlite3_finalize(stmt);
+    tako_buf_fini(&body);
+    sync_tables_start_over(n->nodes[node].tables); /* nobody told them */
+}
+
+/* Equal contexts and other bytes, which no delta would tell: whole states are
+ * exchanged and merged, once, and it is reported. */
+static void test_tell__equal_contexts_and_other_states(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++) { /* by symbols, or lists */
+        net n;
+
+        two(&n, seed, seed % 2 == 0 ? 20 : MANY);
+        forge(&n, seed / 2 % 2, 5, seed / 4 % 2 == 0 ? "aaaa" : "zzzz");
+        assert_in_range(meet(&n), 1, 9);
+        assert_true(n.nodes[0].events[SYNC_EVENT_FORGED] +
+                        n.nodes[1].events[SYNC_EVENT_FORGED] >
+                    0);
+        assert_string_equal(net_get(&n, 0, "orders", 5, "s"),
+                            seed / 4 % 2 == 0 ? "open" : "zzzz");
+        net_fini(&n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_tell__a_wrong_guess_is_put_right),
         cmocka_unit_test(test_tell__many_go_in_parts),
         cmocka_unit_test(test_tell__offers_may_come_to_nothing),
+        cmocka_unit_test(test_tell__equal_contexts_and_other_states),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
