@@ -75,6 +75,59 @@ static void test_death__leaves_a_notice(void **state)
     world_end(&x);
 }
 
+static crdt_dot present_birth(test_world *w, const store_row *row)
+{
+    crdt_doc *d;
+    bool ended = true;
+    size_t i = 0;
+
+    must(w, crdt_doc_decode(&w->arena, row->meta, row->body, &d, &w->e));
+    while (ended)
+        (void)crdt_doc_birth(d, i++, &ended);
+    return crdt_doc_birth(d, i - 1, &ended);
+}
+
+/* A copy goes that knew of an earlier life, and that it had ended. Nobody else
+ * here knows that: so it is buried, too, and does not come back either. */
+static void test_death__buries_the_lives_that_had_ended(void **state)
+{
+    world_store x;
+    crdt_merge_info info;
+    tako_slice id, meta, body;
+    crdt_dot birth;
+    store_row row;
+    uint32_t coll;
+    store *far;
+
+    (void)state;
+    world_begin(&x, 5);
+    far = world_open(&x.w, "far");
+    coll = coll_of(&x.w, far, "orders");
+    id = id_at(&x.w, 1);
+    put_commit(&x.w, far, coll, id, "{\"a\":1}");
+    must(&x.w, store_get(store_writer(far), coll, id, &row));
+    meta = tako_arena_copy(&x.w.arena, row.meta);
+    body = tako_arena_copy(&x.w.arena, row.body);
+    must(&x.w, store_begin(far, &x.w.e));
+    delete_one(&x.w, far, coll, id);
+    must(&x.w, store_commit(far, NULL, &x.w.e));
+    put_commit(&x.w, far, coll, id, "{\"a\":2}");
+    must(&x.w, store_get(store_writer(far), coll, id, &row));
+    birth = present_birth(&x.w, &row);
+    must(&x.w, store_begin(x.s, &x.w.e));
+    must(&x.w, store_merge(x.s, x.coll, id, row.meta, row.body, &info, &x.w.e));
+    must(&x.w, store_commit(x.s, NULL, &x.w.e));
+    assert_true(die(&x, id, birth).removed);
+    must(&x.w, store_begin(x.s, &x.w.e));
+    must(&x.w, store_merge(x.s, x.coll, id, meta, body, &info, &x.w.e));
+    must(&x.w, store_commit(x.s, NULL, &x.w.e));
+    assert_true(info.dead && !info.changed);
+    assert_string_equal(show(&x.w, x.c, x.coll, id), "-");
+    assert_int_equal(sound(&x), 0);
+    store_close(far);
+    world_end(&x);
+}
+
 static void test_death__quarantines_later_changes(void **state)
 {
     world_store x;
@@ -226,6 +279,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_death__leaves_a_notice),
+        cmocka_unit_test(test_death__buries_the_lives_that_had_ended),
         cmocka_unit_test(test_death__quarantines_later_changes),
         cmocka_unit_test(test_death__is_found_by_a_sweep),
         cmocka_unit_test(test_death__of_what_a_merge_leaves_behind),

@@ -392,6 +392,42 @@ static void test_ask__another_incarnation_is_not_believed(void **state)
     net_fini(&n);
 }
 
+static void count_states(void *ctx, unsigned lane, tako_slice message)
+{
+    unsigned *counts = ctx; /* before FED, and FED */
+
+    if (lane == SYNC_CATCHUP && message.ptr[0] == SYNC_MSG_FED)
+        counts[1]++;
+    else if (lane == SYNC_CATCHUP && counts[1] == 0)
+        counts[0] += message.ptr[0] == SYNC_MSG_STATES ||
+                     message.ptr[0] == SYNC_MSG_PACKED;
+}
+
+/* Nor is anything of it sent: its commits are others than those named. */
+static void test_ask__another_incarnation_has_no_feed(void **state)
+{
+    unsigned counts[2] = { 0, 0 };
+    net n;
+
+    (void)state;
+    two(&n, 17, "none", "orders", MANY);
+    net_save(&n, 0, "old");
+    net_set(&n, 0, "orders", 1, "a", "lost");
+    (void)trips(&n, NULL);
+    net_disconnect(&n, &n.links[0]);
+    net_restore(&n, 0, "old");
+    assert_int_equal(store_renew_actor(n.nodes[0].st, NULL), TAKO_OK);
+    for (uint64_t i = 0; i < 20; i++)
+        net_set(&n, 0, "orders", 2 + i, "a", "other");
+    n.tap = count_states;
+    n.tap_ctx = counts;
+    (void)trips(&n, NULL);
+    assert_int_equal(counts[1], 1);
+    assert_int_equal(counts[0], 0);
+    assert_string_equal(net_get(&n, 1, "orders", 2, "a"), "other");
+    net_fini(&n);
+}
+
 /* Evicting makes the checkpoint a lie: it goes in the same transaction. */
 static void test_ask__evicting_drops_the_checkpoint(void **state)
 {
@@ -592,6 +628,7 @@ int main(void)
         cmocka_unit_test(test_ask__the_feed_of_a_condition_sends_states),
         cmocka_unit_test(test_ask__the_comparison_finds_what_the_feed_cannot),
         cmocka_unit_test(test_ask__another_incarnation_is_not_believed),
+        cmocka_unit_test(test_ask__another_incarnation_has_no_feed),
         cmocka_unit_test(test_ask__evicting_drops_the_checkpoint),
         cmocka_unit_test(test_ask__nothing_of_ours_comes_back_by_the_feed),
         cmocka_unit_test(test_ask__a_cut_download_goes_on_where_it_was),
