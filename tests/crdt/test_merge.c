@@ -372,6 +372,26 @@ static void test_merge__seeds_are_one_event(void **state)
     world_fini(&w);
 }
 
+/* Whatever their hashes are: the greater VERSION; of one VERSION either, but
+ * everywhere the same. */
+static void test_merge__the_greater_version_of_a_seed_shows(void **state)
+{
+    static const char *const contents[] = { "{'a':1}", "{'a':2}", "{'a':3}",
+                                            "{'a':4}" };
+
+    (void)state;
+    for (unsigned i = 0; i < 16; i++) {
+        world w;
+
+        world_init(&w, 1);
+        seed(&w, A, 1 + i % 2, contents[i / 4]);
+        seed(&w, B, 2 - i % 2, contents[i % 4]);
+        if (i / 4 != i % 4)
+            (void)meet(&w, contents[i % 2 == 1 ? i / 4 : i % 4]);
+        world_fini(&w);
+    }
+}
+
 /* ---- forgery ----------------------------------------------------------- */
 
 static void test_merge__one_dot_with_two_contents(void **state)
@@ -620,6 +640,7 @@ int main(void)
         cmocka_unit_test(test_merge__array_and_array),
         cmocka_unit_test(test_merge__fast_clock_loses_at_the_next_write),
         cmocka_unit_test(test_merge__seeds_are_one_event),
+        cmocka_unit_test(test_merge__the_greater_version_of_a_seed_shows),
         cmocka_unit_test(test_merge__one_dot_with_two_contents),
         cmocka_unit_test(test_merge__one_dot_with_two_sums),
         cmocka_unit_test(test_merge__unknown_types_are_kept),

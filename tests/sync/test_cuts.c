@@ -296,6 +296,69 @@ static void test_cuts__an_order_does_not_overtake_its_stock_line(void **state)
     net_fini(&n);
 }
 
+static uint64_t complete_at(net *n, const net_link *l, int end)
+{
+    sync_subscription_state sub;
+
+    assert_true(
+        sync_session_subscription(l->ends[end].session, 0, n->now, &sub));
+    return sub.complete_ms;
+}
+
+/* A subscription is complete with who covers it, and with nobody else, though
+ * all that this one has was asked for, and is here. */
+static void test_cuts__complete_is_said_of_who_covers(void **state)
+{
+    net n;
+    net_link *part, *all;
+
+    (void)state;
+    net_init(&n, 30, 3);
+    net_subscribe(&n, 0, "orders");
+    net_subscribe(&n, 1, "orders?open");
+    net_subscribe(&n, 2, "orders");
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    net_insert(&n, 0, "orders", 2, "done", "pad");
+    net_connect(&n, 0, 1);
+    settle_later(&n);
+    part = net_connect(&n, 1, 2);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "open");
+    assert_int_equal(complete_at(&n, part, 1), 0);
+    all = net_connect(&n, 0, 2);
+    settle_later(&n);
+    assert_int_equal(complete_at(&n, all, 1), n.t.wall_ms);
+    assert_int_equal(complete_at(&n, part, 1), 0);
+    net_fini(&n);
+}
+
+/* Snapshots are of one step: whatever a session waits for, its reader lets the
+ * log be written back. */
+static void test_cuts__no_snapshot_is_held_across_a_wait(void **state)
+{
+    net n;
+
+    (void)state;
+    net_init(&n, 31, 3);
+    net_subscribe_all(&n, "orders");
+    net_connect(&n, 0, 1);
+    net_connect(&n, 1, 2);
+    insert_many(&n, 0, 1, 600);
+    for (uint32_t i = 0; i < 6000; i++) {
+        if (test_below(&n.t, 20) == 0)
+            net_set(&n, test_below(&n.t, 3), "orders", 1 + i % 600, "a", "b");
+        if (test_below(&n.t, 50) == 0)
+            n.now += 200; /* what is said after a while */
+        net_step(&n);
+        for (size_t k = 0; k < 3; k++)
+            assert_int_equal(
+                sqlite3_txn_state(store_conn_db(n.nodes[k].reader), NULL),
+                SQLITE_TXN_NONE);
+    }
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 /* A ring prunes itself to a line; when the line is cut, summaries mend it. */
 static void test_cuts__a_ring_is_pruned_and_mended(void **state)
 {
@@ -451,6 +514,8 @@ int main(void)
         cmocka_unit_test(test_cuts__a_small_catch_up_is_one_transaction),
         cmocka_unit_test(test_cuts__all_of_one_is_read_in_one_snapshot),
         cmocka_unit_test(test_cuts__an_order_does_not_overtake_its_stock_line),
+        cmocka_unit_test(test_cuts__complete_is_said_of_who_covers),
+        cmocka_unit_test(test_cuts__no_snapshot_is_held_across_a_wait),
         cmocka_unit_test(test_cuts__a_ring_is_pruned_and_mended),
         cmocka_unit_test(test_cuts__who_was_not_whole_covers_again),
         cmocka_unit_test(test_cuts__a_claim_of_a_retired_number_bounds),
