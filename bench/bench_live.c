@@ -332,7 +332,11 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--profile") == 0 && ++i < argc)
             profile = strtod(value, NULL);
         else
-            bench_need(false, "unknown option", argv[i]);
+            bench_usage(
+                "bench_live",
+                "[--observers N] [--docs N] [--rounds N] [--dir FOLDER] "
+                "[--profile SECONDS] [--json] [--cpu]",
+                argv[i]);
     }
     bench_need(docs >= 1000 && l.observers >= 1 && l.rounds >= 1 &&
                    l.rounds <= BENCH_ROUNDS_MAX,

@@ -595,7 +595,10 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--profile") == 0 && ++i < argc)
             profiled = value;
         else
-            bench_need(false, "unknown option", argv[i]);
+            bench_usage("bench_local",
+                        "[--docs N] [--rounds N] [--dir FOLDER] [--only NAME] "
+                        "[--json] [--profile NAME]",
+                        argv[i]);
     }
     bench_need(docs >= 1000 && l.rounds >= 1 && l.rounds <= BENCH_ROUNDS_MAX,
                "options: 1000 documents and 1 to 31 rounds", NULL);

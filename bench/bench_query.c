@@ -691,7 +691,10 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--profile") == 0 && ++i < argc)
             s.profiled = value;
         else
-            bench_need(false, "unknown option", argv[i]);
+            bench_usage("bench_query",
+                        "[--docs N] [--rounds N] [--dir FOLDER] [--only q07] "
+                        "[--json] [--phase scan|index] [--profile q07]",
+                        argv[i]);
     }
     bench_need(docs >= 1000 && s.rounds >= 1 && s.rounds <= BENCH_ROUNDS_MAX,
                "options: 1000 documents and 1 to 31 rounds", NULL);

@@ -542,7 +542,8 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc)
             parent = argv[++i];
         else
-            bench_need(false, "unknown option", argv[i]);
+            bench_usage("bench_recon", "[--docs N] [--dir FOLDER] [--json]",
+                        argv[i]);
     }
     bench_need(docs >= 20010, "options: 20010 documents or more", NULL);
     bench_dir_make(dir, sizeof dir, parent);

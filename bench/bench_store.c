@@ -7,6 +7,8 @@
  * line is the median of the rounds; rounds of the two alternate.
  *
  *   bench_store [documents] [folder] */
+#include "support_bench.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -453,6 +455,8 @@ int main(int argc, char **argv)
     bench b;
     double json = 0, body = 0;
 
+    if (argc > 1 && argv[1][0] == '-')
+        bench_usage("bench_store", "[DOCUMENTS [FOLDER]]", argv[1]);
     memset(&b, 0, sizeof b);
     sys_env_init(&b.env);
     sys_files_init(&b.files, &b.env);

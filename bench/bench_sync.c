@@ -475,7 +475,8 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc)
             parent = argv[++i];
         else
-            bench_need(false, "unknown option", argv[i]);
+            bench_usage("bench_sync", "[--docs N] [--dir FOLDER] [--json]",
+                        argv[i]);
     }
     bench_need(m.docs >= BENCH_CHANGED, "options: 1000 documents or more",
                NULL);

@@ -19,6 +19,16 @@ void bench_need(bool ok, const char *what, const char *detail)
     exit(1);
 }
 
+void bench_usage(const char *program, const char *options, const char *argument)
+{
+    bool asked = strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+
+    if (!asked)
+        (void)fprintf(stderr, "%s: unknown option %s\n", program, argument);
+    (void)fprintf(asked ? stdout : stderr, "usage: %s %s\n", program, options);
+    exit(asked ? 0 : 2);
+}
+
 uint64_t bench_random(uint64_t *state)
 {
     uint64_t z = (*state += 0x9e3779b97f4a7c15u);

@@ -29,6 +29,12 @@ typedef struct bench_work {
 /* Stops the program when something fails: a benchmark has no other way. */
 void bench_need(bool ok, const char *what, const char *detail);
 
+/* An argument that is no option: --help prints how the program is called and
+ * ends it well, anything else is told, and ends it with 2. `options`: as in
+ * "[--docs N] [--json]". */
+_Noreturn void bench_usage(const char *program, const char *options,
+                           const char *argument);
+
 void bench_work_make(bench_work *w, size_t count, uint64_t seed);
 void bench_work_free(bench_work *w);
 uint64_t bench_random(uint64_t *state); /* splitmix64 */
