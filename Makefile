@@ -61,6 +61,7 @@ fuzz: build/fuzz/build.ninja
 check: | setup
 	tools/check_layers.py
 	tools/check_mirror.py
+	tools/check_schedules.py
 	tools/format --check
 
 format: | setup
