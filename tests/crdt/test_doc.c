@@ -91,6 +91,27 @@ static void test_doc__assigning_an_object_absorbs_what_is_hidden(void **state)
     world_fini(&w);
 }
 
+/* A hidden counter ends: what it counted does not come back. */
+static void test_doc__assigning_an_object_ends_a_hidden_counter(void **state)
+{
+    world w;
+
+    (void)state;
+    world_init(&w, 1);
+    world_insert(&w, 0, "{}");
+    (void)world_merge(&w, 1, 0);
+    world_increment(&w, 0, "o", 5);
+    world_set(&w, 1, "o", "{'a':2}");
+    (void)world_merge(&w, 0, 1);
+    world_expect(&w, 0, "{'o':{'a':2}}");
+    world_set(&w, 0, "o", "{'b':3}");
+    expect_conflicts(&w, 0, "");
+    world_unset(&w, 0, "o.a");
+    world_unset(&w, 0, "o.b");
+    world_expect(&w, 0, "{'o':{}}");
+    world_fini(&w);
+}
+
 /* The seed is a function of what is in it. */
 static void test_doc__initial_is_constant(void **state)
 {
@@ -153,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_doc__conflicts_name_all_losers),
         cmocka_unit_test(test_doc__concurrent_restarts_are_a_conflict),
         cmocka_unit_test(test_doc__assigning_an_object_absorbs_what_is_hidden),
+        cmocka_unit_test(test_doc__assigning_an_object_ends_a_hidden_counter),
         cmocka_unit_test(test_doc__initial_is_constant),
         cmocka_unit_test(test_doc__births_of_all_lives_are_kept),
     };

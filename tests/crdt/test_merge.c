@@ -174,16 +174,22 @@ static void test_merge__unset_of_a_map_and_set_inside(void **state)
     world_fini(&w);
 }
 
+/* Whichever was later: the removal had not seen the value. */
 static void test_merge__unset_of_a_leaf_and_set(void **state)
 {
-    world w;
-
     (void)state;
-    start(&w, "{'f':1}");
-    world_unset(&w, A, "f");
-    world_set(&w, B, "f", "5");
-    assert_false(meet(&w, "{'f':5}").lost);
-    world_fini(&w);
+    for (int later = 0; later < 2; later++) {
+        world w;
+
+        start(&w, "{'f':1}");
+        if (later == 0)
+            world_unset(&w, A, "f");
+        world_set(&w, B, "f", "5");
+        if (later != 0)
+            world_unset(&w, A, "f");
+        assert_false(meet(&w, "{'f':5}").lost);
+        world_fini(&w);
+    }
 }
 
 static void test_merge__map_and_map(void **state)
@@ -280,7 +286,7 @@ static void test_merge__set_ends_a_counter(void **state)
     world w;
 
     (void)state;
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         start(&w, "{'o':{}}");
         world_increment(&w, A, "o.c", 10);
         (void)world_merge(&w, B, A);
@@ -288,12 +294,15 @@ static void test_merge__set_ends_a_counter(void **state)
             world_set(&w, A, "o.c", "1");
         else if (i == 1)
             world_unset(&w, A, "o.c");
-        else
+        else if (i == 2)
             world_set(&w, A, "o", "4");
+        else
+            world_set(&w, A, "o.c", "{'x':1}");
         world_increment(&w, B, "o.c", 5);
         assert_true(meet(&w, i == 0   ? "{'o':{'c':1}}"
                              : i == 1 ? "{'o':{}}"
-                                      : "{'o':4}")
+                             : i == 2 ? "{'o':4}"
+                                      : "{'o':{'c':{'x':1}}}")
                         .lost);
         /* What it counted does not come back. */
         world_unset(&w, A, "o");

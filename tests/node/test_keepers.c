@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "node/internal.h"
+
 #define OPEN "SELECT * FROM orders WHERE s = 'open'"
 
 static tako_err count_one(void *ctx, const store_keeper *k)
@@ -43,8 +45,10 @@ static void test_keepers__say_so_once_it_is_on_disk(void **state)
     world_run(&w, 100);
     assert_true(node_acknowledged(w.nodes[1].n, "node0", lsn));
     assert_int_equal(node_kept_by(w.nodes[1].n, NULL, lsn), 0);
+    assert_true(w.nodes[0].n->synced_lsn < store_lsn(w.nodes[0].st));
     world_run(&w, 2000);
     assert_int_equal(node_kept_by(w.nodes[1].n, NULL, lsn), 1);
+    assert_int_equal(w.nodes[0].n->synced_lsn, store_lsn(w.nodes[0].st));
     assert_int_equal(node_kept_by(w.nodes[1].n, "node0", lsn), 1);
     assert_int_equal(node_kept_by(w.nodes[1].n, "node7", lsn), 0);
     assert_int_equal(node_kept_by(w.nodes[1].n, NULL, lsn + 1), 0);
