@@ -156,26 +156,32 @@ static void test_ask__concurrent_edits_meet(void **state)
     net_fini(&n);
 }
 
-/* `newer`: what the other has is dead here, or of another subscription now. */
-static void deleted_and_left(bool forgetful, const char *a, const char *b)
+/* `newer`: what the other has is dead here, or of another subscription now. Of
+ * few documents versions are listed. */
+static void deleted_and_left(bool forgetful, const char *a, const char *b,
+                             uint64_t docs)
 {
+    uint64_t step = docs == MANY ? 100 : 20;
     net n;
 
-    two(&n, 5, a, b, MANY);
+    two(&n, 5, a, b, docs);
     n.forgetful = forgetful;
     for (uint64_t i = 0; i < 8; i++) {
         net_delete(&n, 0, "orders", i);
-        net_set(&n, 0, "orders", 100 + i, "s", "done");
-        net_delete(&n, 1, "orders", 200 + i);
-        net_set(&n, 1, "orders", 300 + i, "s", "done");
+        net_set(&n, 0, "orders", step + i, "s", "done");
+        net_delete(&n, 1, "orders", 2 * step + i);
+        net_set(&n, 1, "orders", 3 * step + i, "s", "done");
     }
     (void)trips(&n, NULL);
     for (uint64_t i = 0; i < 8; i++)
         for (size_t k = 0; k < 2; k++) {
             assert_string_equal(net_get(&n, k, "orders", i, "s"), "x");
-            assert_string_equal(net_get(&n, k, "orders", 100 + i, "s"), "done");
-            assert_string_equal(net_get(&n, k, "orders", 200 + i, "s"), "x");
-            assert_string_equal(net_get(&n, k, "orders", 300 + i, "s"), "done");
+            assert_string_equal(net_get(&n, k, "orders", step + i, "s"),
+                                "done");
+            assert_string_equal(net_get(&n, k, "orders", 2 * step + i, "s"),
+                                "x");
+            assert_string_equal(net_get(&n, k, "orders", 3 * step + i, "s"),
+                                "done");
         }
     net_check_equal(&n, "orders");
     net_fini(&n);
@@ -185,27 +191,37 @@ static void test_ask__what_died_or_left_is_told(void **state)
 {
     (void)state;
     for (int forgetful = 0; forgetful < 2; forgetful++) {
-        deleted_and_left(forgetful, "orders", "orders");
-        deleted_and_left(forgetful, "orders?open", "orders?open");
+        deleted_and_left(forgetful, "orders", "orders", MANY);
+        deleted_and_left(forgetful, "orders?open", "orders?open", MANY);
+        deleted_and_left(forgetful, "orders", "orders", 100);
     }
 }
 
-/* One side does not ask: it only serves, and gets nothing. */
-static void test_ask__one_way_stays_one_way(void **state)
+/* One side does not ask: it only serves, and gets nothing. What died there is
+ * told all the same. */
+static void one_way(uint64_t docs)
 {
     net n;
 
-    (void)state;
-    two(&n, 6, "none", "orders", MANY);
+    two(&n, 6, "none", "orders", docs);
     n.forgetful = true;
     net_set(&n, 0, "orders", 1, "a", "new");
+    net_delete(&n, 0, "orders", 3);
     net_set(&n, 1, "orders", 2, "b", "mine");
     net_insert(&n, 1, "orders", 30000, "open", "mine");
     (void)trips(&n, NULL);
     assert_string_equal(net_get(&n, 1, "orders", 1, "a"), "new");
     assert_string_equal(net_get(&n, 0, "orders", 2, "b"), "");
     assert_string_equal(net_get(&n, 0, "orders", 30000, "p"), "-");
+    assert_string_equal(net_get(&n, 1, "orders", 3, "p"), "x");
     net_fini(&n);
+}
+
+static void test_ask__one_way_stays_one_way(void **state)
+{
+    (void)state;
+    one_way(MANY);
+    one_way(100); /* listed */
 }
 
 /* Over a fifth differs: the list of versions, not symbols. */
