@@ -23,8 +23,10 @@
  *   idle_rss         VmRSS of a fresh process that holds W, listens and has one
  *                    link, two seconds after it is in sync
  *   live2            the same over a process between the two; in turn with
- *                    live1, which is live between two other processes: rounds
- *                    of 400 changes, the medians of the rounds
+ *                    live1, which is live between two other processes, and
+ *                    beside it with what somebody would write by hand
+ *                    (support_byhand.h): rounds of 400 changes, the medians of
+ *                    the rounds
  *   grow_*           two processes that have opened their files, one with
  *                    --rss-docs documents and one with none, and link: how
  *                    much more than before they ever had resident until the
@@ -43,6 +45,7 @@
 #include <unistd.h>
 
 #include "support_bench.h"
+#include "support_byhand.h"
 #include "support_nodes.h"
 
 #define HOP_ROUNDS  5
@@ -273,6 +276,21 @@ static void line_round(measure *m, line *l, size_t round)
     l->samples += count;
 }
 
+/* What is written by hand, in the same rounds. */
+static void byhand_round(bench_byhand *b, bench_pair pairs[2], const line *one,
+                         size_t round)
+{
+    double peer[2];
+
+    bench_byhand_pace(b, HOP_CHANGES, 3000, peer);
+    pairs[0].ours[round] = one->p50[round] * 1000;
+    pairs[1].ours[round] = one->p99[round] * 1000;
+    for (size_t i = 0; i < 2; i++) {
+        pairs[i].peer[round] = peer[i] * 1000;
+        pairs[i].rounds = round + 1;
+    }
+}
+
 /* goals: of the median, of the 99th percentile. */
 static void line_lines(measure *m, const line *l, const char *name,
                        const double goals[2])
@@ -299,7 +317,10 @@ static void measure_hops(measure *m)
 {
     static const double one_goals[] = { 0, 0 }, two_goals[] = { 1, 6 };
     line one = { .count = 2 }, two = { .count = 3 };
+    bench_pair byhand[2] = { { .rounds = 0 } };
+    bench_byhand b;
 
+    bench_byhand_start(&b, m->dir);
     line_start(m, &one, "one");
     line_start(m, &two, "two");
     line_warm(m, &one);
@@ -307,7 +328,11 @@ static void measure_hops(measure *m)
     for (size_t i = 0; i < HOP_ROUNDS; i++) {
         line_round(m, &one, i);
         line_round(m, &two, i);
+        byhand_round(&b, byhand, &one, i);
     }
+    bench_byhand_end(&b);
+    bench_pair_line(&m->out, "live1_p50_by_hand", "us", &byhand[0], 0);
+    bench_pair_line(&m->out, "live1_p99_by_hand", "us", &byhand[1], 0);
     line_lines(m, &one, "live1", one_goals);
     line_lines(m, &two, "live2", two_goals);
     bench_value_line(&m->out, "live2_ratio", "p50 of two hops by that of one",
