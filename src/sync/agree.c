@@ -18,7 +18,7 @@
 #include "sync/state.h"
 
 /* Has the table the documents of a snapshot at `lsn`? */
-static bool is_of(const sync_session *s, const sync_table *t, uint64_t lsn)
+static bool is_of(const sync_session *s, sync_table *t, uint64_t lsn)
 {
     return t != NULL && lsn == s->heard &&
            sync_table_look(t) == SYNC_TABLE_READY;

@@ -22,8 +22,10 @@ struct sync_table {
     sync_summary sum;
     sync_symbol *symbols;
     uint32_t width;   /* how many there are, or will be */
-    int64_t *pending; /* rows that are newer than what was told */
+    int64_t *pending; /* rows that are not in: see the top of tables.h */
     size_t pending_count, pending_cap;
+    size_t settle_at; /* so many are too many to wait until somebody looks */
+    uint64_t settled; /* `told` when they were read last */
     /* The first items, until there are enough for symbols. */
     sync_item *first;
     size_t first_count;
@@ -35,6 +37,7 @@ struct sync_tables {
     store_conn *reader;
     uint8_t key[16];
     uint64_t heard; /* the last commit that was told */
+    uint64_t told;  /* how many were */
     sync_table *all;
     size_t count;
 };
@@ -92,6 +95,7 @@ static void table_reset(sync_table *t)
     t->pending = NULL;
     t->first = NULL;
     t->pending_count = t->pending_cap = t->first_count = 0;
+    t->settle_at = SYNC_TABLE_GATHER;
     t->sum = (sync_summary){ 0 };
     t->built = false;
     t->after = INT64_MIN;
@@ -278,31 +282,36 @@ static tako_err sum_up(sync_table *t, sync_item item, int sign)
     return TAKO_OK;
 }
 
-/* The row is put in, or, newer than what was told, remembered. */
-static tako_err put_in(sync_table *t, uint64_t told, const store_row *row)
+static tako_err pend(sync_table *t, int64_t row)
 {
-    sync_tables *all = t->tables;
+    const tako_env *env = t->tables->env;
+    size_t cap = t->pending_cap == 0 ? PENDING_FIRST : t->pending_cap * 2;
     int64_t *grown;
-    size_t cap;
 
-    if (row->lsn > told) {
-        if (t->pending_count >= TAKO_SYNC_PENDING_MAX) {
-            table_reset(t);
-            return TAKO_OK;
-        }
-        if (t->pending_count == t->pending_cap) {
-            cap = t->pending_cap == 0 ? PENDING_FIRST : t->pending_cap * 2;
-            grown = all->env->realloc(all->env->ctx, t->pending,
-                                      t->pending_cap * sizeof *grown,
-                                      cap * sizeof *grown);
-            if (grown == NULL)
-                return TAKO_NOMEM;
-            t->pending = grown;
-            t->pending_cap = cap;
-        }
-        t->pending[t->pending_count++] = row->row;
+    if (t->pending_count >= TAKO_SYNC_PENDING_MAX) {
+        table_reset(t);
         return TAKO_OK;
     }
+    if (t->pending_count == t->pending_cap) {
+        grown =
+            env->realloc(env->ctx, t->pending, t->pending_cap * sizeof *grown,
+                         cap * sizeof *grown);
+        if (grown == NULL)
+            return TAKO_NOMEM;
+        t->pending = grown;
+        t->pending_cap = cap;
+    }
+    t->pending[t->pending_count++] = row;
+    return TAKO_OK;
+}
+
+/* The row is put in, or, newer than what was told, remembered. */
+static tako_err put_in(sync_table *t, const store_row *row)
+{
+    sync_tables *all = t->tables;
+
+    if (row->lsn > all->heard)
+        return pend(t, row->row);
     t->sum.markers += store_row_is_marker(row) && !store_row_is_left(row);
     if (!sync_counted(all->host, t->predicate, row))
         return TAKO_OK;
@@ -312,28 +321,53 @@ static tako_err put_in(sync_table *t, uint64_t told, const store_row *row)
         1);
 }
 
-static bool was_pending(sync_table *t, int64_t row)
+static bool is_pending(const sync_table *t, int64_t row)
 {
     for (size_t i = 0; i < t->pending_count; i++)
-        if (t->pending[i] == row) {
-            t->pending[i] = t->pending[--t->pending_count];
+        if (t->pending[i] == row)
             return true;
-        }
     return false;
+}
+
+/* Puts in what is pending and not ahead of what was told. */
+static tako_err settle(sync_table *t)
+{
+    size_t count = t->pending_count;
+    tako_err err = TAKO_OK;
+
+    t->pending_count = 0;
+    t->settled = t->tables->told;
+    for (size_t i = 0; i < count && err == TAKO_OK; i++) {
+        int64_t at = t->pending[i]; /* what is pended again is before it */
+        store_row row;
+
+        err = store_get_row(t->tables->reader, t->coll, at, &row);
+        if (err == TAKO_OK)
+            err = put_in(t, &row);
+        else if (err == TAKO_NOTFOUND) {
+            t->sum.rows--; /* it was taken out of the file altogether */
+            err = TAKO_OK;
+        }
+    }
+    if (err != TAKO_OK)
+        table_reset(t);
+    t->settle_at = 2 * t->pending_count + SYNC_TABLE_GATHER;
+    return err;
 }
 
 /* ---- commits -------------------------------------------------------------------- */
 
-static tako_err take_out(sync_table *t, const store_change *c, tako_slice id)
+static tako_err take_out(sync_table *t, const store_change *c)
 {
     sync_tables *all = t->tables;
 
     if (c->body_before.len == 0 && crdt_meta_is_evicted(c->meta_before))
         t->sum.markers--;
-    if (!counted(all->host, t->predicate, id, c->meta_before, c->body_before))
+    if (!counted(all->host, t->predicate, c->id, c->meta_before,
+                 c->body_before))
         return TAKO_OK;
     return sum_up(t,
-                  sync_item_of(all->key, id, c->version_before,
+                  sync_item_of(all->key, c->id, c->version_before,
                                crdt_meta_top(c->meta_before)),
                   -1);
 }
@@ -350,50 +384,28 @@ static bool is_concerned(sync_table *t, uint64_t lsn, const store_change *c)
     return has_coll(t, c->coll) && c->row <= t->after && lsn > t->born;
 }
 
-static tako_err follow(sync_table *t, uint64_t lsn, const store_change *c,
-                       const store_row *now)
+/* What it was is taken out; what it is waits. */
+static tako_err change(sync_table *t, const store_change *c)
 {
-    if (!was_pending(t, c->row)) {
-        if (c->lsn_before == 0)
-            t->sum.rows++;
-        else
-            TAKO_TRY(take_out(t, c, now->id));
-    }
-    return put_in(t, lsn, now);
+    if (is_pending(t, c->row))
+        return TAKO_OK;
+    if (c->lsn_before == 0)
+        t->sum.rows++;
+    else
+        TAKO_TRY(take_out(t, c));
+    return pend(t, c->row);
 }
 
-/* The row was taken out of the file altogether, as tombstones are; of anything
- * else the id, and with it the item, is not known any more. */
-static void gone(sync_table *t, const store_change *c)
+static tako_err changes_take(sync_table *t, uint64_t lsn,
+                             const store_change *changes, size_t count)
 {
-    if (c->body_before.len > 0 || crdt_meta_is_evicted(c->meta_before))
-        table_reset(t);
-    else if (!was_pending(t, c->row) && c->lsn_before != 0)
-        t->sum.rows--;
-}
-
-/* One change, for all tables that have its row; the row is read once. */
-static tako_err change(sync_tables *t, uint64_t lsn, const store_change *c)
-{
-    store_row row = { .lsn = 0 };
-    bool read = false;
     tako_err err = TAKO_OK;
 
-    for (sync_table *one = t->all; one != NULL && err == TAKO_OK;
-         one = one->next) {
-        if (!is_concerned(one, lsn, c))
-            continue;
-        if (!read)
-            err = store_get_row(t->reader, c->coll, c->row, &row);
-        read = true;
-        if (err == TAKO_OK)
-            err = follow(one, lsn, c, &row);
-        if (err == TAKO_NOTFOUND) {
-            gone(one, c);
-            read = false;
-            err = TAKO_OK;
-        }
-    }
+    for (size_t i = 0; i < count && err == TAKO_OK; i++)
+        if (is_concerned(t, lsn, &changes[i]))
+            err = change(t, &changes[i]);
+    if (err == TAKO_OK && t->pending_count >= t->settle_at)
+        err = settle(t);
     return err;
 }
 
@@ -412,19 +424,23 @@ tako_err sync_tables_on_commit(sync_tables *t, uint64_t lsn,
     tako_err err = TAKO_OK;
 
     drop_rewritten(t, count);
-    for (size_t i = 0; i < count && err == TAKO_OK; i++)
-        err = change(t, lsn, &changes[i]);
-    if (err != TAKO_OK)
-        sync_tables_start_over(t);
+    t->told++;
     if (lsn > t->heard)
         t->heard = lsn;
+    for (sync_table *one = t->all; one != NULL && err == TAKO_OK;
+         one = one->next)
+        err = changes_take(one, lsn, changes, count);
+    if (err != TAKO_OK)
+        sync_tables_start_over(t);
     return err == TAKO_NOMEM ? TAKO_OK : err;
 }
 
 /* ---- building --------------------------------------------------------------------- */
 
-sync_table_state sync_table_look(const sync_table *t)
+sync_table_state sync_table_look(sync_table *t)
 {
+    if (t->built && t->pending_count > 0 && t->settled != t->tables->told)
+        (void)settle(t); /* what fails is built anew */
     if (!t->built)
         return SYNC_TABLE_BUILDING;
     return t->pending_count > 0 ? SYNC_TABLE_PENDING : SYNC_TABLE_READY;
@@ -444,7 +460,7 @@ static tako_err walk(sync_table *t)
             break;
         t->after = row.row;
         t->sum.rows++;
-        err = put_in(t, t->tables->heard, &row);
+        err = put_in(t, &row);
         if (t->after == INT64_MIN) /* too much is pending: it began anew */
             break;
     }

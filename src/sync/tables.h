@@ -10,10 +10,13 @@
  * The set: living documents that match, and, where the subscription matches a
  * document without fields, those evicted here, with the version that they had.
  *
- * AHEAD OF WHAT WAS TOLD. A row that is read may be newer than the last commit
- * that sync_tables_on_commit told of. It is then left out and remembered as
- * pending; the commit that wrote it finds it so, takes nothing away, and puts
- * it in. While a row is pending the table is not ready.
+ * PENDING. A commit takes out of each table what its documents were, which it
+ * tells; what they are is read when somebody looks (or when SYNC_TABLE_GATHER
+ * have gathered): a live change has no time for it, and of many changes of one
+ * document the last is read alone. A row that is read may be newer than the last commit
+ * that sync_tables_on_commit told of: it stays pending, and the commit that
+ * wrote it finds it so, and takes nothing out. While a row is pending the table
+ * is not ready.
  *
  * A commit that rewrites a large part of a set throws the table away instead
  * (SYNC_TABLE_BULK): a walk costs less than so many rows one by one. */
@@ -26,6 +29,7 @@
 #define SYNC_TABLE_LIST    256u /* below it versions are listed */
 #define SYNC_TABLE_IDLE_MS 60000u
 #define SYNC_TABLE_BULK    1024u /* changes in one commit */
+#define SYNC_TABLE_GATHER  64u   /* pending before they are read anyway */
 #define SYNC_TABLE_ROWS    4096u /* looked at in one piece of the walk */
 
 typedef struct sync_table sync_table;
@@ -69,13 +73,14 @@ typedef struct sync_summary {
 } sync_summary;
 
 /* What to do next, to have it: nothing; call sync_table_step; or wait for a
- * commit to be told. */
+ * commit to be told. Reads what changed, and so must be asked before the table
+ * is used, as long as nothing else was told. */
 typedef enum sync_table_state {
     SYNC_TABLE_READY,
     SYNC_TABLE_BUILDING,
     SYNC_TABLE_PENDING,
 } sync_table_state;
-sync_table_state sync_table_look(const sync_table *t);
+sync_table_state sync_table_look(sync_table *t);
 /* One piece of the walk. */
 tako_err sync_table_step(sync_table *t, tako_errbuf *e);
 /* Borrowed until the next commit is told. */
