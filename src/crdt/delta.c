@@ -48,28 +48,48 @@ static void sum_entries(summer *s, uint64_t path, uint8_t kind,
     }
 }
 
+static void sum_map(summer *s, uint64_t path, const crdt_map *m);
+
+static void sum_slot(summer *s, uint64_t around, const crdt_slot *c)
+{
+    uint64_t at = hash_under(s, around, c->key);
+
+    sum_entries(s, at, 'v', &c->values);
+    if (c->counter != NULL)
+        sum_entries(s, at, 's', &c->counter->starts);
+    if (c->map != NULL)
+        sum_map(s, at, c->map);
+}
+
 static void sum_map(summer *s, uint64_t path, const crdt_map *m)
 {
     sum_entries(s, path, 'm', &m->marks);
-    for (uint32_t i = 0; i < m->count; i++) {
-        const crdt_slot *c = &m->children[i];
-        uint64_t at = hash_under(s, path, c->key);
+    for (uint32_t i = 0; i < m->count; i++)
+        sum_slot(s, path, &m->children[i]);
+}
 
-        sum_entries(s, at, 'v', &c->values);
-        if (c->counter != NULL)
-            sum_entries(s, at, 's', &c->counter->starts);
-        if (c->map != NULL)
-            sum_map(s, at, c->map);
-    }
+static uint64_t root_path(const uint8_t key[16])
+{
+    tako_reader r = tako_reader_of(tako_slice_of(key, 16));
+
+    return tako_read_u64(&r);
 }
 
 uint64_t crdt_delta_sum(const crdt_doc *d, const crdt_context *base,
                         const uint8_t key[16])
 {
     summer s = { .base = base, .key = key };
-    tako_reader r = tako_reader_of(tako_slice_of(key, 16));
 
-    sum_map(&s, tako_read_u64(&r), &d->root);
+    sum_map(&s, root_path(key), &d->root);
+    return s.sum;
+}
+
+uint64_t crdt_delta_field_sum(const crdt_slot *field, const crdt_context *base,
+                              const uint8_t key[16])
+{
+    summer s = { .base = base, .key = key };
+
+    sum_slot(&s, root_path(key), field);
     return s.sum;
 }
 
@@ -336,6 +356,20 @@ static void put_counter(const writer *w, const crdt_counter *c)
     }
 }
 
+static void put_slot_flags(const writer *w, delta_listing listing,
+                           const crdt_map *m, bool inside, bool all,
+                           bool counts)
+{
+    bool mark = listing == DELTA_NONE && m->marks.count > 0;
+    bool gen = m->generation != CRDT_GENERATION_FIRST;
+
+    tako_put_u8(w->out,
+                (uint8_t)((unsigned)listing | (mark ? DELTA_MARK : 0) |
+                          (gen ? DELTA_GEN : 0) | (inside ? DELTA_INSIDE : 0) |
+                          (all ? DELTA_ALL_INSIDE : 0) |
+                          (counts ? DELTA_COUNTER : 0)));
+}
+
 static void put_inside(const writer *w, const crdt_map *m,
                        const crdt_map *before);
 
@@ -357,13 +391,7 @@ static void put_slot(const writer *w, const crdt_slot *s,
     inside = map_says(w, m, old);
     if (slot_lists(w, s, before))
         listing = listing_of(w, s);
-    tako_put_u8(
-        w->out,
-        (uint8_t)((unsigned)listing |
-                  (listing == DELTA_NONE && m->marks.count > 0 ? DELTA_MARK
-                                                               : 0) |
-                  (gen ? DELTA_GEN : 0) | (inside ? DELTA_INSIDE : 0) |
-                  (all ? DELTA_ALL_INSIDE : 0) | (counts ? DELTA_COUNTER : 0)));
+    put_slot_flags(w, listing, m, inside, all, counts);
     put_listing(w, s, listing);
     if (gen) {
         tako_put_varint(w->out, m->generation);
@@ -392,6 +420,55 @@ static void put_inside(const writer *w, const crdt_map *m,
             continue;
         w->names->key(w->names->ctx, w->out, s->key);
         put_slot(w, s, b);
+    }
+}
+
+/* All that is in a slot, whether base has it or not. A counter that is not
+ * there goes without saying in a map that is told, but not at its top. */
+static void put_told(const writer *w, const crdt_slot *s, bool top)
+{
+    static const crdt_map none = { .generation = CRDT_GENERATION_FIRST };
+    static const crdt_counter zero = { .generation = CRDT_GENERATION_FIRST };
+    const crdt_map *m = s->map != NULL ? s->map : &none;
+    const crdt_counter *c = s->counter == NULL && top ? &zero : s->counter;
+    delta_listing listing = listing_of(w, s);
+
+    put_slot_flags(w, listing, m, m->count > 0, true, c != NULL);
+    put_listing(w, s, listing);
+    if (m->generation != CRDT_GENERATION_FIRST) {
+        tako_put_varint(w->out, m->generation);
+        put_dot(w, m->maker);
+    }
+    if (m->count > 0)
+        tako_put_varint(w->out, m->count);
+    for (uint32_t i = 0; i < m->count; i++) {
+        w->names->key(w->names->ctx, w->out, m->children[i].key);
+        put_told(w, &m->children[i], false);
+    }
+    if (c != NULL)
+        put_counter(w, c);
+}
+
+/* The inside of the root: the fields that `told` names in full. */
+static void put_fields(const writer *w, const crdt_map *m, const crdt_map *told)
+{
+    const crdt_slot *s;
+    const crdt_slot *t;
+    crdt_slot room;
+    uint64_t count = 0;
+
+    for (pairs p = { .now = m, .before = told }; next_pair(&p, &s, &t);)
+        count += t != NULL || slot_says(w, s, NULL);
+    tako_put_varint(w->out, count);
+    for (pairs p = { .now = m, .before = told }; next_pair(&p, &s, &t);) {
+        if (t == NULL && !slot_says(w, s, NULL))
+            continue;
+        s = or_empty(s, t, &room);
+        w->names->key(w->names->ctx, w->out, s->key);
+        if (t != NULL)
+            put_told(w, s, true);
+        else
+            put_slot(w, s, NULL);
     }
 }
 
@@ -457,13 +534,13 @@ static delta_form_actors form_of(const writer *w, size_t counts[3])
 }
 
 static void put_delta(writer *w, const crdt_doc *d, const crdt_doc *before,
-                      const uint8_t sum_key[16])
+                      const crdt_map *told, const uint8_t *sum_key)
 {
     size_t counts[3] = { 0, 0, 0 };
     delta_form_actors form = form_of(w, counts);
     bool alive = crdt_doc_alive(d);
     bool all = !alive || !map_has_old(w, &d->root);
-    bool sum = !all && before == NULL;
+    bool sum = !all && before == NULL && told == NULL;
     bool root = d->root.generation != CRDT_GENERATION_FIRST;
 
     for (uint32_t i = 0; i < d->births.count; i++)
@@ -475,7 +552,9 @@ static void put_delta(writer *w, const crdt_doc *d, const crdt_doc *before,
     put_actors(w, form, counts);
     if (root)
         put_births(w, d);
-    if (alive)
+    if (alive && told != NULL)
+        put_fields(w, &d->root, told);
+    else if (alive)
         put_inside(w, &d->root,
                    all || before == NULL ||
                            before->root.generation != d->root.generation
@@ -505,9 +584,10 @@ tako_err crdt_context_meet(tako_arena *a, const crdt_context *base,
 
 #define ACTORS_ON_STACK 8u
 
-tako_err crdt_delta_encode(const crdt_doc *d, const crdt_context *base,
-                           const crdt_doc *before, const uint8_t sum_key[16],
-                           const crdt_names_out *names, tako_buf *out)
+static tako_err encode(const crdt_doc *d, const crdt_context *base,
+                       const crdt_doc *before, const crdt_map *told,
+                       const uint8_t *sum_key, const crdt_names_out *names,
+                       tako_buf *out)
 {
     crdt_actor few[ACTORS_ON_STACK];
     tako_arena scratch = tako_arena_on(d->arena->env);
@@ -531,7 +611,7 @@ tako_err crdt_delta_encode(const crdt_doc *d, const crdt_context *base,
     /* A state at any other context cannot name what is gone since base. */
     if (before != NULL && !crdt_context_eq(&before->context, &met))
         before = NULL;
-    put_delta(&w, d, before, sum_key);
+    put_delta(&w, d, before, told, sum_key);
     if (out->failed) {
         err = TAKO_NOMEM;
         out->len = len;
@@ -539,6 +619,20 @@ tako_err crdt_delta_encode(const crdt_doc *d, const crdt_context *base,
 out:
     tako_arena_fini(&scratch);
     return err;
+}
+
+tako_err crdt_delta_encode(const crdt_doc *d, const crdt_context *base,
+                           const crdt_doc *before, const uint8_t sum_key[16],
+                           const crdt_names_out *names, tako_buf *out)
+{
+    return encode(d, base, before, NULL, sum_key, names, out);
+}
+
+tako_err crdt_delta_encode_told(const crdt_doc *d, const crdt_context *base,
+                                const crdt_map *told,
+                                const crdt_names_out *names, tako_buf *out)
+{
+    return encode(d, base, NULL, told, NULL, names, out);
 }
 
 /* ---- plain names ------------------------------------------------------- */

@@ -59,6 +59,16 @@ typedef enum delta_listing {
 uint64_t crdt_delta_sum(const crdt_doc *d, const crdt_context *base,
                         const uint8_t key[16]);
 
+/* The part of it that is below a top-level key. */
+uint64_t crdt_delta_field_sum(const crdt_slot *field, const crdt_context *base,
+                              const uint8_t key[16]);
+
+/* As crdt_delta_encode, but without a sum: the fields that are children of
+ * `told` (only their keys count) are told in full (fields.c). */
+tako_err crdt_delta_encode_told(const crdt_doc *d, const crdt_context *base,
+                                const crdt_map *told,
+                                const crdt_names_out *names, tako_buf *out);
+
 /* Where base is not covered by `full`, what both cover. May share memory. */
 tako_err crdt_context_meet(tako_arena *a, const crdt_context *base,
                            const crdt_context *full, crdt_context *out);

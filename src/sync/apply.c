@@ -231,7 +231,7 @@ static void need_remove(sync_need **list, uint32_t name, tako_slice id)
         }
 }
 
-static tako_err refuse(apply *a, const sync_held *h)
+static tako_err refuse(apply *a, const sync_held *h, crdt_context seen)
 {
     sync_need *need;
 
@@ -240,8 +240,10 @@ static tako_err refuse(apply *a, const sync_held *h)
     need = TAKO_NEW(&a->s->arena, sync_need);
     if (need == NULL)
         return TAKO_NOMEM;
-    *need = (sync_need){ a->refused, h->name,
-                         tako_arena_copy(&a->s->arena, h->record.id), false };
+    *need = (sync_need){
+        a->refused, h->name,        tako_arena_copy(&a->s->arena, h->record.id),
+        seen,       { NULL, 0, 0 }, false
+    };
     a->refused = need;
     return need->id.ptr != NULL ? TAKO_OK : TAKO_NOMEM;
 }
@@ -259,7 +261,15 @@ static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
     tako_err err;
 
     if (h->nameless)
-        return refuse(a, h);
+        return refuse(a, h, d.seen);
+    if (h->record.answer) {
+        bool stands;
+
+        TAKO_TRY(sync_fields_stand(s, store_writer(a->st), h->name, coll,
+                                   h->record.id, &stands));
+        if (!stands)
+            return refuse(a, h, d.seen);
+    }
     sync_delta_names(&d, &names);
     err = store_merge_delta(a->st, coll, h->record.id, &in, s->peer_sum_key,
                             &names, &result, info, a->e);
@@ -274,7 +284,7 @@ static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
     }
     switch (result) {
     case CRDT_DELTA_NEEDS:
-        return refuse(a, h);
+        return refuse(a, h, d.seen);
     case CRDT_DELTA_APPLIED:
     case CRDT_DELTA_STALE:
         err = note_known(a, coll, h, &d.seen, info->changed);

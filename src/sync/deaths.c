@@ -598,6 +598,7 @@ void sync_need_whole(sync_session *s, tako_slice name, tako_slice id)
     tako_put_varint(&b, 1);
     tako_put_block(&b, name);
     sync_put_id(&b, id);
+    tako_put_block(&b, TAKO_SLICE_NONE);
     s->control.failed = s->control.failed || b.failed;
     sync_control(s, SYNC_MSG_NEEDS, tako_buf_slice(&b));
     tako_buf_fini(&b);
@@ -701,6 +702,7 @@ static tako_err told_dead(bury *b, uint32_t coll, const told *t)
         return TAKO_OK;
     tako_put_block(&b->needs, t->name);
     sync_put_id(&b->needs, t->id);
+    tako_put_block(&b->needs, TAKO_SLICE_NONE);
     b->need_count++;
     return TAKO_OK;
 }

@@ -121,6 +121,24 @@ void sync_dirty_base(sync_dirty *d, sync_dirty_doc *doc, tako_slice meta,
     d->bytes += bytes;
 }
 
+void sync_dirty_ask(sync_dirty *d, sync_dirty_doc *doc, tako_slice question)
+{
+    drop_base(d, doc);
+    doc->asked = false;
+    if (question.len == 0 ||
+        question.len > TAKO_SYNC_DIRTY_BYTES_MAX - d->bytes)
+        return;
+    doc->base = tako_env_alloc(d->env, question.len);
+    if (doc->base == NULL)
+        return;
+    memcpy(doc->base, question.ptr, question.len);
+    doc->meta_len = (uint32_t)question.len;
+    doc->body_len = 0;
+    doc->has_body = false;
+    doc->asked = true;
+    d->bytes += question.len;
+}
+
 sync_dirty_doc *sync_dirty_first(sync_dirty *d)
 {
     return d->first < d->count ? &d->docs[d->first] : NULL;

@@ -14,9 +14,10 @@
  *   of several messages, until the one that closes it is here;
  *   that close a catch-up whose CAUGHT_UP is on its way on another lane;
  *   with a delta whose base we do not have: applying the rest would show half
- *     of a transaction. The peer is asked for the whole states of what was
- *     refused (NEEDS), and all is applied when they are here, in later cuts.
- *     Whole states are never refused, so this ends;
+ *     of a transaction. The peer is asked for what was refused (NEEDS), by
+ *     fields (fields.c) or whole, and all is applied when the answers are here,
+ *     in later cuts. An answer by fields that is refused is asked for whole,
+ *     and whole states are never refused, so this ends;
  *   that depend on what another link is to bring (cover.c): tried again after
  *     every commit, and taken as they are after SYNC_WAIT_MS.
  * Staged and held are applied together, in one transaction, with what comes.
@@ -99,23 +100,44 @@ static tako_err hold(sync_session *s, const sync_list *list, tako_errbuf *e)
 
 /* ---- asking for what was refused ------------------------------------------------- */
 
-/* Puts a document on the list of needs; *asked: it is there, unanswered. */
-static bool need_note(sync_session *s, const sync_need *refused, bool *asked)
+/* Puts a document on the list of needs. *fresh: it was not there; *asked: it
+ * is, unanswered. */
+static sync_need *need_note(sync_session *s, const sync_need *refused,
+                            bool *fresh, bool *asked)
 {
     sync_need *need = sync_need_find(s->needs, refused->name, refused->id);
 
+    *fresh = need == NULL;
     *asked = need != NULL && !need->answered;
     if (need != NULL) {
         need->answered = false;
-        return true;
+        return need;
     }
     need = TAKO_NEW(&s->need_arena, sync_need);
     if (need == NULL)
-        return false;
-    *need = (sync_need){ s->needs, refused->name,
-                         tako_arena_copy(&s->need_arena, refused->id), false };
+        return NULL;
+    *need = (sync_need){ .next = s->needs,
+                         .name = refused->name,
+                         .id = tako_arena_copy(&s->need_arena, refused->id) };
+    if (need->id.ptr == NULL)
+        return NULL;
     s->needs = need;
-    return need->id.ptr != NULL;
+    return need;
+}
+
+/* By fields the first time, where that can be. */
+static tako_err put_question(sync_session *s, sync_need *need,
+                             const sync_need *refused, bool fresh)
+{
+    const sync_coll *c = &s->colls[need->name];
+
+    tako_put_block(&s->scratch, tako_slice_of(c->name, c->len));
+    sync_put_id(&s->scratch, need->id);
+    need->had = (crdt_context){ NULL, 0, 0 };
+    if (fresh && s->scratch.len < TAKO_SYNC_NEEDS_BYTES_MAX)
+        return sync_fields_ask(s, need, &refused->seen, &s->scratch);
+    tako_put_block(&s->scratch, TAKO_SLICE_NONE);
+    return TAKO_OK;
 }
 
 /* Asks for what was refused and not asked for before. */
@@ -123,18 +145,20 @@ static tako_err ask(sync_session *s, const sync_need *refused, tako_errbuf *e)
 {
     tako_buf head = tako_buf_on(s->env);
     uint64_t count = 0;
-    bool asked;
+    bool fresh, asked;
 
     tako_buf_reset(&s->scratch);
     for (; refused != NULL; refused = refused->next) {
-        const sync_coll *c = &s->colls[refused->name];
+        sync_need *need = need_note(s, refused, &fresh, &asked);
+        tako_err err;
 
-        if (!need_note(s, refused, &asked))
+        if (need == NULL)
             return tako_fail(e, TAKO_NOMEM, "out of memory");
         if (asked)
             continue;
-        tako_put_block(&s->scratch, tako_slice_of(c->name, c->len));
-        sync_put_id(&s->scratch, refused->id);
+        err = put_question(s, need, refused, fresh);
+        if (err != TAKO_OK)
+            return tako_fail(e, err, "asking for a document failed");
         if (++count > TAKO_SYNC_NEEDS_MAX)
             return tako_fail(e, TAKO_LIMIT, "too many refused deltas");
     }
@@ -158,11 +182,11 @@ static bool answered(sync_session *s, const sync_list *list)
 
     for (const sync_held *h = list->first; h != NULL && s->needs != NULL;
          h = h->next) {
-        sync_need *need = h->record.delta
+        sync_need *need = h->record.delta && !h->record.answer
                               ? NULL
                               : sync_need_find(s->needs, h->name, h->record.id);
 
-        if (need != NULL)
+        if (need != NULL && (!h->record.answer || need->had.count > 0))
             need->answered = true;
     }
     for (const sync_need *n = s->needs; n != NULL; n = n->next)

@@ -320,7 +320,9 @@ static tako_err put_doc(sync_session *s, sync_writer *w,
         return TAKO_OK;
     name = (sync_doc_name){ doc->coll, store_coll_name(s->reader, doc->coll),
                             doc->row, row.id };
-    if (doc->base != NULL && !doc->whole)
+    if (doc->whole && doc->asked)
+        err = sync_put_fields(s, w, &name, doc, &row, e);
+    else if (doc->base != NULL && !doc->whole)
         err = put_delta(s, w, &name, doc, &row, e);
     else
         err = sync_put_state(w, &name, true, row.meta, row.body);
@@ -533,10 +535,12 @@ void sync_tell_differing(sync_session *s, uint32_t coll, int64_t row)
         return;
     s->differing++;
     doc = sync_dirty_touch(&s->dirty, coll, row, &fresh);
-    if (doc == NULL)
+    if (doc == NULL) {
         s->overflow = true;
-    else
-        doc->matched = doc->whole = true;
+        return;
+    }
+    doc->matched = doc->whole = true;
+    doc->asked = false;
 }
 
 /* ---- answers of the receiver --------------------------------------------------- */
@@ -557,6 +561,8 @@ static tako_err need_one(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     tako_slice name = tako_read_block(in);
     tako_slice id = sync_get_id(in, &s->arena);
+    tako_slice question = tako_read_block(in);
+    crdt_fields asked;
     sync_dirty_doc *doc;
     store_row row;
     uint32_t coll = 0;
@@ -565,6 +571,8 @@ static tako_err need_one(sync_session *s, tako_reader *in, tako_errbuf *e)
 
     if (in->failed)
         return tako_fail(e, TAKO_CORRUPT, "malformed NEEDS");
+    if (question.len > 0)
+        TAKO_TRY(crdt_fields_read(&s->arena, question, &asked, e));
     err = store_coll_find(s->reader, name, &coll);
     if (err == TAKO_OK)
         err = store_get(s->reader, coll, id, &row);
@@ -576,10 +584,12 @@ static tako_err need_one(sync_session *s, tako_reader *in, tako_errbuf *e)
         return tako_fail(e, err, "NEEDS of a document that is not here");
     s->counts.needs_in++;
     doc = sync_dirty_touch(&s->dirty, coll, row.row, &fresh);
-    if (doc == NULL)
+    if (doc == NULL) {
         s->overflow = true;
-    else
-        doc->whole = true;
+        return TAKO_OK;
+    }
+    doc->whole = true;
+    sync_dirty_ask(&s->dirty, doc, question);
     return TAKO_OK;
 }
 

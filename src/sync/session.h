@@ -216,7 +216,8 @@ typedef struct sync_counts {
     uint64_t cuts_in, cuts_out;
     uint64_t live_bytes_out; /* of cuts */
     uint64_t needs_in,
-        needs_out; /* documents asked for after a refused delta */
+        needs_out;       /* documents asked for after a refused delta */
+    uint64_t fields_out; /* of these: by fields */
     uint64_t resyncs;
     uint64_t dead_in;    /* states that were dead, or doubtful: not taken */
     uint64_t grafts;     /* catch-ups asked for because of a summary */

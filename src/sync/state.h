@@ -280,6 +280,7 @@ typedef struct sync_dirty_doc {
     int64_t row;
     bool matched; /* the state before the first change did */
     bool whole;   /* the peer asked for the whole state */
+    bool asked;   /* by fields: base is its question (fields.c) */
     bool based;   /* base is what the peer has */
     /* The state that the peer has: meta and body, or meta alone where the
      * body is long. NULL: the empty one, a whole state is sent. */
@@ -307,6 +308,9 @@ sync_dirty_doc *sync_dirty_touch(sync_dirty *d, uint32_t coll, int64_t row,
 /* Keeps what the peer has as the base, while there is room for it. */
 void sync_dirty_base(sync_dirty *d, sync_dirty_doc *doc, tako_slice meta,
                      tako_slice body);
+/* Keeps the peer's question in its place; there is none where it is empty, or
+ * too long. */
+void sync_dirty_ask(sync_dirty *d, sync_dirty_doc *doc, tako_slice question);
 /* The first entry not sent; NULL: none. pop takes it off. */
 sync_dirty_doc *sync_dirty_first(sync_dirty *d);
 void sync_dirty_pop(sync_dirty *d);
@@ -346,6 +350,8 @@ typedef struct sync_need {
     struct sync_need *next;
     uint32_t name; /* in `colls` */
     tako_slice id;
+    crdt_context seen; /* refused: what the delta says that the peer has */
+    crdt_context had;  /* asked by fields: what we had; asked whole: nothing */
     bool answered;
 } sync_need;
 
@@ -635,7 +641,22 @@ bool sync_coll_named(const sync_session *s, tako_slice name);
  * sync_known_commit, for all entries from `from` on. */
 tako_err sync_known_add(sync_session *s, uint32_t coll, int64_t row);
 void sync_known_commit(sync_session *s, size_t from, uint64_t lsn);
+/* Of what was refused, or asked for. */
 sync_need *sync_need_find(sync_need *list, uint32_t name, tako_slice id);
+
+/* ---- fields.c ------------------------------------------------------------------ */
+
+/* Appends what NEEDS says of a document whose delta was refused, of a peer that
+ * then had `seen`: a question by fields, or that the whole state is asked for. */
+tako_err sync_fields_ask(sync_session *s, sync_need *need,
+                         const crdt_context *seen, tako_buf *out);
+/* May an answer by fields be applied to what is here now? */
+tako_err sync_fields_stand(sync_session *s, store_conn *c, uint32_t name,
+                           uint32_t coll, tako_slice id, bool *stands);
+/* Appends the answer to the question that `doc` keeps. */
+tako_err sync_put_fields(sync_session *s, sync_writer *w,
+                         const sync_doc_name *name, const sync_dirty_doc *doc,
+                         const store_row *row, tako_errbuf *e);
 
 /* ---- inbox.c -------------------------------------------------------------------- */
 

@@ -321,33 +321,53 @@ static uint64_t context_top(const crdt_context *c)
     return top;
 }
 
+/* All of the record but the delta; its length is put in front of it then. */
+static size_t begin_delta(sync_writer *w, sync_tag tag,
+                          const sync_doc_name *name, const crdt_doc *d)
+{
+    w->ref = context_top(crdt_doc_context(d));
+    tako_buf_reset(w->scratch);
+    put_head(w, tag, name, !w->unnamed);
+    put_ref(w->scratch, w->names->ref, w->ref);
+    return w->scratch->len;
+}
+
+static tako_err end_delta(sync_writer *w, size_t at)
+{
+    size_t left = w->scratch->len - at;
+    uint8_t len[10];
+    size_t n = 0;
+
+    do {
+        len[n] = (uint8_t)((left & 0x7fu) | (left > 0x7fu ? 0x80u : 0));
+        left >>= 7;
+        n++;
+    } while (left > 0);
+    tako_buf_insert(w->scratch, at, tako_slice_of(len, n));
+    w->names->ref = w->ref;
+    return writer_done(w);
+}
+
 tako_err sync_put_delta(sync_writer *w, const sync_doc_name *name,
                         const crdt_doc *d, const crdt_context *base,
                         const crdt_doc *before, const uint8_t sum_key[16])
 {
     crdt_names_out names = { w, out_dot, out_key };
-    size_t at, delta_at;
-    uint8_t len[10];
-    size_t n = 0;
-    tako_err err;
+    size_t at = begin_delta(w, SYNC_TAG_DELTA, name, d);
 
-    w->ref = context_top(crdt_doc_context(d));
-    tako_buf_reset(w->scratch);
-    put_head(w, SYNC_TAG_DELTA, name, !w->unnamed);
-    put_ref(w->scratch, w->names->ref, w->ref);
-    at = w->scratch->len;
-    err = crdt_delta_encode(d, base, before, sum_key, &names, w->scratch);
-    if (err != TAKO_OK)
-        return err;
-    delta_at = w->scratch->len - at;
-    do {
-        len[n] = (uint8_t)((delta_at & 0x7fu) | (delta_at > 0x7fu ? 0x80u : 0));
-        delta_at >>= 7;
-        n++;
-    } while (delta_at > 0);
-    tako_buf_insert(w->scratch, at, tako_slice_of(len, n));
-    w->names->ref = w->ref;
-    return writer_done(w);
+    TAKO_TRY(crdt_delta_encode(d, base, before, sum_key, &names, w->scratch));
+    return end_delta(w, at);
+}
+
+tako_err sync_put_answer(sync_writer *w, const sync_doc_name *name,
+                         const crdt_doc *d, const crdt_fields *asked,
+                         const uint8_t sum_key[16])
+{
+    crdt_names_out names = { w, out_dot, out_key };
+    size_t at = begin_delta(w, SYNC_TAG_ANSWER, name, d);
+
+    TAKO_TRY(crdt_fields_answer(d, asked, sum_key, &names, w->scratch));
+    return end_delta(w, at);
 }
 
 tako_err sync_put_seen(sync_writer *w, uint64_t key,
@@ -508,13 +528,15 @@ tako_err sync_get_record(sync_names *n, tako_arena *a, tako_reader *in,
 
         if (!in->failed && head == SYNC_TAG_CLAIMS)
             return TAKO_NOTFOUND;
-        if (in->failed || tag > SYNC_TAG_COLLECTION)
+        if (in->failed || (tag > SYNC_TAG_COLLECTION && tag != SYNC_TAG_ANSWER))
             return bad(e, "unknown tag");
-        if (tag != SYNC_TAG_STATE && tag != SYNC_TAG_DELTA) {
+        if (tag != SYNC_TAG_STATE && tag != SYNC_TAG_DELTA &&
+            tag != SYNC_TAG_ANSWER) {
             TAKO_TRY(get_definition(n, (sync_tag)tag, rest, in, replaced, e));
             continue;
         }
-        *out = (sync_record){ .delta = tag == SYNC_TAG_DELTA };
+        *out = (sync_record){ .delta = tag != SYNC_TAG_STATE,
+                              .answer = tag == SYNC_TAG_ANSWER };
         TAKO_TRY(get_doc(n, a, rest, in, out, e));
         if (!out->delta)
             return get_state(n, a, in, out, e);

@@ -7,7 +7,7 @@
 #ifndef TAKO_SYNC_WIRE_H
 #define TAKO_SYNC_WIRE_H
 
-#include "crdt/delta.h"
+#include "crdt/fields.h"
 #include "store/store.h"
 #include "sync/dict.h"
 
@@ -94,6 +94,7 @@ typedef enum sync_tag {
     SYNC_TAG_COLLECTION,
     SYNC_TAG_SEEN,   /* only in SEEN messages */
     SYNC_TAG_CLAIMS, /* no record: of a CUT, what it makes complete follows */
+    SYNC_TAG_ANSWER, /* a delta that answers NEEDS, by fields */
 } sync_tag;
 
 #define SYNC_TAG_BITS 3u
@@ -139,6 +140,11 @@ tako_err sync_put_delta(sync_writer *w, const sync_doc_name *name,
                         const crdt_doc *d, const crdt_context *base,
                         const crdt_doc *before, const uint8_t sum_key[16]);
 
+/* Appends what was asked for by fields, of a document that fits. */
+tako_err sync_put_answer(sync_writer *w, const sync_doc_name *name,
+                         const crdt_doc *d, const crdt_fields *asked,
+                         const uint8_t sum_key[16]);
+
 /* Appends what is known of a document: its key's hash, and the context of its
  * state here (empty: nothing is). w->ref is 0 where a message begins. */
 tako_err sync_put_seen(sync_writer *w, uint64_t key,
@@ -148,6 +154,7 @@ tako_err sync_put_seen(sync_writer *w, uint64_t key,
 
 typedef struct sync_record {
     bool delta;
+    bool answer;     /* a delta that answers a question by fields */
     uint32_t coll;   /* slot of the collection's name */
     tako_slice id;   /* CBOR */
     tako_slice meta; /* states: rebuilt */
