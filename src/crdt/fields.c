@@ -45,8 +45,8 @@ static void put_context(tako_buf *out, const crdt_context *c)
 {
     tako_put_varint(out, c->count);
     for (size_t i = 0; i < c->count; i++) {
-        tako_put_bytes(out, tako_slice_of(c->dots[i].actor.id,
-                                          sizeof c->dots[i].actor));
+        tako_put_bytes(
+            out, tako_slice_of(c->dots[i].actor.id, sizeof c->dots[i].actor));
         tako_put_varint(out, c->dots[i].hlc);
     }
 }
@@ -57,8 +57,7 @@ static tako_err put_sums(const crdt_doc *d, const crdt_context *met,
     uint64_t count = 0;
 
     for (uint32_t i = 0; i < d->root.count; i++)
-        count +=
-            crdt_delta_field_sum(&d->root.children[i], met, sum_key) != 0;
+        count += crdt_delta_field_sum(&d->root.children[i], met, sum_key) != 0;
     if (count > TAKO_FIELD_SUMS_MAX)
         return TAKO_UNSUPPORTED;
     tako_put_varint(out, count);
@@ -160,9 +159,8 @@ tako_err crdt_fields_read(tako_arena *a, tako_slice question, crdt_fields *out,
 
     *out = (crdt_fields){ .at = NULL };
     err = read_question(a, &in, out);
-    return err == TAKO_CORRUPT
-               ? tako_fail(e, err, "malformed sums of fields")
-               : err;
+    return err == TAKO_CORRUPT ? tako_fail(e, err, "malformed sums of fields")
+                               : err;
 }
 
 /* ---- answering ----------------------------------------------------------------- */
@@ -189,9 +187,8 @@ static tako_err differing(tako_arena *a, const crdt_doc *d,
         int order = f == NULL   ? -1
                     : s == NULL ? 1
                                 : cbor_key_cmp(s->key, f->key);
-        uint64_t ours = order <= 0 ? crdt_delta_field_sum(s, &asked->context,
-                                                          sum_key)
-                                   : 0;
+        uint64_t ours =
+            order <= 0 ? crdt_delta_field_sum(s, &asked->context, sum_key) : 0;
         uint64_t theirs = order >= 0 ? f->sum : 0;
 
         i += order <= 0;

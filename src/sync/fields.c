@@ -68,9 +68,9 @@ tako_err sync_fields_ask(sync_session *s, sync_need *need,
     if (seen->count > 0)
         err = read_and_ask(s, &scratch, need, seen, &had, &question);
     if (err == TAKO_OK)
-        err = question.failed ? TAKO_NOMEM
-                              : crdt_context_join(&s->need_arena, &need->had,
-                                                  &had);
+        err = question.failed
+                  ? TAKO_NOMEM
+                  : crdt_context_join(&s->need_arena, &need->had, &had);
     if (err == TAKO_OK)
         tako_put_block(out, tako_buf_slice(&question));
     s->counts.fields_out += question.len > 0;

@@ -177,11 +177,9 @@ static void test_fields__an_own_write_is_no_reason_to_ask_again(void **state)
     world_set(&w, ASKED, "a", "5");
     world_unset(&w, ASKED, "b.c");
     world_set(&w, ASKER, "e", "6");
-    question =
-        question_of(&w, w.doc[ASKER], crdt_doc_context(w.doc[ASKED]));
-    assert_int_equal(
-        apply(w.doc[ASKER], answer_of(&w, w.doc[ASKED], question)),
-        CRDT_DELTA_APPLIED);
+    question = question_of(&w, w.doc[ASKER], crdt_doc_context(w.doc[ASKED]));
+    assert_int_equal(apply(w.doc[ASKER], answer_of(&w, w.doc[ASKED], question)),
+                     CRDT_DELTA_APPLIED);
     world_expect(&w, ASKER, "{'a':5,'b':{'d':3},'e':6}");
     (void)world_merge(&w, ASKED, ASKER);
     assert_true(world_same(&w, w.doc[0], w.doc[1]));
@@ -200,11 +198,9 @@ static void test_fields__a_field_that_is_gone_is_told(void **state)
     (void)world_merge(&w, 1, 0);
     world_unset(&w, ASKED, "a");
     world_set(&w, ASKED, "b", "{'c':1}");
-    question =
-        question_of(&w, w.doc[ASKER], crdt_doc_context(w.doc[ASKED]));
-    assert_int_equal(
-        apply(w.doc[ASKER], answer_of(&w, w.doc[ASKED], question)),
-        CRDT_DELTA_APPLIED);
+    question = question_of(&w, w.doc[ASKER], crdt_doc_context(w.doc[ASKED]));
+    assert_int_equal(apply(w.doc[ASKER], answer_of(&w, w.doc[ASKED], question)),
+                     CRDT_DELTA_APPLIED);
     world_expect(&w, ASKER, "{'b':{'c':1},'z':0}");
     assert_true(world_same(&w, w.doc[0], w.doc[1]));
     world_fini(&w);
@@ -235,8 +231,7 @@ static void test_fields__one_field_of_many_is_short(void **state)
     before = joined(&w, w.doc[ASKED], NULL);
     world_unset(&w, ASKED, "missing");
     world_set(&w, ASKED, "new", "1");
-    question =
-        question_of(&w, w.doc[ASKER], crdt_doc_context(before));
+    question = question_of(&w, w.doc[ASKER], crdt_doc_context(before));
     answer = answer_of(&w, w.doc[ASKED], question);
     assert_int_equal(crdt_doc_encode(w.doc[ASKED], &meta, &body), TAKO_OK);
     assert_true(meta.len + body.len > 65536);
@@ -259,25 +254,24 @@ static void test_fields__asks_for_the_whole_where_it_has_to(void **state)
     world_init(&w, 1);
     world_insert(&w, 1, "{'a':1}");
     /* nothing here, */
-    assert_int_equal(
-        question_of(&w, w.doc[0], crdt_doc_context(w.doc[1])).len, 0);
+    assert_int_equal(question_of(&w, w.doc[0], crdt_doc_context(w.doc[1])).len,
+                     0);
     /* nothing that both have seen, */
     assert_int_equal(question_of(&w, w.doc[1], &none).len, 0);
     /* deleted, */
     (void)world_merge(&w, 0, 1);
     world_delete(&w, 0);
-    assert_int_equal(
-        question_of(&w, w.doc[0], crdt_doc_context(w.doc[1])).len, 0);
+    assert_int_equal(question_of(&w, w.doc[0], crdt_doc_context(w.doc[1])).len,
+                     0);
     /* or with too many fields. */
     for (unsigned i = 1; i < TAKO_FIELD_SUMS_MAX; i++) {
         (void)snprintf(path, sizeof path, "f%u", i);
         world_set(&w, 1, path, "1");
     }
-    assert_true(
-        question_of(&w, w.doc[1], crdt_doc_context(w.doc[1])).len > 0);
+    assert_true(question_of(&w, w.doc[1], crdt_doc_context(w.doc[1])).len > 0);
     world_set(&w, 1, "one more", "1");
-    assert_int_equal(
-        question_of(&w, w.doc[1], crdt_doc_context(w.doc[1])).len, 0);
+    assert_int_equal(question_of(&w, w.doc[1], crdt_doc_context(w.doc[1])).len,
+                     0);
     world_fini(&w);
 }
 
@@ -355,9 +349,8 @@ static void test_fields__refuses_what_is_malformed(void **state)
     assert_int_equal(crdt_fields_read(&w.arena, good, &asked, NULL), TAKO_OK);
     assert_int_equal(asked.count, 2);
     for (size_t n = 0; n < good.len; n++)
-        assert_int_equal(crdt_fields_read(&w.arena,
-                                          tako_slice_of(good.ptr, n), &asked,
-                                          NULL),
+        assert_int_equal(crdt_fields_read(&w.arena, tako_slice_of(good.ptr, n),
+                                          &asked, NULL),
                          TAKO_CORRUPT);
     /* Keys that do not ascend. */
     memcpy((uint8_t *)(uintptr_t)good.ptr + good.len - 9, "a", 1);
