@@ -194,7 +194,7 @@ static bool is_there(net *n, size_t node, uint64_t id)
 /* P2, with all that a link does to it. */
 static void test_fields__long_documents_end_equal(void **state)
 {
-    static const char *const fields[] = { "s", "n", "p", "q", "r" };
+    static const char *const fields[] = { "s", "n", "o", "q", "r" };
     uint64_t asked = 0, again = 0;
 
     (void)state;
