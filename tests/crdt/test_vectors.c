@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "codec/json.h"
+#include "crdt/fields.h"
 #include "crdt/tree.h"
 #include "support/vectors.h"
 
@@ -70,6 +71,18 @@ static void put_merge(world *w, tako_buf *out, unsigned r, unsigned from)
     w->doc[r] = world_copy(w, w->doc[r]);
 }
 
+static void put_context(tako_buf *out, const char *name, const crdt_context *c)
+{
+    tako_put_fmt(out, ",\"%s\":{", name);
+    for (size_t i = 0; i < c->count; i++) {
+        tako_put_str(out, i > 0 ? ",\"" : "\"");
+        for (size_t j = 0; j < 16; j++)
+            tako_put_fmt(out, "%02x", c->dots[i].actor.id[j]);
+        tako_put_fmt(out, "\":%" PRIu64, c->dots[i].hlc);
+    }
+    tako_put_str(out, "}");
+}
+
 /* One delta from `from`, against what r has, to r. */
 static void put_delta(world *w, tako_buf *out, unsigned r, unsigned from,
                       const crdt_context *base, bool exact)
@@ -88,14 +101,7 @@ static void put_delta(world *w, tako_buf *out, unsigned r, unsigned from,
                                        &crdt_names_plain_out, &bytes),
                      TAKO_OK);
     vectors_hex(out, "sum_key", tako_slice_of(world_key, 16));
-    tako_put_str(out, ",\"base\":{");
-    for (size_t i = 0; i < base->count; i++) {
-        tako_put_str(out, i > 0 ? ",\"" : "\"");
-        for (size_t j = 0; j < 16; j++)
-            tako_put_fmt(out, "%02x", base->dots[i].actor.id[j]);
-        tako_put_fmt(out, "\":%" PRIu64, base->dots[i].hlc);
-    }
-    tako_put_str(out, "}");
+    put_context(out, "base", base);
     vectors_hex(out, "delta", tako_buf_slice(&bytes));
     in = tako_reader_of(tako_buf_slice(&bytes));
     assert_int_equal(crdt_delta_apply(w->doc[r], &in, world_key,
@@ -107,6 +113,58 @@ static void put_delta(world *w, tako_buf *out, unsigned r, unsigned from,
     vectors_close(out);
     w->doc[r] = world_copy(w, w->doc[r]);
     tako_buf_fini(&bytes);
+}
+
+/* The answer of `from`, and what it makes of r. */
+static void put_answer(world *w, tako_buf *out, unsigned r, unsigned from,
+                       const crdt_fields *asked)
+{
+    static const char *const results[] = { "applied", "stale", "needs" };
+    tako_buf bytes = tako_buf_on(&w->t.env);
+    crdt_delta_result result;
+    tako_reader in;
+
+    assert_int_equal(crdt_fields_answer(w->doc[from], asked, world_key,
+                                        &crdt_names_plain_out, &bytes),
+                     TAKO_OK);
+    vectors_hex(out, "delta", tako_buf_slice(&bytes));
+    in = tako_reader_of(tako_buf_slice(&bytes));
+    assert_int_equal(crdt_delta_apply(w->doc[r], &in, world_key,
+                                      &crdt_names_plain_in, &result, NULL,
+                                      NULL),
+                     TAKO_OK);
+    vectors_text(out, "result", tako_slice_str(results[result]));
+    put_state(w, out, w->doc[r]);
+    tako_buf_fini(&bytes);
+}
+
+/* A question by fields of r, and what is answered; r refused a delta of the
+ * state that `from` is in. */
+static void put_fields(world *w, tako_buf *out, unsigned r, unsigned from)
+{
+    const crdt_context *seen = crdt_doc_context(w->doc[from]);
+    tako_buf question = tako_buf_on(&w->t.env);
+    tako_err err = crdt_fields_ask(w->doc[r], seen, world_key, &question);
+    crdt_fields asked;
+
+    assert_true(err == TAKO_OK || err == TAKO_UNSUPPORTED);
+    vectors_open(out, "fields", NULL);
+    vectors_number(out, "r", r);
+    vectors_number(out, "from", from);
+    vectors_hex(out, "sum_key", tako_slice_of(world_key, 16));
+    put_context(out, "seen", seen);
+    vectors_hex(out, "question", tako_buf_slice(&question));
+    if (err == TAKO_OK) {
+        assert_int_equal(crdt_fields_read(&w->arena, tako_buf_slice(&question),
+                                          &asked, NULL),
+                         TAKO_OK);
+        vectors_bool(out, "fits", crdt_fields_fit(w->doc[from], &asked));
+        if (crdt_fields_fit(w->doc[from], &asked))
+            put_answer(w, out, r, from, &asked);
+    }
+    vectors_close(out);
+    w->doc[r] = world_copy(w, w->doc[r]);
+    tako_buf_fini(&question);
 }
 
 /* ---- named histories --------------------------------------------------------- */
@@ -214,6 +272,34 @@ static const line lines[] = {
     { "insert", 0, "", "{'a':1}", 0 },
     { "merge", 1, "", "", 0 },
     { "delta", 1, "", "", 0 },
+    { .op = "asked for by fields: each wrote another field" },
+    { "insert", 0, "", "{'a':1,'b':2,'c':3}", 0 },
+    { "merge", 1, "", "", 0 },
+    { "set", 0, "a", "4", 0 },
+    { "set", 1, "b", "5", 0 },
+    { "delta", 1, "", "", 0 },
+    { "fields", 1, "", "", 0 },
+    { .op = "asked for by fields: all kinds of what a field holds" },
+    { "insert", 0, "", "{'a':{'b':{'c':1},'d':2},'gone':3,'n':5,'z':0}", 0 },
+    { "increment", 0, "n", "", 1 },
+    { "merge", 1, "", "", 0 },
+    { "unset", 0, "a.b.c", "", 0 },
+    { "unset", 0, "gone", "", 0 },
+    { "set", 0, "n", "6", 0 },
+    { "set", 0, "new", "{'e':7}", 0 },
+    { "set", 1, "a.d", "8", 0 },
+    { "increment", 1, "n", "", 2 },
+    { "fields", 1, "", "", 0 },
+    { .op = "asked for by fields: nothing differs but what is new" },
+    { "insert", 0, "", "{'a':1,'b':{'c':2}}", 0 },
+    { "merge", 1, "", "", 0 },
+    { "set", 0, "b.d", "3", 0 },
+    { "fields", 1, "", "", 0 },
+    { .op = "asked for by fields: deleted, so that it does not fit" },
+    { "insert", 0, "", "{'a':1}", 0 },
+    { "merge", 1, "", "", 0 },
+    { "delete", 0, "", "", 0 },
+    { "fields", 1, "", "", 0 },
 };
 
 /* A type that this version does not know, as a newer one would write it. */
@@ -296,6 +382,8 @@ static void put_line(world *w, tako_buf *out, const line *l)
     } else if (strcmp(l->op, "delta") == 0 || strcmp(l->op, "exact") == 0) {
         put_delta(w, out, l->r, from, crdt_doc_context(w->doc[l->r]),
                   l->op[0] == 'e');
+    } else if (strcmp(l->op, "fields") == 0) {
+        put_fields(w, out, l->r, from);
     } else if (strcmp(l->op, "false base") == 0) {
         put_delta(w, out, l->r, from, crdt_doc_context(w->doc[from]), false);
     } else {
@@ -460,9 +548,12 @@ static void put_random_step(world *w, tako_buf *out, unsigned replicas)
         put_damaged_delta(w, out, r, from);
     ours = crdt_doc_context(w->doc[r]);
     if (from != r && test_below(&w->t, 2) == 0) {
-        switch (test_below(&w->t, 4)) {
+        switch (test_below(&w->t, 5)) {
         case 0:
             put_merge(w, out, r, from);
+            return;
+        case 4:
+            put_fields(w, out, r, from);
             return;
         case 1: /* of a third: often not covered, then refused */
             put_delta(w, out, r, from,

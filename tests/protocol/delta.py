@@ -39,8 +39,18 @@ def _under(around, sum_key, data):
     return siphash(u64(around) + sum_key[8:], data)
 
 
+def root_path(sum_key):
+    return int.from_bytes(sum_key[:8], "big")
+
+
 def live_sum(doc, base, sum_key):
     """The keyed sum over (path, dot) of the live entries that base has."""
+    return sum(slot_sum(root_path(sum_key), key, s, base, sum_key)
+               for key, s in doc.root.children.items()) & MASK
+
+
+def slot_sum(around, key, slot, base, sum_key):
+    """The same of one child of the map at the path `around`."""
     total = 0
 
     def add(path, kind, dots):
@@ -49,17 +59,17 @@ def live_sum(doc, base, sum_key):
             if covers(base, dot):
                 total += _under(path, sum_key, kind + dot[1] + u64(dot[0]))
 
-    def walk(path, m):
-        add(path, b"m", m.marks)
-        for key, s in m.children.items():
-            at = _under(path, sum_key, key)
-            add(at, b"v", s.values)
-            if s.counter is not None:
-                add(at, b"s", s.counter.starts)
-            if s.map is not None:
-                walk(at, s.map)
+    def walk(around, key, s):
+        at = _under(around, sum_key, key)
+        add(at, b"v", s.values)
+        if s.counter is not None:
+            add(at, b"s", s.counter.starts)
+        if s.map is not None:
+            add(at, b"m", s.map.marks)
+            for inner, child in s.map.children.items():
+                walk(at, inner, child)
 
-    walk(int.from_bytes(sum_key[:8], "big"), doc.root)
+    walk(around, key, slot)
     return total & MASK
 
 
@@ -275,24 +285,29 @@ class Writer:
     def write(self):
         d, b = self.doc, self.before
         every = not d.alive() or not self.has_old(d.root)
-        births = sorted(x for x in d.births if self.new(x[1]))
-        root = d.root.generation != 1 or births
         summed = not every and b is None
         form, actors = self.put_actors()
+        root = self.put_root()
         out = bytes([(ROOT if root else 0) | (SUM if summed else 0)
-                     | (ALL if every else 0) | form << 4]) + actors
-        if root:
-            last = last_life(d.root.generation)
-            out += varint(d.root.generation)
-            out += varint((last - d.first_life()) // 2 if d.births else 0)
-            out += varint(len(births)) + b"".join(
-                varint((last - g) // 2) + self.dot(dot) for g, dot in births)
+                     | (ALL if every else 0) | form << 4]) + actors + root
         if d.alive():
             out += self.inside(d.root, None if every or b is None
                                else self.same_life(d.root, b.root))
         if summed:
             out += u64(live_sum(d, self.base, self.sum_key))
         return out
+
+    def put_root(self):
+        """After the actors, which it numbers; nothing where it says nothing."""
+        d = self.doc
+        births = sorted(x for x in d.births if self.new(x[1]))
+        if d.root.generation == 1 and not births:
+            return b""
+        last = last_life(d.root.generation)
+        out = varint(d.root.generation)
+        out += varint((last - d.first_life()) // 2 if d.births else 0)
+        return out + varint(len(births)) + b"".join(
+            varint((last - g) // 2) + self.dot(dot) for g, dot in births)
 
     def put_actors(self):
         changed, new, equal = [], [], []
@@ -397,13 +412,7 @@ class Writer:
         flags |= INSIDE if self.map_says(m, old) else 0
         flags |= ALL_INSIDE if every else 0
         flags |= HAS_COUNTER if counts else 0
-        out = bytes([flags])
-        if kind == ONE:
-            out += next(iter(s.values.values()))[1]
-        elif kind == LIST:
-            out += self.values(s.values)
-            out += varint(len(m.marks)) + b"".join(
-                map(self.dot, sorted(m.marks)))
+        out = bytes([flags]) + self.put_listing(s, kind)
         if flags & GEN:
             out += varint(m.generation) + self.dot(m.maker)
         if flags & INSIDE:
@@ -411,6 +420,15 @@ class Writer:
         if counts:
             out += self.counter(s.counter)
         return out
+
+    def put_listing(self, s, kind):
+        if kind == ONE:
+            return next(iter(s.values.values()))[1]
+        if kind != LIST:
+            return b""
+        marks = s.map.marks if s.map is not None else set()
+        return self.values(s.values) + varint(len(marks)) + b"".join(
+            map(self.dot, sorted(marks)))
 
     def values(self, values):
         out = varint(len(values))

@@ -4,9 +4,9 @@ import cbor
 import cover
 import delta as deltas
 import document
+import fields
 import records
-import store as stores
-from wire import check, get_id, varint
+from wire import block, check, get_id, put_id, varint
 
 CUT, ACK, NEEDS = 10, 11, 12
 
@@ -17,22 +17,24 @@ class Live:
     def __init__(self, s):
         self.s = s
         self.has = {}    # name -> (context, state or None) that the peer has
-        self.dirty = {}  # name -> whether whole
+        self.dirty = {}  # name -> whether whole; or what was asked
         self.held = []   # records of cuts that wait
         self.needs = set()
+        self.by_fields = set()  # names that were asked for so
         self.closing = False  # what waits ends with a close
         self.close_in = self.acked_out = 0
         self.close_out = self.acked_in = 0
-        self.counts = {"states": 0, "deltas": 0, "needs": 0, "held": 0}
+        self.counts = {"states": 0, "deltas": 0, "needs": 0, "held": 0,
+                       "questions": 0, "answers": 0}
         self.handlers = {CUT: self.on_cut, ACK: self.on_ack,
                          NEEDS: self.on_needs}
 
     # -- receiving
 
     def apply(self, got, loose=False):
-        """One transaction; the names of the deltas that were refused. Loose:
-        these hold nothing back."""
-        changed, refused, sent = {}, set(), {}
+        """One transaction; name -> context of the deltas that were refused.
+        Loose: these hold nothing back."""
+        changed, refused, sent = {}, {}, {}
         for x in got:
             check(any(a.collection == x.name[0]
                       for a in self.s.catchup.asked.values()),
@@ -44,14 +46,14 @@ class Live:
                 doc = document.decode(*document.encode(doc))
                 document.merge(doc, told)
                 sent[x.name] = told.context
-                refused.discard(x.name)
+                refused.pop(x.name, None)
             else:
                 result, doc = deltas.take(doc, x.told, self.s.peer_sum_key)
                 if result == deltas.NEEDS:
-                    refused.add(x.name)
+                    refused.setdefault(x.name, x.told.told.context)
                     continue
                 sent[x.name] = x.told.told.context
-                refused.discard(x.name)
+                refused.pop(x.name, None)
             changed[x.name] = doc
         if refused and not loose:
             return refused
@@ -62,16 +64,30 @@ class Live:
                 continue
             had = self.has.get(name, ({}, None))[0]
             self.has[name] = document.join_contexts(had, context), None
-            self.dirty[name] = False
+            self.dirty.setdefault(name, False)
+        self.by_fields -= set(sent)
         return refused
 
     def apply_states(self, got):
         """Of a catch-up."""
         self.ask_for(self.apply(got, True))
 
-    def ask_for(self, names):
-        if names:
-            self.s.send(NEEDS, varint(len(names)) + stores.needs_body(names))
+    def ask_for(self, refused):
+        if refused:
+            self.s.send(NEEDS, varint(len(refused)) + b"".join(
+                block(name[0]) + put_id(name[1])
+                + block(self.question(name, seen))
+                for name, seen in refused.items()))
+
+    def question(self, name, seen):
+        """By fields, once, of a long document; nothing: the whole."""
+        store = self.s.store
+        if (name not in store.docs or name in self.by_fields
+                or sum(map(len, store.state(name))) <= fields.WHOLE_BYTES_MAX):
+            return b""
+        self.by_fields.add(name)
+        self.counts["questions"] += 1
+        return fields.ask(store.docs[name], seen, self.s.peer_sum_key)
 
     def on_cut(self, r):
         close = r.varint()
@@ -83,7 +99,7 @@ class Live:
             self.counts["states" if x.told is None else "deltas"] += 1
         if close:
             self.close_in += close - 1
-        answered = {x.name for x in got if x.told is None}
+        answered = {x.name for x in got if x.told is None or x.answer}
         self.needs -= answered
         self.held += got
         self.closing = self.closing or close > 0
@@ -92,7 +108,7 @@ class Live:
         refused = self.apply(self.held)
         if refused:
             self.counts["held"] += 1
-            self.needs = refused
+            self.needs = set(refused)
             self.ask_for(refused)
             return
         self.held = []
@@ -121,11 +137,11 @@ class Live:
     def on_needs(self, r):
         gone = False
         for _ in range(r.varint()):
-            name = r.block(), get_id(r)
+            name, asked = (r.block(), get_id(r)), r.block()
             cbor.decode(name[1])
             self.counts["needs"] += 1
             if name in self.s.store.docs:
-                self.dirty[name] = True
+                self.dirty[name] = fields.Question(asked) if asked else True
             else:
                 gone = True
         r.end()
@@ -158,11 +174,13 @@ class Live:
         self.dirty = {}
 
     def put(self, out, name, whole):
-        base = self.has.get(name)
-        if base is None or whole:
+        base, doc = self.has.get(name), self.s.store.docs[name]
+        if isinstance(whole, fields.Question) and whole.fits(doc):
+            self.counts["answers"] += 1
+            out.answer(name, doc, whole, self.s.sum_key)
+        elif base is None or whole:
             out.state(name, *self.s.store.state(name))
         else:
             before = document.decode(*base[1]) if base[1] else None
-            out.delta(name, self.s.store.docs[name], base[0], before,
-                      self.s.sum_key)
+            out.delta(name, doc, base[0], before, self.s.sum_key)
         self.note_sent(name)

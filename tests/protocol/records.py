@@ -2,10 +2,11 @@
 """Records and the tables of names (docs/protocol.md, section 5)."""
 import cbor
 import delta as deltas
+import fields
 from wire import (Reader, block, check, get_id, put_id, u64, unzigzag,
                   varint, zigzag)
 
-STATE, DELTA, ACTOR, KEY, COLLECTION, SEEN, CLAIMS = range(7)
+STATE, DELTA, ACTOR, KEY, COLLECTION, SEEN, CLAIMS, ANSWER = range(8)
 ACTORS_MAX = 4096
 NAME_BYTES_MAX = 128
 SIZES = {ACTOR: 8192, KEY: 4096, COLLECTION: 1024, STATE: 16384}
@@ -127,10 +128,18 @@ class Writer:
         self.out += record + block(r.rest()) + block(body)
 
     def delta(self, name, doc, base, before, sum_key):
+        self.told(DELTA, name, doc, lambda: deltas.write(
+            doc, base, sum_key, self, before))
+
+    def answer(self, name, doc, question, sum_key):
+        self.told(ANSWER, name, doc, lambda: fields.answer(
+            doc, question, sum_key, self))
+
+    def told(self, tag, name, doc, write):
         self.ref = max(doc.context.values())
-        record = self.head(DELTA, name, True)
+        record = self.head(tag, name, True)
         record += put_ref(self.tables.ref, self.ref)
-        told = deltas.write(doc, base, sum_key, self, before)
+        told = write()  # may put definitions in front
         self.out += record + block(told)
         self.tables.ref = self.ref
 
@@ -157,13 +166,15 @@ class Writer:
 
 
 class Record:
-    """name: (collection, id); of a state meta and body, else told."""
+    """name: (collection, id); of a state meta and body, else told; whether
+    that answers a question by fields."""
 
-    def __init__(self, name, meta=None, body=None, told=None):
+    def __init__(self, name, meta=None, body=None, told=None, answer=False):
         self.name = name
         self.meta = meta
         self.body = body
         self.told = told
+        self.answer = answer
 
 
 class RecordReader:
@@ -179,11 +190,11 @@ class RecordReader:
             tag, number = head & 7, head >> 3
             if claims and head == CLAIMS:
                 break
-            check(tag <= COLLECTION, "an unknown tag")
-            if tag in (STATE, DELTA):
+            check(tag <= COLLECTION or tag == ANSWER, "an unknown tag")
+            if tag in (STATE, DELTA, ANSWER):
                 name = self.document(number)
                 out.append(self.state(name) if tag == STATE
-                           else self.delta(name))
+                           else self.delta(name, tag == ANSWER))
             else:
                 name = self.r.take(16) if tag == ACTOR else self.r.block()
                 self.tables.define(tag, number, name)
@@ -233,12 +244,12 @@ class RecordReader:
         meta = varint(count) + b"".join(actors) + self.r.block()
         return Record(name, meta=meta, body=self.r.block())
 
-    def delta(self, name):
+    def delta(self, name, answer):
         self.ref = self.tables.ref = get_ref(self.r, self.tables.ref)
         r = Reader(self.r.block())
         told = deltas.parse(r, self)
         r.end()
-        return Record(name, told=told)
+        return Record(name, told=told, answer=answer)
 
     def claim(self, r):
         """(actor, hlc)"""

@@ -145,10 +145,3 @@ class Store:
         return (key, siphash(mesh_id, key.to_bytes(8, "little")
                              + self.version(name)) or 1,
                 symbols.when(max(context.values(), default=0)))
-
-
-def needs_body(names):
-    out = b""
-    for collection, identity in names:
-        out += block(collection) + put_id(identity)
-    return out

@@ -11,6 +11,7 @@ import sys
 
 import cover
 import delta as deltas
+import fields as fields_
 import document
 import keep
 import live
@@ -147,6 +148,26 @@ class Histories:
         self.state(case["r"], case)
 
 
+    def fields(self, case):
+        """A question of r, and the answer of from."""
+        key, names = raw(case["sum_key"]), deltas.PlainNames()
+        seen = {raw(a): hlc for a, hlc in case["seen"].items()}
+        asked = fields_.ask(self.doc(case["r"]), seen, key)
+        same(asked, raw(case["question"]), "the question")
+        if not asked:
+            return
+        question, of = fields_.Question(asked), self.doc(case["from"])
+        same(question.fits(of), case["fits"], "whether it fits")
+        if not case["fits"]:
+            return
+        told = fields_.answer(of, question, key, names)
+        same(told, raw(case["delta"]), "the answer")
+        result, doc = deltas.take(self.doc(case["r"]), deltas.parse(
+            document.Reader(told), names), key)
+        same(result, case["result"], "the result")
+        self.docs[case["r"]] = doc
+        self.state(case["r"], case)
+
     def read(self, case):
         try:
             document.decode(raw(case["meta"]), raw(case["body"]))
@@ -219,7 +240,11 @@ class Lane:
                                             raw(case["body"]))
         doc, before = document.decode(*state), None
         w = records.Writer(self.out)
-        if "meta_before" in case:
+        if "question" in case:
+            before = document.decode(raw(case["meta_before"]),
+                                     raw(case["body_before"]))
+            w.answer(name, doc, fields_.Question(raw(case["question"])), key)
+        elif "meta_before" in case:
             before = document.decode(raw(case["meta_before"]),
                                      raw(case["body_before"]))
             w.delta(name, doc, before.context, before, key)
@@ -228,7 +253,7 @@ class Lane:
         same(w.out, raw(case["bytes"]), "the record")
         got, = records.RecordReader(self.into,
                                     wire.Reader(raw(case["bytes"]))).all()
-        same(got.name, name, "the name")
+        same((got.name, got.answer), (name, "question" in case), "the name")
         if before is None:
             same((got.meta, got.body), state, "the state")
         else:
@@ -272,6 +297,7 @@ def needs(case, r):
     same(r.varint(), 1, "how many")
     same((r.block(), wire.get_id(r)), (case["collection"].encode(),
                                        raw(case["id"])), "the document")
+    same(r.block(), raw(case["question"]), "the question")
 
 
 def past(case, r):
@@ -314,6 +340,7 @@ def runners(whole):
     histories = Histories()
     cases = {"new": histories.new, "write": histories.write,
              "merge": histories.merge, "delta": histories.delta,
+             "fields": histories.fields,
              "read": histories.read,
              "damaged delta": histories.damaged_delta,
              "varint": varint_case, "id": id_case, "symbols": symbols_case,

@@ -84,9 +84,9 @@ static void test_fields__a_short_document_is_asked_for_whole(void **state)
     net_settle(&n);
     assert_int_equal(n.last_error, TAKO_OK);
     net_check_equal(&n, "orders");
-    assert_int_equal(counts_of(&n, 0).needs_out + counts_of(&n, 1).needs_out,
-                     2 * (counts_of(&n, 0).fields_out +
-                          counts_of(&n, 1).fields_out));
+    assert_int_equal(
+        counts_of(&n, 0).needs_out + counts_of(&n, 1).needs_out,
+        2 * (counts_of(&n, 0).fields_out + counts_of(&n, 1).fields_out));
     assert_true(counts_of(&n, 0).fields_out + counts_of(&n, 1).fields_out > 0);
     net_fini(&n);
 }
@@ -148,8 +148,8 @@ static void test_fields__the_cut_waits_for_the_answer(void **state)
 
 /* An answer to what is not here any more is refused, and the whole is asked
  * for: once. */
-static void test_fields__an_answer_that_does_not_stand_asks_once_more(
-    void **state)
+static void
+test_fields__an_answer_that_does_not_stand_asks_once_more(void **state)
 {
     net n;
 

@@ -212,6 +212,36 @@ static void put_record(bench *b, const char *name, const sync_doc_name *doc,
     tako_buf_fini(&body);
 }
 
+/* What `before` asks for by fields of who has d, and the answer. */
+static void put_answer(bench *b, const char *name, const sync_doc_name *doc,
+                       const crdt_doc *d, const crdt_doc *before)
+{
+    sync_writer w = { &b->out, &b->bytes, &b->scratch, 0, false };
+    tako_buf question = tako_buf_on(&b->t.env);
+    crdt_fields asked;
+    tako_reader in;
+    sync_record r;
+    bool replaced = false;
+
+    tako_buf_reset(&b->bytes);
+    ok(crdt_fields_ask(before, crdt_doc_context(d), sum_key, &question));
+    ok(crdt_fields_read(&b->arena, tako_buf_slice(&question), &asked, NULL));
+    ok(sync_put_answer(&w, doc, d, &asked, sum_key));
+    in = tako_reader_of(tako_buf_slice(&b->bytes));
+    ok(sync_get_record(&b->in, &b->arena, &in, &r, &replaced, NULL));
+    assert_true(tako_reader_done(&in) && r.delta && r.answer);
+    vectors_open(&b->vectors, "record", name);
+    vectors_text(&b->vectors, "collection", doc->coll_name);
+    vectors_hex(&b->vectors, "id", doc->id);
+    vectors_hex(&b->vectors, "question", tako_buf_slice(&question));
+    put_doc(b, "meta", "body", d);
+    put_doc(b, "meta_before", "body_before", before);
+    vectors_hex(&b->vectors, "sum_key", tako_slice_of(sum_key, 16));
+    vectors_hex(&b->vectors, "bytes", tako_buf_slice(&b->bytes));
+    vectors_close(&b->vectors);
+    tako_buf_fini(&question);
+}
+
 /* One lane's records one after the other: names are defined once. */
 static void put_records(bench *b)
 {
@@ -243,6 +273,9 @@ static void put_records(bench *b)
     before = copy_of(b, d);
     ok(crdt_increment(d, dot('B', 122001, 7), (crdt_path){ &n, 1 }, 5, NULL));
     put_record(b, "another writer, a counter", &ulid, true, d, before);
+    before = copy_of(b, d);
+    ok(crdt_unset(d, dot('A', 183000, 0), (crdt_path){ &s, 1 }));
+    put_answer(b, "an answer by fields", &ulid, d, before);
     ok(crdt_doc_new(&b->arena, &e));
     ok(crdt_insert(e, dot('B', 0, 3), tako_slice_str("\xa0")));
     put_record(b, "another collection, not remembered", &text, false, e, NULL);
@@ -440,6 +473,7 @@ static void put_needs(net *n, tako_buf *out)
     send_kind(n, 1, SYNC_MSG_NEEDS, &lane, &bytes);
     vectors_text(&fields, "collection", name.coll_name);
     vectors_hex(&fields, "id", name.id);
+    vectors_hex(&fields, "question", TAKO_SLICE_NONE);
     put_message(out, "NEEDS", tako_buf_cstr(&fields), lane,
                 tako_buf_slice(&bytes));
     tako_buf_fini(&bytes);
