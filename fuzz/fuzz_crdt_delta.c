@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Any bytes as a delta to any of a few states: the state stays as it was, or
  * becomes one that can be stored, read and merged. Input: one byte that picks
- * the state, then the delta. */
+ * the state, then the delta. Or, where that byte is 128 or more, as a question
+ * by fields to another of them, whose answer is such a delta. */
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "crdt/delta.h"
+#include "crdt/fields.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -85,6 +86,30 @@ static void check(tako_arena *a, crdt_doc *d, tako_reader *in)
         tako_buf_fini(&b[i]);
 }
 
+/* Whatever was asked, the answer can be read. */
+static void ask(tako_arena *a, unsigned how, tako_slice question)
+{
+    tako_buf out = tako_buf_on(a->env);
+    crdt_doc *d = make_state(a, how >> 3 & 15);
+    crdt_fields asked;
+
+    if (crdt_fields_read(a, question, &asked, NULL) == TAKO_OK &&
+        crdt_fields_fit(d, &asked)) {
+        tako_reader in;
+        crdt_delta_result result;
+        crdt_doc *to = make_state(a, how & 7);
+
+        TAKO_ASSERT(crdt_fields_answer(d, &asked, SUM_KEY,
+                                       &crdt_names_plain_out, &out) == TAKO_OK);
+        in = tako_reader_of(tako_buf_slice(&out));
+        TAKO_ASSERT(crdt_delta_apply(to, &in, SUM_KEY, &crdt_names_plain_in,
+                                     &result, NULL, NULL) == TAKO_OK);
+        in = tako_reader_of(tako_buf_slice(&out));
+        check(a, make_state(a, how & 7), &in);
+    }
+    tako_buf_fini(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     tako_env env = { .realloc = fuzz_realloc };
@@ -92,7 +117,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tako_reader in = tako_reader_of(tako_slice_of(data, size));
     unsigned how = tako_read_u8(&in);
 
-    check(&a, make_state(&a, how & 15), &in);
+    if ((how & 128) != 0)
+        ask(&a, how, tako_read_bytes(&in, tako_reader_left(&in)));
+    else
+        check(&a, make_state(&a, how & 15), &in);
     tako_arena_fini(&a);
     return 0;
 }

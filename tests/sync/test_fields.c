@@ -167,6 +167,31 @@ test_fields__an_answer_that_does_not_stand_asks_once_more(void **state)
     net_fini(&n);
 }
 
+/* Likewise where an older state was taken back: here as if more had been seen
+ * when it was asked. What lives again in that was in no sum. */
+static void
+test_fields__an_answer_to_an_older_state_asks_once_more(void **state)
+{
+    crdt_dot dot = { .hlc = 1 };
+    sync_session *s;
+    net n;
+
+    (void)state;
+    init(&n, 6, 8192);
+    write_both(&n, "v1", "v2");
+    until_asked(&n);
+    s = n.links[0].ends[1].session;
+    assert_true(s->needs != NULL && s->needs->had.count > 0);
+    assert_int_equal(crdt_context_add(&s->need_arena, &s->needs->had, dot),
+                     TAKO_OK);
+    net_settle(&n);
+    assert_int_equal(n.last_error, TAKO_OK);
+    assert_int_equal(counts_of(&n, 1).fields_out, 1);
+    assert_int_equal(counts_of(&n, 1).needs_out, 2);
+    net_check_equal(&n, "orders");
+    net_fini(&n);
+}
+
 /* Who is asked has deleted it meanwhile: the whole, which is short, comes. */
 static void test_fields__what_was_deleted_comes_whole(void **state)
 {
@@ -251,6 +276,8 @@ int main(void)
         cmocka_unit_test(test_fields__the_cut_waits_for_the_answer),
         cmocka_unit_test(
             test_fields__an_answer_that_does_not_stand_asks_once_more),
+        cmocka_unit_test(
+            test_fields__an_answer_to_an_older_state_asks_once_more),
         cmocka_unit_test(test_fields__what_was_deleted_comes_whole),
         cmocka_unit_test(test_fields__long_documents_end_equal),
     };
