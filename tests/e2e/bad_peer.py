@@ -367,15 +367,26 @@ def message_ack_of_nothing(bad):
 
 def message_needs_of_an_unknown_collection(bad):
     opened = bad.greeted()
-    opened.send(link.CONTROL, b"\x0c\1" + block(b"none") + block(b"\x07"))
+    opened.send(link.CONTROL, b"\x0c\1" + block(b"none") + block(b"\x07")
+                + block(b""))
     expect_end(opened, "NEEDS of a document that is not here")
+
+
+def message_needs_with_a_bad_question(bad):
+    """Two fields under one key."""
+    field = block(b"a") + bytes(7) + b"\1"
+    opened = bad.greeted()
+    opened.send(link.CONTROL, b"\x0c\1" + block(b"none") + block(b"\x07")
+                + block(b"\1\1" + bytes(16) + b"\1" + b"\2" + field + field))
+    expect_end(opened, "malformed sums of fields")
 
 
 def message_needs_of_what_is_gone(bad):
     """It may have been reaped: everything is asked anew."""
     opened = bad.greeted()
     bad.serve(opened)
-    opened.send(link.CONTROL, b"\x0c\1" + block(b"orders") + block(b"\x07"))
+    opened.send(link.CONTROL, b"\x0c\1" + block(b"orders") + block(b"\x07")
+                + block(b""))
     end = time.monotonic() + 10
     while catchup.RESYNC not in bad.session.kinds_in:
         need(time.monotonic() < end, "no RESYNC")
@@ -453,7 +464,7 @@ def document_of_an_unknown_slot(bad):
 
 def document_unknown_tag(bad):
     opened = bad.greeted()
-    cut(opened, varint(7))
+    cut(opened, varint(records.SEEN))
     expect_end(opened, "malformed record: unknown tag")
 
 

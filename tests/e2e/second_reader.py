@@ -145,6 +145,29 @@ def refused_deltas(shop, reader):
     print("ok refused deltas")
 
 
+def by_fields(shop, reader):
+    """A long document, of which each writes another field: no sum over the
+    whole agrees, and both ask for what differs."""
+    live, name = reader.session.live, (b"orders", b"\x64long")
+    write(reader, "long", insert({"text": "x" * 9000, "a": 1, "b": 2,
+                                  "c": {"d": 3, "e": 4}}))
+    wait_equal(shop, reader, "a long document")
+    states, needs = live.counts["states"], live.counts["needs"]
+    write(reader, "long", lambda w: w.set(["b"], 5))
+    write(reader, "long", lambda w: w.unset(["c", "d"]))
+    shop.query("UPDATE orders SET a = 6 WHERE _id = 'long'")
+    live.has[name] = live.has[name][0], None  # so that it sends a sum
+    wait_equal(shop, reader, "asked for by fields")
+    need_equal(row(shop, "long"), {"text": "x" * 9000, "a": 6, "b": 5,
+                                   "c": {"e": 4}}, "both writes")
+    need(live.counts["questions"] > 0, "the reader asks by fields")
+    need(live.counts["answers"] > 0, "tako asks by fields")
+    need_equal(live.counts["answers"], live.counts["needs"] - needs,
+               "tako asks for nothing whole")
+    need_equal(live.counts["states"], states, "no state came")
+    print("ok by fields")
+
+
 def seeds(shop, reader):
     """The same seed at both is one change; a newer one shows."""
     shop.query("INSERT INTO orders INITIAL DOCUMENTS "
@@ -407,6 +430,7 @@ if __name__ == "__main__":
         what_the_reader_writes(shop, reader)
         both_at_once(shop, reader)
         refused_deltas(shop, reader)
+        by_fields(shop, reader)
         seeds(shop, reader)
         types_to_come(shop, reader)
         large_ones(world, shop, reader)
