@@ -552,7 +552,7 @@ def expect_needs(bad, opened):
         got = opened.receive(0.2)
         if got is not None and got[1][0] == sessions.live.NEEDS:
             need_equal(got[1][1:], varint(1) + block(NAME[0])
-                       + block(NAME[1]), "what tako needs")
+                       + block(NAME[1]) + block(b""), "what tako needs")
             bad.session.kinds_in.append(got[1][0])
         elif got is not None:
             bad.session.take(*got)
