@@ -123,10 +123,10 @@
     (2u << 20)                          /* of a packed message, unpacked */
 #define TAKO_SYNC_GRAVES_BITS_MAX 12u   /* 2^n parts of a graveyard */
 #define TAKO_SYNC_NEEDS_MAX       4096u /* documents asked for in one message */
-#define TAKO_SYNC_NEEDS_BYTES_MAX (256u << 10) /* beyond, it asks plainly */
+#define TAKO_SYNC_NEEDS_BYTES_MAX (256u << 10) /* of one question by fields */
 #define TAKO_SYNC_WHOLE_BYTES_MAX                                              \
-    4096u /* of a state that is asked for whole, unseen */
-#define TAKO_FIELD_SUMS_MAX 256u /* of one document that is longer */
+    4096u /* a longer state is asked for by fields first */
+#define TAKO_FIELD_SUMS_MAX 256u /* told of one document: else it is whole */
 #define TAKO_SYNC_DIFFERING_MAX                                                \
     64u /* answers of a session to equal contexts of other bytes */
 #define TAKO_SYNC_REASON_BYTES_MAX  400u       /* texts that peers send */

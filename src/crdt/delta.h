@@ -11,7 +11,7 @@
  * whose dots base has, which reveals removals that left no entry behind.
  * Without the sum, when nothing that base has is alive (a whole document) or
  * the state at base is known: then also slots that only lost something are
- * named. SYNC.md section 2 has the rules and the schedules that break simpler
+ * named. What it is known to differ in may be told in full instead: fields.h. SYNC.md section 2 has the rules and the schedules that break simpler
  * ones; delta_form.h the bytes.
  *
  * Actors, keys and hlcs are written through the caller's names, so that a

@@ -231,6 +231,7 @@ static void need_remove(sync_need **list, uint32_t name, tako_slice id)
         }
 }
 
+/* seen: the context that came with it, where it could be read. */
 static tako_err refuse(apply *a, const sync_held *h, crdt_context seen)
 {
     sync_need *need;
@@ -240,10 +241,10 @@ static tako_err refuse(apply *a, const sync_held *h, crdt_context seen)
     need = TAKO_NEW(&a->s->arena, sync_need);
     if (need == NULL)
         return TAKO_NOMEM;
-    *need = (sync_need){
-        a->refused, h->name,        tako_arena_copy(&a->s->arena, h->record.id),
-        seen,       { NULL, 0, 0 }, false
-    };
+    *need = (sync_need){ .next = a->refused,
+                         .name = h->name,
+                         .id = tako_arena_copy(&a->s->arena, h->record.id),
+                         .seen = seen };
     a->refused = need;
     return need->id.ptr != NULL ? TAKO_OK : TAKO_NOMEM;
 }

@@ -13,7 +13,7 @@
  * whole: once by fields is enough.
  *
  * A short document is asked for whole; so is one whose question would be half
- * as long as the document. */
+ * as long as the document, and where a message has many long questions. */
 #include "sync/state.h"
 
 /* Appends the question; nothing where it is not worth it. */
@@ -28,7 +28,8 @@ static tako_err ask_of(sync_session *s, tako_arena *a, const store_row *row,
 
     if (err == TAKO_OK)
         err = crdt_fields_ask(d, seen, s->peer_sum_key, &question);
-    if (err == TAKO_OK && question.len < long_is / 2) {
+    if (err == TAKO_OK && question.len < long_is / 2 &&
+        question.len <= TAKO_SYNC_NEEDS_BYTES_MAX) {
         tako_put_bytes(out, tako_buf_slice(&question));
         *had = *crdt_doc_context(d);
     }

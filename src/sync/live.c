@@ -22,7 +22,7 @@
  * peer has it: a want that is served matched it, and it was sent in the
  * catch-up (its lsn is at most the want's) or in a cut (at most sent_lsn).
  * Being wrong here is not dangerous: the receiver refuses a delta whose base
- * it does not have, asks, and gets the whole state.
+ * it does not have, asks, and gets the whole state, or what differs (fields.c).
  *
  * DEAD documents (deaths.c) are a notice here, and the peer is told by DEAD.
  *
