@@ -64,27 +64,39 @@ void api_sync_fini(tako_db *db)
 /* ---- who this device is ------------------------------------------------------- */
 
 /* The stored seed, if it is this database's: a copied file has a new actor,
- * and must not speak with the original's key. */
-static bool identity_load(tako_db *db, tako_buf *seed)
+ * and must not speak with the original's key. moved: the actor is new, and this
+ * file's all the same. */
+static bool identity_load(tako_db *db, tako_buf *seed, bool *moved)
 {
     store_conn *w = store_writer(db->store);
-    crdt_actor actor = store_actor(db->store);
-    tako_buf owner = tako_buf_on(&db->env);
+    crdt_actor actor = store_actor(db->store), owner;
+    tako_buf key = tako_buf_on(&db->env);
     bool ours;
 
     ours = store_kv_get(w, DEVICE_SEED_KEY, seed) == TAKO_OK &&
            seed->len == SEC_KEY_BYTES &&
-           store_kv_get(w, DEVICE_ACTOR_KEY, &owner) == TAKO_OK &&
-           tako_slice_eq(tako_buf_slice(&owner),
-                         tako_slice_of(actor.id, sizeof actor.id));
-    tako_buf_fini(&owner);
+           store_kv_get(w, DEVICE_ACTOR_KEY, &key) == TAKO_OK &&
+           key.len == sizeof owner.id;
+    if (ours) {
+        memcpy(owner.id, key.ptr, sizeof owner.id);
+        *moved = crdt_actor_cmp(owner, actor) != 0;
+        ours = store_actor_follows(db->store, owner);
+    }
+    tako_buf_fini(&key);
     return ours;
+}
+
+static tako_err owner_save(tako_db *db)
+{
+    crdt_actor actor = store_actor(db->store);
+
+    return store_kv_put(db->store, DEVICE_ACTOR_KEY,
+                        tako_slice_of(actor.id, sizeof actor.id));
 }
 
 static tako_err identity_save(tako_db *db, const sec_identity *id,
                               tako_errbuf *e)
 {
-    crdt_actor actor = store_actor(db->store);
     uint8_t seed[SEC_KEY_BYTES];
     tako_err err;
 
@@ -92,8 +104,7 @@ static tako_err identity_save(tako_db *db, const sec_identity *id,
     err = store_kv_put(db->store, DEVICE_SEED_KEY,
                        tako_slice_of(seed, sizeof seed));
     if (err == TAKO_OK)
-        err = store_kv_put(db->store, DEVICE_ACTOR_KEY,
-                           tako_slice_of(actor.id, sizeof actor.id));
+        err = owner_save(db);
     sec_wipe(seed, sizeof seed);
     return err == TAKO_OK ? err : tako_fail(e, err, "keeping the device's key");
 }
@@ -102,14 +113,17 @@ tako_err api_identity(tako_db *db, sec_identity *out, tako_errbuf *e)
 {
     tako_buf seed = tako_buf_on(&db->env);
     uint64_t lsn = 0;
+    bool moved = false;
     tako_err err;
 
     TAKO_TRY(api_write_begin(db, e));
-    if (identity_load(db, &seed)) {
+    if (identity_load(db, &seed, &moved)) {
         sec_identity_from_seed(seed.ptr, out);
-        api_write_rollback(db);
         sec_wipe(seed.ptr, seed.cap);
         tako_buf_fini(&seed);
+        if (moved && owner_save(db) == TAKO_OK)
+            return api_write_commit(db, &lsn, e);
+        api_write_rollback(db);
         return TAKO_OK;
     }
     tako_buf_fini(&seed);

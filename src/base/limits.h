@@ -23,7 +23,16 @@
 #define TAKO_EPOCH_MAX                                                         \
     (UINT64_C(1) << 40) /* a collection's; a greater one is not believed */
 #define TAKO_CLOCK_AHEAD_MS_MAX                                                \
-    (5u * 60u * 1000u) /* a peer's clock beyond ours */
+    (5u * 60u * 1000u)      /* a peer's clock beyond ours */
+#define TAKO_CLOCKS_MAX 32u /* neighbours whose wall clocks are remembered */
+#define TAKO_CLOCK_TOLD_MS_MAX                                                 \
+    (24u * 3600u * 1000u) /* and how long, since they told */
+#define TAKO_CLOCK_MOVED_MS_MIN                                                \
+    60000u /* a wall clock that was set by more is told again */
+#define TAKO_CLOCK_RESTART_MS_MIN                                              \
+    3600000u /* between two actors that a clock made end */
+#define TAKO_CLOCK_MS_MIN UINT64_C(1577836800000) /* 2020: before, not set */
+#define TAKO_CLOCK_MS_MAX (UINT64_C(1) << 43)     /* 2248: not believed */
 
 /* store */
 #define TAKO_COLLECTIONS_MAX 1024u

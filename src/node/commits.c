@@ -40,8 +40,11 @@ tako_err node_commit_copy(const tako_env *env, const store *s, uint64_t lsn,
     c = tako_env_alloc(env, bytes);
     if (c == NULL)
         return TAKO_NOMEM;
-    *c =
-        (node_commit){ .env = env, .lsn = lsn, .bytes = bytes, .count = count };
+    *c = (node_commit){ .env = env,
+                        .lsn = lsn,
+                        .actor = store_actor(s),
+                        .bytes = bytes,
+                        .count = count };
     at = (uint8_t *)&c->changes[count];
     for (size_t i = 0; i < count; i++) {
         store_change_at(s, i, &c->changes[i]);
@@ -70,10 +73,13 @@ static void tell(node *n, const node_commit *c)
 
         if (l->session == NULL || l->failed != TAKO_OK)
             continue;
-        err = sync_session_on_commit(l->session, c->lsn, c->changes, c->count,
-                                     c->by == l->session ? SYNC_BY_SESSION
-                                     : c->merged         ? SYNC_BY_OTHER
-                                                         : SYNC_BY_APP);
+        err = sync_session_renewed(l->session, c->actor, NULL);
+        if (err == TAKO_OK)
+            err =
+                sync_session_on_commit(l->session, c->lsn, c->changes, c->count,
+                                       c->by == l->session ? SYNC_BY_SESSION
+                                       : c->merged         ? SYNC_BY_OTHER
+                                                           : SYNC_BY_APP);
         if (err != TAKO_OK)
             node_link_fail(l, err, "taking over a commit failed");
     }

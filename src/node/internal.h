@@ -4,6 +4,7 @@
 #define TAKO_NODE_INTERNAL_H
 
 #include "base/check.h"
+#include "crdt/wall.h"
 #include "node/node.h"
 #include "node/receipts.h"
 #include "query/query.h"
@@ -25,6 +26,7 @@
 #define NODE_PEERS_MAX     256u
 #define NODE_LISTENERS_MAX 16u
 #define NODE_BUFFER_KEEP   (64u << 10)
+#define NODE_CLOCK_MS      1000u /* between two times that the store hears */
 #define NODE_KEPT_MS       1000u /* between two times of saying what is kept */
 
 /* Of documents that leave (leave.c): */
@@ -55,6 +57,7 @@ struct sync_predicate {
 struct node_commit {
     const tako_env *env;
     uint64_t lsn;
+    crdt_actor actor; /* ours, when it was made */
     node_commit *next;
     const sync_session *by; /* whose merge it was; NULL: it is gone */
     bool merged;            /* not the app's */
@@ -234,7 +237,11 @@ struct node {
     node_receipts receipts;
     node_leaving leave;
     node_retain *retain;
-    uint64_t care_ms; /* when to look for what to reap */
+    uint64_t care_ms;     /* when to look for what to reap */
+    crdt_wall clocks;     /* what neighbours told of theirs: clock.c */
+    uint64_t clocks_ms;   /* when the store is to hear it */
+    uint64_t clocks_rest; /* not before */
+    bool contradicted;    /* our wall clock is; as it was last logged */
     store *writing;
     uint64_t copies, copies_new; /* of sessions that ended */
     tako_buf out;
@@ -319,6 +326,8 @@ void node_keepers_look(node *n, uint64_t now_ms);
 uint64_t node_keepers_deadline(const node *n);
 /* The commits so far are on disk. False: not now. */
 bool node_synced(node *n);
+/* Did the device say that it never lets go of what it keeps? */
+bool node_is_archive(const node *n, const uint8_t device[SEC_KEY_BYTES]);
 /* Some device never lets go of this state. */
 bool node_archived(node *n, uint32_t coll, const store_row *row);
 
@@ -327,6 +336,17 @@ bool node_is_kept(node *n, uint32_t coll, const store_row *row);
  * as it is here? */
 bool node_told_of(node *n, sync_predicate *p, uint32_t coll,
                   const store_row *row);
+
+/* ---- clock.c ------------------------------------------------------------------ */
+
+/* sync_host's; ctx is the link. */
+void node_clock_heard(void *ctx, uint64_t wall_ms);
+/* A device said whether it is an archive. */
+void node_clock_role(node *n, const uint8_t device[SEC_KEY_BYTES],
+                     bool archive);
+void node_clock_tick(node *n, uint64_t now_ms);
+uint64_t node_clock_deadline(const node *n);
+void node_clock_status(const node *n, tako_buf *json);
 
 /* ---- receipts.c --------------------------------------------------------------- */
 

@@ -113,6 +113,7 @@ void node_kept(void *ctx, tako_slice text, uint64_t lsn, bool archive)
         return;
     k->gone = false;
     k->archive = archive;
+    node_clock_role(n, l->who.device, archive);
     if (lsn > k->lsn) {
         k->lsn = lsn;
         changed(n, k);
@@ -265,6 +266,15 @@ static bool keeps(node *n, const node_keeper *k, uint32_t coll,
            tako_slice_eq(query_predicate_collection(k->predicate->query),
                          store_coll_name(n->reader, coll)) &&
            node_predicate_match(n, k->predicate, row->id, row->body);
+}
+
+bool node_is_archive(const node *n, const uint8_t device[SEC_KEY_BYTES])
+{
+    for (const node_keeper *k = n->keepers; k != NULL; k = k->next)
+        if (k->archive && !k->gone &&
+            memcmp(k->device, device, SEC_KEY_BYTES) == 0)
+            return true;
+    return false;
 }
 
 bool node_archived(node *n, uint32_t coll, const store_row *row)

@@ -246,6 +246,7 @@ static node_link *link_new(node *n, sec_side side, const char *address)
                            .event = link_on_event,
                            .kept = node_kept,
                            .note = node_note,
+                           .clock = node_clock_heard,
                            .receipts = &node_receipts_host };
     l->id = ++n->link_last;
     (void)strncpy(l->address, address, sizeof l->address - 1);

@@ -32,6 +32,7 @@ static void on_timer(void *ctx)
         node_receipts_tick(n, node_now(n));
         node_leave_tick(n, node_now(n));
         node_retain_tick(n, node_now(n));
+        node_clock_tick(n, node_now(n));
         node_care(n, node_now(n));
     }
     node_turn(n);
@@ -56,6 +57,7 @@ void node_timer(node *n)
         at = node_retain_deadline(n) < at ? node_retain_deadline(n) : at;
         at = blobs < at ? blobs : at;
         at = n->care_ms < at ? n->care_ms : at;
+        at = node_clock_deadline(n) < at ? node_clock_deadline(n) : at;
     }
     for (const node_link *l = n->links; l != NULL; l = l->next) {
         uint64_t d = node_link_deadline(l);
@@ -157,6 +159,7 @@ tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e)
     n->busy_ms = node_now(n);
     n->archive = opts->archive;
     n->kept_ms = UINT64_MAX;
+    n->clocks_ms = UINT64_MAX;
     n->receipts.due_ms = UINT64_MAX;
     n->leave.at_ms = n->leave.start_ms = n->busy_ms + NODE_LEAVE_GRACE_MS;
     n->care_ms = n->busy_ms + NODE_CARE_FIRST_MS;

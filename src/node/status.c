@@ -396,6 +396,7 @@ tako_err node_status(node *n, tako_buf *json)
     tako_put_u8(json, ']');
     put_leaving(n, json);
     put_commits(n, json);
+    node_clock_status(n, json);
     tako_put_u8(json, ',');
     node_blobs_status(n, json);
     return json->failed ? TAKO_NOMEM : TAKO_OK;

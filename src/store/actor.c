@@ -18,6 +18,8 @@
  *             renewed at each open, and at the close of a session that wrote;
  *             PATH.seal holds it too, with the machine, the path and the inode
  *             of the file. Where they disagree: new actor.
+ * A fourth end of an actor breaks nothing: where its hlcs ran ahead of the time
+ * that others confirm, the next one's begin at that time (clock.c).
  * With a new actor comes a new incarnation of the feed, before the first
  * write or send.
  *
@@ -53,11 +55,6 @@ void actor_random(const tako_env *env, actor_state *out)
     env->random(env->ctx, out->actor.id, sizeof out->actor.id);
     env->random(env->ctx, out->incarnation, sizeof out->incarnation);
     env->random(env->ctx, out->seal, sizeof out->seal);
-}
-
-static uint64_t wall_ms(const store *s)
-{
-    return s->env->wall_ms(s->env->ctx);
 }
 
 static uint64_t add_sat(uint64_t a, uint64_t b)
@@ -165,7 +162,7 @@ tako_err actor_save(store *s, const actor_state *next, tako_errbuf *e)
 
 tako_err actor_reserve(store *s, tako_errbuf *e)
 {
-    uint64_t wall = wall_ms(s);
+    uint64_t wall = clock_time(s).ms;
     uint64_t next = crdt_clock_next(&s->clock, wall);
     actor_state want = s->state;
     uint64_t ahead;
@@ -362,20 +359,23 @@ static tako_err is_retired(store *s, const actor_state *now, bool *out)
 
 /* ---- actors that were this file's ------------------------------------------ */
 
-#define ACTOR_FORMER_KEY "actor.former" /* their ids, the latest last */
+/* Their ids, the latest last: of all, and of those that the present one follows
+ * in the same file, without it having been copied or rolled back. */
+#define ACTOR_FORMER_KEY "actor.former"
+#define ACTOR_LINE_KEY   "actor.line"
 
-static tako_err former_read(store *s, tako_buf *out)
+static tako_err list_read(store *s, const char *key, tako_buf *out)
 {
-    tako_err err = store_kv_get(&s->writer, ACTOR_FORMER_KEY, out);
+    tako_err err = store_kv_get(&s->writer, key, out);
 
     return err == TAKO_NOTFOUND ? TAKO_OK : err;
 }
 
-/* The present actor is about to be another. */
-static tako_err former_add(store *s, crdt_actor actor, tako_errbuf *e)
+static tako_err list_add(store *s, const char *key, crdt_actor actor,
+                         tako_errbuf *e)
 {
     tako_buf list = tako_buf_on(s->env);
-    tako_err err = former_read(s, &list);
+    tako_err err = list_read(s, key, &list);
     tako_slice all;
 
     tako_put_bytes(&list, tako_slice_of(actor.id, sizeof actor.id));
@@ -384,11 +384,45 @@ static tako_err former_add(store *s, crdt_actor actor, tako_errbuf *e)
         all =
             tako_slice_of(all.ptr + sizeof actor.id, all.len - sizeof actor.id);
     if (err == TAKO_OK)
-        err = list.failed ? TAKO_NOMEM : store_kv_put(s, ACTOR_FORMER_KEY, all);
+        err = list.failed ? TAKO_NOMEM : store_kv_put(s, key, all);
     tako_buf_fini(&list);
     return err == TAKO_OK
                ? err
                : tako_fail(e, err, "remembering its former actor failed");
+}
+
+/* The present actor is about to be another. heir: the same device goes on. */
+static tako_err former_add(store *s, crdt_actor actor, bool heir,
+                           tako_errbuf *e)
+{
+    tako_err err;
+
+    TAKO_TRY(list_add(s, ACTOR_FORMER_KEY, actor, e));
+    if (heir)
+        return list_add(s, ACTOR_LINE_KEY, actor, e);
+    err = store_kv_put(s, ACTOR_LINE_KEY, TAKO_SLICE_NONE);
+    return err == TAKO_OK
+               ? err
+               : tako_fail(e, err, "forgetting its former actors failed");
+}
+
+static bool list_has(const tako_buf *list, crdt_actor actor)
+{
+    for (size_t i = 0; i + sizeof actor.id <= list->len; i += sizeof actor.id)
+        if (memcmp(list->ptr + i, actor.id, sizeof actor.id) == 0)
+            return true;
+    return false;
+}
+
+bool store_actor_follows(store *s, crdt_actor former)
+{
+    tako_buf list = tako_buf_on(s->env);
+    bool follows = crdt_actor_cmp(former, s->state.actor) == 0 ||
+                   (list_read(s, ACTOR_LINE_KEY, &list) == TAKO_OK &&
+                    list_has(&list, former));
+
+    tako_buf_fini(&list);
+    return follows;
 }
 
 /* Of one actor of ours: has the context more than `births` say is known? */
@@ -412,7 +446,7 @@ tako_err actor_own_beyond(store *s, const crdt_context *context,
     tako_err err;
 
     *beyond = own_beyond(context, s->state.actor, births, count);
-    err = *beyond ? TAKO_OK : former_read(s, &list);
+    err = *beyond ? TAKO_OK : list_read(s, ACTOR_FORMER_KEY, &list);
     for (size_t i = 0; err == TAKO_OK && i + 16 <= list.len; i += 16) {
         memcpy(actor.id, list.ptr + i, sizeof actor.id);
         *beyond = *beyond || own_beyond(context, actor, births, count);
@@ -467,7 +501,7 @@ tako_err actor_open(store *s, bool fresh, tako_errbuf *e)
         why = "sent commits may be lost";
     if (why != NULL) {
         TAKO_TRY(seen_put(s, last, e));
-        TAKO_TRY(former_add(s, last.actor, e));
+        TAKO_TRY(former_add(s, last.actor, false, e));
         TAKO_TRY(held_former(s, last, e));
         TAKO_TRY(forgot_clear(s, e));
         mint(s, &next, next.lsn, why);
@@ -521,30 +555,48 @@ uint64_t store_own_hlc(const store *s)
     return s->own_last;
 }
 
-tako_err actor_renew(store *s, uint64_t taken, uint64_t whole, tako_errbuf *e)
+/* hlc: where the new actor's begin, 0: after the old one's. */
+static tako_err renew(store *s, uint64_t taken, uint64_t whole, uint64_t hlc,
+                      const char *why, tako_errbuf *e)
 {
     crdt_dot last = { s->state.actor, s->own_kept };
     crdt_dot former = { s->state.actor, whole };
     actor_state next = s->state;
 
     TAKO_TRY(seen_put(s, last, e));
-    TAKO_TRY(former_add(s, last.actor, e));
+    TAKO_TRY(former_add(s, last.actor, hlc != 0 && s->foreign == 0, e));
     TAKO_TRY(held_former(s, former, e));
     TAKO_TRY(forgot_clear(s, e));
     /* What is sent under the new name is as unsynced as before: the dirty
      * mark stays. */
-    mint(s, &next, s->next_lsn - 1,
-         s->retired ? "documents came back without events of ours"
-                    : "our own later events came from elsewhere");
+    mint(s, &next, s->next_lsn - 1, why);
     next.taken = taken;
     if (next.lsn < next.since)
         next.lsn = next.since;
+    if (hlc != 0)
+        next.hlc = hlc;
     TAKO_TRY(actor_save(s, &next, e));
+    if (hlc != 0)
+        s->clock = (crdt_clock){ .last = hlc, .reserved = hlc };
     s->own_last = s->own_kept = taken;
     s->foreign = 0;
     s->retired = false;
     s->wrote = true;
     return TAKO_OK;
+}
+
+tako_err actor_renew(store *s, uint64_t taken, uint64_t whole, tako_errbuf *e)
+{
+    return renew(s, taken, whole, 0,
+                 s->retired ? "documents came back without events of ours"
+                            : "our own later events came from elsewhere",
+                 e);
+}
+
+tako_err actor_restart(store *s, uint64_t hlc, tako_errbuf *e)
+{
+    return renew(s, 0, s->foreign != 0 ? 0 : s->own_kept, hlc,
+                 "its clock was ahead", e);
 }
 
 tako_err store_renew_actor(store *s, tako_errbuf *e)

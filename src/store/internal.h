@@ -122,7 +122,7 @@ typedef struct actor_state {
     crdt_actor actor;
     uint8_t incarnation[16];
     uint8_t seal[16];
-    uint64_t hlc;   /* no hlc above was used or observed */
+    uint64_t hlc;   /* none above was used by the actor, or observed */
     uint64_t lsn;   /* no commit is above */
     uint64_t since; /* commits above it are the present actor's */
     uint64_t taken; /* own hlcs up to it count as committed */
@@ -143,6 +143,15 @@ tako_err actor_save(store *s, const actor_state *next, tako_errbuf *e);
 tako_err actor_retire(store *s, tako_errbuf *e);
 /* store_renew_actor; hlcs of the new actor up to `taken` are taken. */
 tako_err actor_renew(store *s, uint64_t taken, uint64_t whole, tako_errbuf *e);
+/* Another actor, whose hlcs begin after `hlc`. */
+tako_err actor_restart(store *s, uint64_t hlc, tako_errbuf *e);
+
+/* ---- time (clock.c) ------------------------------------------------------ */
+
+/* By what hlcs go. */
+crdt_time clock_time(const store *s);
+/* Before a transaction: ends an actor that is ahead of the confirmed time. */
+tako_err clock_restart(store *s, tako_errbuf *e);
 
 /* ---- other actors (seen.c) ----------------------------------------------- */
 
@@ -301,6 +310,8 @@ struct store {
     uint64_t own_last;    /* given out */
     uint64_t own_kept;    /* the greatest that a commit has */
     uint64_t pending_hlc; /* observed inside a transaction */
+    crdt_wall wall;       /* what neighbours told of theirs: clock.c */
+    uint64_t restart_ms;  /* when the clock began anew; monotonic, 0 never */
     uint64_t foreign;     /* our actor's hlc that we never gave out */
     bool retired;         /* our actor is: actor_retire() */
     uint64_t lsn;         /* last commit */

@@ -22,6 +22,7 @@
 #include "base/files.h"
 #include "crdt/delta.h"
 #include "crdt/doc.h"
+#include "crdt/wall.h"
 
 #define STORE_FORMAT 1u /* of the file; a newer one is refused */
 
@@ -83,6 +84,9 @@ void store_snapshot_end(store_conn *c);
 /* ---- identity and facts --------------------------------------------------- */
 
 crdt_actor store_actor(const store *s);
+/* Is the present actor this one, or did it take its place in this very file,
+ * which was neither copied nor rolled back since? So the device is the same. */
+bool store_actor_follows(store *s, crdt_actor former);
 uint64_t store_lsn(const store *s);               /* last commit */
 const uint8_t *store_incarnation(const store *s); /* 16 bytes, of the feed */
 
@@ -208,6 +212,9 @@ tako_err store_dot(store *s, crdt_dot *out, tako_errbuf *e);
 
 /* Moves our clock past a remote hlc, within limits; see crdt_clock_observe. */
 bool store_observe_hlc(store *s, uint64_t hlc);
+/* What neighbours said of their wall clocks: hlcs go by it from now on (clock.c).
+ * The next store_begin() may mint a new actor because of it. */
+void store_clocks_heard(store *s, const crdt_wall *wall);
 
 /* A new document from a checked CBOR map (without _id), as one fresh state:
  * the fast path. TAKO_EXISTS when an alive one is there; a tombstone is

@@ -69,19 +69,15 @@ tako_err txn_break(store *s, tako_err err)
     return err;
 }
 
-static uint64_t wall_ms(const store *s)
-{
-    return s->env->wall_ms(s->env->ctx);
-}
-
 tako_err store_begin(store *s, tako_errbuf *e)
 {
     TAKO_ARG(s != NULL);
     if (s->txn.open || s->writer.snapshots > 0)
         return tako_fail(e, TAKO_MISUSE, "a transaction is open already");
     change_reset(&s->changes);
+    TAKO_TRY(clock_restart(s, e));
     if (s->pending_hlc != 0) {
-        (void)crdt_clock_observe(&s->clock, s->pending_hlc, wall_ms(s));
+        (void)crdt_clock_observe(&s->clock, s->pending_hlc, clock_time(s).ms);
         s->pending_hlc = 0;
     }
     /* P1: never write under a name that went on, or claims too much. */
@@ -227,7 +223,7 @@ tako_err store_dot(store *s, crdt_dot *out, tako_errbuf *e)
         if (s->foreign != 0 || s->txn.retired)
             return tako_fail(e, TAKO_BUSY,
                              "the next transaction has a new actor");
-        wall = wall_ms(s);
+        wall = clock_time(s).ms;
         if (wall > CRDT_HLC_MS(s->clock.reserved))
             wall = CRDT_HLC_MS(s->clock.reserved);
         hlc = crdt_clock_next(&s->clock, wall);
@@ -248,7 +244,7 @@ bool store_observe_hlc(store *s, uint64_t hlc)
 
     if (hlc <= s->clock.last)
         return true;
-    wall = wall_ms(s);
+    wall = clock_time(s).ms;
     if (!s->txn.open || hlc < s->clock.reserved - CRDT_HLC_OF_MS(500))
         return crdt_clock_observe(&s->clock, hlc, wall);
     /* Beyond what is reserved: a dot of this transaction could not follow it.

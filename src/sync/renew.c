@@ -12,6 +12,9 @@
  * The same where a document brings such an event in the middle of a session,
  * from a third node (apply.c).
  *
+ * The store takes a new actor by itself, too, before a transaction (store/txn.c):
+ * the commit tells it. Not before KNOWN, which is about the one in our HELLO.
+ *
  * Two sides with the same actor are a file and its copy. Both may have written
  * nothing since, so the one with the lesser sum key, which is random, goes. */
 #include "sync/state.h"
@@ -44,6 +47,14 @@ static tako_err renew(sync_session *s, store *st, uint64_t hlc, uint64_t *count,
     return err;
 }
 
+static void tell_renewed(sync_session *s)
+{
+    tako_buf_reset(&s->scratch);
+    tako_put_bytes(&s->scratch, tako_slice_of(s->actor.id, 16));
+    tako_put_bytes(&s->scratch, tako_slice_of(s->incarnation, 16));
+    sync_control(s, SYNC_MSG_RENEWED, tako_buf_slice(&s->scratch));
+}
+
 tako_err sync_rolled_back(sync_session *s, uint64_t hlc, tako_errbuf *e)
 {
     const sync_host *host = s->host;
@@ -58,12 +69,28 @@ tako_err sync_rolled_back(sync_session *s, uint64_t hlc, tako_errbuf *e)
     host->write_end(host->ctx, err == TAKO_OK ? s->redot_lsn : 0);
     if (err != TAKO_OK)
         return err;
-    tako_buf_reset(&s->scratch);
-    tako_put_bytes(&s->scratch, tako_slice_of(s->actor.id, 16));
-    tako_put_bytes(&s->scratch, tako_slice_of(s->incarnation, 16));
-    sync_control(s, SYNC_MSG_RENEWED, tako_buf_slice(&s->scratch));
+    tell_renewed(s);
     host->event(host->ctx, SYNC_EVENT_RENEWED, (uint32_t)count,
                 "the peer has writes of ours that this database lost");
+    return TAKO_OK;
+}
+
+/* Who the store is now: a commit may be older than that. */
+static tako_err take_self(sync_session *s, tako_errbuf *e)
+{
+    uint8_t incarnation[16];
+    crdt_actor actor;
+    uint64_t lsn;
+    tako_err err;
+
+    TAKO_TRY(store_snapshot_begin(s->reader, &lsn, e));
+    err = store_self(s->reader, &actor, incarnation, e);
+    store_snapshot_end(s->reader);
+    if (err != TAKO_OK || crdt_actor_cmp(actor, s->actor) == 0)
+        return err;
+    s->actor = actor;
+    memcpy(s->incarnation, incarnation, sizeof s->incarnation);
+    tell_renewed(s);
     return TAKO_OK;
 }
 
@@ -83,7 +110,14 @@ tako_err sync_on_known(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (!ours)
         TAKO_TRY(sync_rolled_back(s, hlc, e));
     s->cleared = true;
-    return TAKO_OK;
+    return take_self(s, e);
+}
+
+tako_err sync_session_renewed(sync_session *s, crdt_actor actor, tako_errbuf *e)
+{
+    if (!s->cleared || crdt_actor_cmp(actor, s->actor) == 0)
+        return TAKO_OK;
+    return take_self(s, e);
 }
 
 tako_err sync_on_renewed(sync_session *s, tako_reader *in, tako_errbuf *e)

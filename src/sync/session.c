@@ -19,8 +19,6 @@
  *   (S3) after an error `dead` is set and nothing more happens. */
 #include "sync/state.h"
 
-#define HELLO_WALL_MS_MAX (UINT64_C(1) << 48)
-
 bool sync_grow(const tako_env *env, void **items, size_t *cap, size_t count,
                size_t size)
 {
@@ -165,15 +163,13 @@ void sync_session_free(sync_session *s)
 
 static void put_hello(sync_session *s, tako_buf *out)
 {
-    uint64_t wall = s->env->wall_ms(s->env->ctx);
-
     tako_put_u8(out, SYNC_MSG_HELLO);
     tako_put_varint(out, SYNC_VERSION_MAJOR);
     tako_put_varint(out, SYNC_VERSION_MINOR);
     tako_put_bytes(out, tako_slice_of(s->actor.id, 16));
     tako_put_bytes(out, tako_slice_of(s->incarnation, 16));
     tako_put_bytes(out, tako_slice_of(s->sum_key, 16));
-    tako_put_varint(out, wall < HELLO_WALL_MS_MAX ? wall : 0);
+    tako_put_varint(out, sync_clock_tell(s));
     tako_put_varint(out, SYNC_FEATURE_PACKED | SYNC_FEATURE_PACKED_CUTS |
                              (s->blobs != NULL ? SYNC_FEATURE_BLOBS : 0));
     tako_put_varint(out, s->next_number);
@@ -183,7 +179,7 @@ static void put_hello(sync_session *s, tako_buf *out)
 static tako_err on_hello(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     uint64_t major = tako_read_varint(in);
-    uint64_t wall, ours = s->env->wall_ms(s->env->ctx);
+    uint64_t wall;
     tako_slice actor, incarnation, key;
 
     if (in->failed || s->greeted)
@@ -204,11 +200,8 @@ static tako_err on_hello(sync_session *s, tako_reader *in, tako_errbuf *e)
     memcpy(s->peer_actor.id, actor.ptr, 16);
     memcpy(s->peer_incarnation, incarnation.ptr, 16);
     memcpy(s->peer_sum_key, key.ptr, 16);
-    s->clock_ahead_ms = wall > ours ? wall - ours : 0;
-    if (s->clock_ahead_ms > TAKO_CLOCK_AHEAD_MS_MAX)
-        tako_log(s->env, TAKO_LOG_WARN, "peer_clock_ahead", "\"ahead_ms\":%llu",
-                 (unsigned long long)s->clock_ahead_ms);
     s->greeted = true;
+    sync_clock_heard(s, wall);
     if (s->blobs != NULL && (s->features & SYNC_FEATURE_BLOBS) != 0)
         sync_blob_peer_ready(s->blobs, s->now_ms);
     sync_settle(s);
@@ -282,6 +275,7 @@ static const message_kind kinds[] = {
     [SYNC_MSG_BYE] = { on_bye, SYNC_CONTROL, false },
     [SYNC_MSG_KNOWN] = { sync_on_known, SYNC_CONTROL, false },
     [SYNC_MSG_RENEWED] = { sync_on_renewed, SYNC_CONTROL, false },
+    [SYNC_MSG_CLOCK] = { sync_on_clock, SYNC_CONTROL, false },
     [SYNC_MSG_ASK] = { sync_on_ask, SYNC_CATCHUP, false },
     [SYNC_MSG_FED] = { sync_on_fed, SYNC_CATCHUP, false },
     [SYNC_MSG_SYMBOLS] = { sync_on_symbols, SYNC_CATCHUP, false },
@@ -453,6 +447,7 @@ static tako_err send_next(sync_session *s, uint64_t now_ms, unsigned lanes,
     TAKO_TRY(sync_inbox_step(s, e));
     TAKO_TRY(sync_kept_step(s, e));
     TAKO_TRY(sync_lazy_step(s, now_ms, e));
+    sync_clock_step(s);
     if ((lanes & SYNC_LANE_BIT(SYNC_CONTROL)) != 0)
         send_control(s, out);
     if (out->len == 0 && s->cleared &&

@@ -105,6 +105,8 @@ typedef struct sync_host {
     void (*passed)(void *ctx, uint32_t coll, int64_t row, uint64_t lsn);
     /* Does it ask for its whole collection? NULL: none does. */
     bool (*predicate_whole)(void *ctx, const sync_predicate *p);
+    /* What the peer's wall clock shows now, as it says. NULL: nothing is done. */
+    void (*clock)(void *ctx, uint64_t wall_ms);
     /* What is done with receipts; NULL: nothing. */
     const sync_receipts_host *receipts;
 } sync_host;
@@ -202,6 +204,11 @@ bool sync_session_listed(const sync_session *s);
 bool sync_session_delivered(sync_session *s, uint32_t coll, uint64_t lsn);
 /* Queues a message that the peer's host gets as sync_host.note. */
 void sync_session_note(sync_session *s, unsigned kind, tako_slice body);
+
+/* A commit was made under this actor: where that is not the session's the peer
+ * is told of the new one. */
+tako_err sync_session_renewed(sync_session *s, crdt_actor actor,
+                              tako_errbuf *e);
 
 /* The farewell that tells the peer why: a message for the control lane. */
 void sync_bye(tako_buf *out, const char *reason);

@@ -399,6 +399,8 @@ struct sync_session {
     crdt_actor peer_actor;
     uint8_t peer_incarnation[16];
     uint64_t clock_ahead_ms;
+    int64_t clock_told;     /* our wall clock, of the monotonic one, as told */
+    uint64_t clock_told_ms; /* when, by the latter */
 
     sync_names names_out[SYNC_LANES];
     sync_names names_in[SYNC_LANES];
@@ -604,6 +606,15 @@ tako_err sync_on_known(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_renewed(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* The peer has event `hlc` of ours, and we have not. */
 tako_err sync_rolled_back(sync_session *s, uint64_t hlc, tako_errbuf *e);
+
+/* ---- clock.c -------------------------------------------------------------------- */
+
+/* Our wall clock, to be told now. */
+uint64_t sync_clock_tell(sync_session *s);
+/* Tells it again where it was set. */
+void sync_clock_step(sync_session *s);
+void sync_clock_heard(sync_session *s, uint64_t wall_ms);
+tako_err sync_on_clock(sync_session *s, tako_reader *in, tako_errbuf *e);
 
 /* ---- kept.c --------------------------------------------------------------------- */
 

@@ -32,6 +32,7 @@ typedef enum sync_msg {
     SYNC_MSG_BYE,
     SYNC_MSG_KNOWN,
     SYNC_MSG_RENEWED,
+    SYNC_MSG_CLOCK,
     SYNC_MSG_ASK = 20, /* the question once more, after the feed */
     SYNC_MSG_FED,
     SYNC_MSG_SYMBOLS,
