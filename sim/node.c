@@ -400,8 +400,10 @@ static void identity_choose(sim_node *n)
     crdt_actor actor = store_actor(n->store);
     uint8_t seed[32];
 
-    if (crdt_actor_cmp(actor, n->actor) == 0)
+    if (store_actor_follows(n->store, n->actor)) {
+        n->actor = actor;
         return;
+    }
     n->actor = actor;
     tako_hash32(tako_slice_of(actor.id, sizeof actor.id), seed);
     sec_identity_from_seed(seed, &n->identity);

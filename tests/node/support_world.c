@@ -249,15 +249,42 @@ static bool host_fetches(void *ctx)
     return ((world_node *)ctx)->fetches;
 }
 
+/* A node's own world is the common one, but for its wall clock. */
+static void *own_realloc(void *ctx, void *ptr, size_t old_size, size_t new_size)
+{
+    const tako_env *all = &((world_node *)ctx)->w->t.env;
+
+    return all->realloc(all->ctx, ptr, old_size, new_size);
+}
+
+static uint64_t own_wall_ms(void *ctx)
+{
+    const world_node *d = ctx;
+
+    return d->w->t.wall_ms + (uint64_t)d->wrong_ms;
+}
+
+static uint64_t own_mono_ms(void *ctx)
+{
+    return ((world_node *)ctx)->w->t.mono_ms;
+}
+
+static void own_random(void *ctx, void *buf, size_t len)
+{
+    const tako_env *all = &((world_node *)ctx)->w->t.env;
+
+    all->random(all->ctx, buf, len);
+}
+
 static void open_store(world *w, size_t i)
 {
     world_node *d = &w->nodes[i];
-    store_opts o = { .env = &w->t.env,
+    store_opts o = { .env = &d->env,
                      .files = &d->files,
                      .path = d->path,
                      .create = true,
                      .on_connect = query_register,
-                     .on_connect_ctx = &w->t.env };
+                     .on_connect_ctx = &d->env };
     tako_errbuf e = { "" };
 
     if (store_open(&o, &d->st, &e) != TAKO_OK)
@@ -270,7 +297,7 @@ static void open_store(world *w, size_t i)
 void world_start(world *w, size_t at)
 {
     world_node *d = &w->nodes[at];
-    node_opts o = { .env = &w->t.env,
+    node_opts o = { .env = &d->env,
                     .net = &d->net,
                     .host = &d->host,
                     .reader = d->reader,
@@ -335,6 +362,8 @@ void world_init(world *w, uint64_t seed, size_t nodes)
         d->index = i;
         (void)snprintf(d->path, sizeof d->path, "%s/%zu.db", w->dir, i);
         (void)snprintf(d->name, sizeof d->name, "node%zu", i);
+        d->env = (tako_env){ d,           own_realloc, own_wall_ms,
+                             own_mono_ms, own_random,  NULL };
         test_files_init(&d->files, &d->boot);
         d->net = (tako_net){ d,         net_listen, net_unlisten,
                              net_dial,  net_send,   net_queued,

@@ -62,6 +62,8 @@ struct world_node {
     bool fetches; /* attachments by itself */
     bool archive; /* from its next start on */
     uint32_t dials;
+    tako_env env;
+    int64_t wrong_ms; /* its wall clock is ahead by so much */
 };
 
 struct world {

@@ -12,7 +12,7 @@ import live
 import records
 from wire import Malformed, Reader, block, check, varint
 
-HELLO, DROP, REFUSED, BYE, KNOWN, RENEWED = 1, 3, 4, 14, 15, 16
+HELLO, DROP, REFUSED, BYE, KNOWN, RENEWED, CLOCK = 1, 3, 4, 14, 15, 16, 17
 MAJOR, MINOR = 1, 0
 OPTIONAL = 0x80
 LANE_OF = {live.CUT: 1, **catchup.LANE, **cover.LANE}
@@ -31,6 +31,7 @@ class Session:
         self.sum_key = sum_key or os.urandom(16)
         self.peer_sum_key = None
         self.peer_actor = None
+        self.peer_wall_ms = None
         self.cleared = False  # KNOWN came
         self.waiting = []
         self.kinds_in = []
@@ -44,6 +45,7 @@ class Session:
         self.handlers = {HELLO: self.on_hello, DROP: self.on_drop,
                          REFUSED: self.on_refused, BYE: self.on_bye,
                          KNOWN: self.on_known, RENEWED: self.on_renewed,
+                         CLOCK: self.on_clock,
                          **self.live.handlers, **self.catchup.handlers,
                          **self.dead.handlers, **self.cover.handlers,
                          **self.keep.handlers}
@@ -94,7 +96,7 @@ class Session:
         self.peer_actor = r.take(16)
         r.take(16)
         self.peer_sum_key = r.take(16)
-        r.varint()
+        self.peer_wall_ms = r.varint()
         self.features = r.varint()
         self.catchup.announced = r.varint()
         # What follows is of a newer minor version.
@@ -114,6 +116,10 @@ class Session:
     def on_renewed(self, r):
         self.peer_actor = r.take(16)
         r.take(16)
+        r.end()
+
+    def on_clock(self, r):
+        self.peer_wall_ms = r.varint()
         r.end()
 
     def on_drop(self, r):

@@ -160,6 +160,7 @@ KINDS = {
     catchup.SERVED: (N,), catchup.RESYNC: (N,), catchup.FED: (N,),
     session.RENEWED: (("actor", hexadecimal(16)),
                       ("incarnation", hexadecimal(16))),
+    session.CLOCK: (("wall_ms", number),),
     catchup.ASK: (N, ("question", question)),
     catchup.SYMBOLS: (N, ("symbols", burst)),
     catchup.MORE: (N, ("more", number)),

@@ -21,6 +21,7 @@ static const struct {
     [9] = { "SERVED", "number:v" },
     [13] = { "RESYNC", "number:v" },
     [16] = { "RENEWED", "actor:16 incarnation:16" },
+    [17] = { "CLOCK", "wall_ms:v" },
     [20] = { "ASK", "number:v question:Q" },
     [21] = { "FED", "number:v" },
     [22] = { "SYMBOLS", "number:v symbols:S" },

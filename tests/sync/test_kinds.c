@@ -145,6 +145,21 @@ static void put_renewed(tako_buf *out)
     end(&s);
 }
 
+/* A clock that was set by an hour, while the session goes on. */
+static void put_clock(tako_buf *out)
+{
+    story s;
+
+    begin(&s, 9, 2, out, BIT(SYNC_MSG_CLOCK), 1);
+    net_subscribe_all(&s.n, "orders");
+    s.l = net_connect(&s.n, 0, 1);
+    net_settle(&s.n);
+    s.n.t.mono_ms += TAKO_CLOCK_MOVED_MS_MIN;
+    s.n.t.wall_ms += 3600000;
+    net_settle(&s.n);
+    end(&s);
+}
+
 /* A triangle prunes itself; what is there is summed up, and kept. */
 static void put_complete(tako_buf *out)
 {
@@ -317,6 +332,7 @@ static void test_kinds__messages_are_as_documented(void **state)
     put_more(&out);
     put_feed(&out);
     put_renewed(&out);
+    put_clock(&out);
     put_complete(&out);
     put_dead(&out);
     put_packed(&out, SYNC_MSG_PACKED, "PACKED",

@@ -174,6 +174,7 @@ static void test_session__three_messages_may_grow_at_their_end(void **state)
         { "\x0d\0!", 3, SYNC_CONTROL, false },   /* RESYNC */
         { "\x0e\0!", 3, SYNC_CONTROL, false },   /* BYE */
         { "\x0f\0!", 3, SYNC_CONTROL, false },   /* KNOWN */
+        { "\x11\0!", 3, SYNC_CONTROL, false },   /* CLOCK */
         { "\x15\7!", 3, SYNC_CATCHUP, false },   /* FED */
         { "\x17\7\1!", 4, SYNC_CONTROL, false }, /* MORE */
     };
