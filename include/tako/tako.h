@@ -461,6 +461,9 @@ TAKO_API tako_err tako_wait_for(tako_db *db, const tako_wait_opts *opts);
  *                              waiting_documents, bytes_in, bytes_out,
  *                              clock_ahead_ms (the peer's, before ours),
  *                              serves (what it wants: statement, in_sync)
+ *   clock                      while sync runs: state (`confirmed` or
+ *                              `contradicted` by two neighbours or an archive,
+ *                              `unconfirmed`), votes, wrong_ms
  *   leaving                    while sync runs: count of documents that wait
  *                              for a keeper, since (wall time in ms, of the
  *                              one that waits longest), stale (that stay, see

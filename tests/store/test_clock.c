@@ -91,7 +91,8 @@ static void test_clock__what_is_contradicted_is_replaced(void **state)
     dot = write_one(&x);
     assert_false(same_actor(dot, before));
     assert_in_range(ms_of(dot), noon, noon + 10);
-    x.w.t.mono_ms += 3 * MINUTE; /* that time goes on, whatever the other does */
+    x.w.t.mono_ms +=
+        3 * MINUTE; /* that time goes on, whatever the other does */
     dot = write_one(&x);
     assert_in_range(ms_of(dot), noon + 3 * MINUTE, noon + 3 * MINUTE + 10);
     x.w.t.wall_ms = noon - YEAR;
