@@ -280,6 +280,35 @@ static void test_sync__goes_on_under_load(void **state)
     tako_close(db[1]);
 }
 
+/* Its clock ran ahead, and its actor ends: the device keeps its key. */
+static void test_sync__a_new_actor_for_a_clock_keeps_the_key(void **state)
+{
+    uint8_t hub[CRDT_WALL_WHO_BYTES] = { 1 };
+    const char *path = db_path(*state, "a.tako");
+    tako_db *db = db_open(path);
+    sec_identity before, after;
+    crdt_wall wall = { 0 };
+    crdt_actor actor;
+
+    assert_int_equal(api_identity(db, &before, NULL), TAKO_OK);
+    db_run(db, "INSERT INTO orders DOCUMENTS ({'_id': 1})", NULL);
+    actor = store_actor(db->store);
+    crdt_wall_hear(&wall, hub, true,
+                   db->env.wall_ms(db->env.ctx) - UINT64_C(86400000),
+                   db->env.mono_ms(db->env.ctx));
+    store_clocks_heard(db->store, &wall);
+    db_run(db, "UPDATE orders SET a = 1 WHERE _id = 1", NULL);
+    assert_int_not_equal(crdt_actor_cmp(actor, store_actor(db->store)), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(api_identity(db, &after, NULL), TAKO_OK);
+        assert_memory_equal(before.public_key, after.public_key,
+                            sizeof before.public_key);
+        tako_close(db);
+        db = db_open(path);
+    }
+    tako_close(db);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, db_dir_setup, db_dir_teardown)
 
 int main(void)
@@ -287,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_sync__makes_two_databases_equal_and_keeps_them_so),
         T(test_sync__keeps_its_key_over_a_restart),
+        T(test_sync__a_new_actor_for_a_clock_keeps_the_key),
         T(test_sync__refuses_another_mesh),
         T(test_sync__says_what_is_wrong),
         T(test_sync__stops_while_a_transaction_is_open),
