@@ -103,6 +103,12 @@ static sim_written *written_on(sim_write *w, uint32_t key)
     return NULL;
 }
 
+/* Its writer may not: others refuse it. */
+bool sim_may_not(const sim_model *m, const sim_write *w)
+{
+    return m->world->nodes[w->node]->reads_only;
+}
+
 /* The node's document has this write, or has ended it since. */
 bool sim_has(const sim_model *m, const sim_written *d, size_t at)
 {
@@ -135,6 +141,10 @@ static void look_token(void *ctx, size_t token)
                  token);
         return;
     }
+    if (sim_may_not(k->m, w) && w->node != k->n->index)
+        sim_fail(k->m->world, "nobody takes what may not be written",
+                 "%s: k%u has t%zu of %s", k->n->name, k->key, token,
+                 k->m->world->nodes[w->node]->name);
     /* A write whose outcome its writer never heard of. */
     if (d->generation == 0)
         d->generation = k->generation;
@@ -222,7 +232,9 @@ static void check_generation(sim_model *m, const sim_node *n, uint32_t key,
                      ? s->generation + (s->generation & 1)
                      : crdt_meta_generation(row->meta);
 
-    if (g < s->generation)
+    if (crdt_notice_is_bare(row->meta))
+        g = 0; /* let go, as if it had never been */
+    if (g < s->generation && !n->reads_only)
         sim_fail(m->world, "P8 no resurrection",
                  "%s: k%u was in generation %llu and is in %llu", n->name, key,
                  (unsigned long long)s->generation, (unsigned long long)g);
@@ -236,11 +248,12 @@ static void check_generation(sim_model *m, const sim_node *n, uint32_t key,
                  s->alive ? "alive" : "gone", (unsigned long long)g);
 }
 
-/* Some other node has it, or has ended it. */
+/* Some other node has it, or has ended it; and not one that may let it go. */
 static bool elsewhere(const sim_model *m, const sim_written *d)
 {
     for (size_t i = 0; i < m->world->count; i++)
-        if (m->seen[i][d->key].generation > 0 && sim_has(m, d, i))
+        if (m->seen[i][d->key].generation > 0 &&
+            !m->world->nodes[i]->reads_only && sim_has(m, d, i))
             return true;
     return false;
 }
@@ -265,7 +278,8 @@ static void check_left(sim_model *m, const sim_node *n, uint32_t key)
     }
 }
 
-/* Tokens that were there and are not. */
+/* Tokens that were there and are not. Who wrote what it may not lets others' go
+ * with it, until it has them again: that is asked at the end. */
 static void check_kept(sim_model *m, const sim_node *n, uint32_t key)
 {
     const sim_list *l = &m->by_key[key];
@@ -276,7 +290,7 @@ static void check_kept(sim_model *m, const sim_node *n, uint32_t key)
         if (d->stamp == m->stamp || (d->holders & bit_of(n)) == 0)
             continue;
         d->holders &= ~bit_of(n);
-        if (!sim_has(m, d, n->index))
+        if (!sim_has(m, d, n->index) && !n->reads_only)
             sim_fail(m->world, "no write is lost",
                      "%s: k%u had t%u in generation %llu and lost it", n->name,
                      key, l->items[i], (unsigned long long)d->generation);
@@ -317,7 +331,8 @@ bool sim_has_or_ended(const sim_model *m, const sim_written *d, size_t at)
     if (sim_has(m, d, at))
         return true;
     for (size_t i = 0; i < m->world->count && !m->seen[at][d->key].alive; i++)
-        if (m->seen[i][d->key].generation >= end)
+        if (m->seen[i][d->key].generation >= end &&
+            !m->world->nodes[i]->reads_only)
             return true;
     return false;
 }
@@ -368,6 +383,8 @@ static void note_own(sim_model *m, uint32_t key, const store_change *c,
         return;
     d->generation = crdt_meta_generation(row->meta);
     d->wanted = wanted_by(m, c, row);
+    if (sim_may_not(m, &m->writes[m->running]))
+        return;
     if (c->lsn_before == 0 || crdt_meta_is_marker(c->meta_before))
         m->anew[key] = m->running;
 }
@@ -434,6 +451,10 @@ static void after_end(sim_model *m, const sim_node *n, size_t token,
     if ((m->seen[n->index][d->key].left || m->seen[n->index][d->key].dead) &&
         elsewhere(m, d))
         return;
+    if (n->reads_only) { /* it was let go when it ended */
+        m->last[n->index] = SIM_NONE;
+        return;
+    }
     if (m->end[n->index] == SIM_DISK_KILL || n->durability == STORE_FULL) {
         sim_fail(
             m->world, "what is committed survives",

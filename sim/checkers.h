@@ -21,6 +21,9 @@
  *   causal order   sees what the writer had seen last before it: both at
  *       every node, on every hop, but while the node itself says that it is
  *       catching up or loose. Who wants a part has to show what it wants.
+ *   nobody takes what may not be written   the token of a node that reads only
+ *       is never at another. Such a node may lose it, with what else was in the
+ *       document (SYNC.md 9); in the end it has what all have.
  *   equal interests, equal documents   after healing, in bounded time.
  *   bounded   memory of each node, what waits in each stream.
  *   all memory is given back; the database is sound. */
@@ -122,6 +125,8 @@ void sim_model_tokens(sim_model *m, const sim_node *n, uint32_t key,
 /* ---- between checkers.c, cuts.c and equal.c ------------------------------------------ */
 
 uint32_t sim_key_of(tako_slice id);
+/* Is its writer one whose writes others refuse? */
+bool sim_may_not(const sim_model *m, const sim_write *w);
 /* Which document of an acknowledged write is not at some node (*at) that wants
  * all: SIM_NONE when none. */
 size_t sim_not_everywhere(const sim_model *m, size_t token, size_t *at);

@@ -106,13 +106,16 @@ static bool is_ended(const sim_model *m, const sim_written *d)
     for (size_t i = 0; i < l->count; i++) {
         const sim_write *w = &m->writes[l->items[i]];
 
+        if (sim_may_not(m, w))
+            continue;
         for (size_t k = 0; k < w->count; k++)
             if (w->docs[k].key == d->key && w->docs[k].kind == SIM_OP_DELETE &&
                 w->docs[k].generation >= end)
                 return true;
     }
     for (size_t i = 0; i < m->world->count; i++)
-        if (m->seen[i][d->key].generation >= end)
+        if (m->seen[i][d->key].generation >= end &&
+            !m->world->nodes[i]->reads_only)
             return true;
     return false;
 }

@@ -179,7 +179,7 @@ size_t sim_not_everywhere(const sim_model *m, size_t token, size_t *at)
 {
     const sim_write *w = &m->writes[token];
 
-    if (!w->acked || w->losable)
+    if (!w->acked || w->losable || sim_may_not(m, w))
         return SIM_NONE;
     for (size_t i = 0; i < w->count; i++)
         for (*at = 0; *at < m->world->count; ++*at)

@@ -418,6 +418,7 @@ static tako_err start_node(sim_node *n, tako_errbuf *e)
                     .identity = &n->identity,
                     .mesh = &n->world->mesh,
                     .name = n->name,
+                    .read_only = n->reads_only,
                     .archive = n->archive };
     char address[TAKO_ADDRESS_BYTES_MAX], bound[TAKO_ADDRESS_BYTES_MAX];
 

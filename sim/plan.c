@@ -84,6 +84,8 @@ static void put_node(const sim_plan_node *n, tako_buf *out)
         tako_put_str(out, " archive");
     if (n->fetches)
         tako_put_str(out, " fetches");
+    if (n->reads_only)
+        tako_put_str(out, " reads-only");
     if (n->memory_bytes > 0)
         tako_put_fmt(out, " memory %llu", (unsigned long long)n->memory_bytes);
     if (n->quota_bytes > 0)

@@ -185,8 +185,8 @@ void sim_receipts_settle(sim_receipts *r)
     if (r->model->whole == 0)
         return;
     for (size_t i = 0; i < w->count; i++)
-        if ((r->model->whole >> i & 1) == 0)
-            return; /* it wants nothing */
+        if ((r->model->whole >> i & 1) == 0 || w->nodes[i]->reads_only)
+            return; /* it wants nothing, or keeps for nobody */
     if (wanted > TAKO_RECEIPTS_KEEPERS_MAX)
         wanted = TAKO_RECEIPTS_KEEPERS_MAX;
     while (!w->failed && !look(r, w, wanted, &who, &which, &least)) {

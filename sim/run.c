@@ -37,6 +37,7 @@ static void make_nodes(run *r)
         n->durability = s->durability;
         n->archive = s->archive;
         n->fetches = s->fetches;
+        n->reads_only = s->reads_only;
         if (p->grace_us > 0)
             n->grace_ms = p->grace_us / SIM_MS;
         n->slow = s->slow;

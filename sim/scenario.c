@@ -86,12 +86,14 @@ static void node_options(builder *b, sim_plan_node *n)
             n->archive = true;
         } else if (sim_line_takes(l, "fetches")) {
             n->fetches = true;
+        } else if (sim_line_takes(l, "reads-only")) {
+            n->reads_only = true;
         } else if (sim_line_takes(l, "clock")) {
             n->skew_ms = sim_line_time(l) / 1000;
         } else {
             sim_line_fail(l, sim_line_word(l, ""),
-                          "durability, archive, fetches, memory, disk, slow or "
-                          "clock expected");
+                          "durability, archive, fetches, reads-only, memory, "
+                          "disk, slow or clock expected");
         }
     }
 }

@@ -74,7 +74,7 @@ typedef struct sim_action {
 typedef struct sim_plan_node {
     char name[64];
     store_durability durability;
-    bool archive, fetches;
+    bool archive, fetches, reads_only;
     uint64_t memory_bytes, quota_bytes;
     uint32_t slow;
     int64_t skew_ms;

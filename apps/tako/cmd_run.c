@@ -26,7 +26,7 @@ typedef struct run {
     const char *name;
     const char *secret_file;
     option_list listen, peers, subscribe, keep;
-    bool archive;
+    bool archive, read_only;
     unsigned level;      /* of the log, a tako_level */
     unsigned durability; /* a tako_durability */
     bool json;
@@ -137,6 +137,7 @@ static int start_sync(run *r, tako_db *db)
     o.peers = r->peers.items;
     o.peers_count = r->peers.count;
     o.archive = r->archive;
+    o.read_only = r->read_only;
     if (tako_sync_start(db, &o) != TAKO_OK)
         return fail("cannot sync", tako_last_error(db));
     for (size_t i = 0; i < r->listen.count; i++) {
@@ -228,6 +229,8 @@ int cmd_run(const program *p, const command *self, int argc, char **argv)
           "the same, and what stops matching stays here as it was" },
         { "archive", OPTION_FLAG, &r.archive, NULL,
           "no document leaves this device by itself" },
+        { "read-only", OPTION_FLAG, &r.read_only, NULL,
+          "others refuse what is written here: it goes to system:quarantine" },
         { "durability", OPTION_CHOICE, &r.durability, "normal|full",
           "commits survive a killed process, or power loss too" },
         { "log-level", OPTION_CHOICE, &r.level, "error|warn|info|debug",

@@ -369,10 +369,19 @@ typedef struct tako_sync_opts {
     size_t peers_count;
     int archive; /* 1: no document leaves this device by itself, so that others
                   * may let go of what it has */
+    int read_only; /* 1: this device may not write. Its grant says so, and others
+                    * refuse what it changed. Local writes are made all the same
+                    * (nobody can judge them here while it is alone), show here
+                    * until they meet somebody, and then go: what the document
+                    * showed is in system:quarantine, and it is again as others
+                    * have it. Write it again from there once this device may.
+                    * What is written here never counts as kept by anybody, though
+                    * a peer that refused it acknowledges that it came; and nobody
+                    * counts this device as a keeper. */
 } tako_sync_opts;
 #define TAKO_SYNC_OPTS_INIT                                                    \
     {                                                                          \
-        sizeof(tako_sync_opts), NULL, NULL, 0, NULL, 0, NULL, 0, 0             \
+        sizeof(tako_sync_opts), NULL, NULL, 0, NULL, 0, NULL, 0, 0, 0          \
     }
 
 /* TAKO_INVALID (an address, the secret, the name), TAKO_EXISTS (a peer named

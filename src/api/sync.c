@@ -284,6 +284,7 @@ static tako_err start_node(tako_db *db, const tako_sync_opts *opts,
         .mesh = &s->mesh,
         .name = s->name,
         .archive = opts->archive != 0,
+        .read_only = opts->read_only != 0,
     };
 
     TAKO_TRY(node_new(&n, &s->node, e));

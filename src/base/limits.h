@@ -144,6 +144,7 @@
 #define TAKO_SYNC_GRAVES_BYTES_MAX  (4u << 20) /* of graveyards, waiting */
 #define TAKO_SYNC_PAST_MAX          4096u /* documents that one side is past */
 #define TAKO_SYNC_RETIRED_MAX       256u  /* numbers that may still be named */
+#define TAKO_SYNC_REGAINS_MAX       8u /* in one session, of one subscription */
 #define TAKO_SYNC_VECTOR_ACTORS_MAX 4096u /* of what one node says it has */
 
 /* keepers */

@@ -247,8 +247,10 @@ tako_err crdt_marker_follow(const crdt_doc *marker, crdt_actor self,
  * its births (SYNC.md 4): those births, to be told to who may still have it.
  * Not a state: it never travels as one. */
 bool crdt_meta_is_notice(tako_slice meta);
+/* One that names none: what was here was let go, and nobody died. */
+bool crdt_notice_is_bare(tako_slice meta);
 void crdt_notice_put(const crdt_dot *births, size_t count, tako_buf *meta);
-/* In the arena. TAKO_CORRUPT, TAKO_NOMEM */
+/* In the arena; NULL of a bare one. TAKO_CORRUPT, TAKO_NOMEM */
 tako_err crdt_notice_read(tako_arena *a, tako_slice meta, crdt_dot **out,
                           size_t *count);
 

@@ -8,6 +8,9 @@
  *
  *   notice = 00 02, count, per birth: 16 bytes of actor, its hlc
  *
+ * One without births stands where a document was let go that nobody else is to
+ * hear of (store/deny.c).
+ *
  * No state begins with 00 02, and no marker does. */
 #include "base/check.h"
 #include "crdt/doc.h"
@@ -30,6 +33,11 @@ void crdt_notice_put(const crdt_dot *births, size_t count, tako_buf *meta)
     }
 }
 
+bool crdt_notice_is_bare(tako_slice meta)
+{
+    return crdt_meta_is_notice(meta) && meta.ptr[sizeof notice_head] == 0;
+}
+
 tako_err crdt_notice_read(tako_arena *a, tako_slice meta, crdt_dot **out,
                           size_t *count)
 {
@@ -41,8 +49,12 @@ tako_err crdt_notice_read(tako_arena *a, tako_slice meta, crdt_dot **out,
     r = tako_reader_of(tako_slice_of(meta.ptr + sizeof notice_head,
                                      meta.len - sizeof notice_head));
     n = tako_read_varint(&r);
-    if (r.failed || n == 0 || n > tako_reader_left(&r) / 17u)
+    *out = NULL;
+    *count = 0;
+    if (r.failed || n > tako_reader_left(&r) / 17u)
         return TAKO_CORRUPT;
+    if (n == 0)
+        return tako_reader_done(&r) ? TAKO_OK : TAKO_CORRUPT;
     *out = tako_arena_array(a, (size_t)n, sizeof **out);
     if (*out == NULL)
         return TAKO_NOMEM;

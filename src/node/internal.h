@@ -227,6 +227,7 @@ struct node {
     uint64_t gap_ms;      /* since when a commit before the first is missing */
     bool marked;          /* the store has the dirty mark, for what we sent */
     uint64_t busy_ms;     /* when something was last said or written */
+    bool read_only;       /* others refuse what is written here */
     bool archive;         /* never lets go of what it has */
     uint64_t synced_lsn;  /* commits up to it are on disk for sure */
     uint64_t kept_ms;     /* when it was last told what is kept; due after */

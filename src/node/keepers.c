@@ -406,7 +406,7 @@ size_t node_holders(node *n, const char *peer, uint64_t lsn, bool have,
     tako_err err = TAKO_NOTFOUND;
 
     all_devices(&h, peer);
-    if (lsn > 0)
+    if (lsn > 0 && !n->read_only) /* what it wrote is refused, and goes */
         err =
             store_feed_next(n->reader, lsn - 1, &a, &found, &touched, &touches);
     if (err != TAKO_OK || found != lsn)

@@ -50,6 +50,13 @@ static node_link *worse(node_link *newer, node_link *older)
     return c < 0 ? older : newer;
 }
 
+static sync_bars bars_of(uint32_t roles)
+{
+    return (sync_bars){ .read = (roles & SEC_ROLE_READ) == 0,
+                        .write = (roles & SEC_ROLE_WRITE) == 0,
+                        .relay = (roles & SEC_ROLE_RELAY) == 0 };
+}
+
 static tako_err session_start(node_link *l, tako_errbuf *e)
 {
     node *n = l->node;
@@ -59,7 +66,9 @@ static tako_err session_start(node_link *l, tako_errbuf *e)
                     .digest_key = n->mesh->id,
                     .blobs = n->blobs,
                     .peer =
-                        tako_slice_of(l->who.device, sizeof l->who.device) };
+                        tako_slice_of(l->who.device, sizeof l->who.device),
+                    .bars = { .write = n->read_only },
+                    .peer_bars = bars_of(l->who.roles) };
 
     TAKO_TRY(node_tables(n, &o.tables, e));
     TAKO_TRY(sync_session_new(&o, node_now(n), &l->session, e));
@@ -196,6 +205,7 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         [SYNC_EVENT_SWEEP] = { NULL, TAKO_LOG_DEBUG },
         [SYNC_EVENT_DOUBTFUL] = { "documents_doubtful", TAKO_LOG_WARN },
         [SYNC_EVENT_HELD] = { "subscription_is", TAKO_LOG_INFO },
+        [SYNC_EVENT_DENIED] = { "documents_denied", TAKO_LOG_WARN },
     };
     node_link *l = ctx;
     char name[160], why[300];

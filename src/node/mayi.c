@@ -23,6 +23,9 @@
  * of ever later questions before z went. There is none. Contexts only grow along
  * the chain, since a yes is for the state that was asked about.
  *
+ * WHO MAY NOT WRITE never says yes: a copy that was changed there is refused, and
+ * goes whole (sync/denied.c).
+ *
  * FURTHER AWAY  Who keeps a document may be no neighbour. A question that the
  * neighbours did not answer is asked again with hops: each passes on what it
  * cannot answer, once, and the answer back to where the question came from. */
@@ -170,7 +173,7 @@ static bool grants(node *n, tako_arena *a, const question *q)
     store_row row;
     bool keep, yes;
 
-    if (!holds(n, a, q, &coll, &row))
+    if (n->read_only || !holds(n, a, q, &coll, &row))
         return false;
     yes = row.body.len == 0 || n->archive ||
           node_wants(n, coll, row.id, row.body, &keep);

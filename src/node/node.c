@@ -18,6 +18,8 @@
 
 #include <stdio.h>
 
+#include "store/deaths.h"
+
 /* ---- the turn --------------------------------------------------------------- */
 
 static void on_timer(void *ctx)
@@ -120,7 +122,8 @@ static tako_err context_new(node *n, tako_errbuf *e)
     tako_buf grant = tako_buf_on(n->env);
     sec_claims claims = {
         .subject = tako_slice_str(n->name),
-        .roles = SEC_ROLE_READ | SEC_ROLE_WRITE | SEC_ROLE_RELAY,
+        .roles = SEC_ROLE_READ | SEC_ROLE_RELAY |
+                 (n->read_only ? 0 : SEC_ROLE_WRITE),
         /* No time of issue: it would come from this device's own clock, and
          * one that is wrong must not keep the device out (P4). */
         .issued_ms = 0,
@@ -135,6 +138,19 @@ static tako_err context_new(node *n, tako_errbuf *e)
         err = mesh_context_new(n->env, n->identity, n->mesh,
                                tako_buf_slice(&grant), &n->context, e);
     tako_buf_fini(&grant);
+    return err;
+}
+
+/* Before anybody is spoken to. */
+static tako_err note_rights(node *n, tako_errbuf *e)
+{
+    store *st = n->host->write_begin(n->host->ctx);
+    tako_err err;
+
+    if (st == NULL)
+        return tako_fail(e, TAKO_CLOSED, "shutting down");
+    err = store_rights(st, !n->read_only, e);
+    n->host->write_end(n->host->ctx, 0);
     return err;
 }
 
@@ -157,6 +173,7 @@ tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e)
     n->timer_ms = UINT64_MAX;
     n->marked = true; /* by an earlier node or process, for all we know */
     n->busy_ms = node_now(n);
+    n->read_only = opts->read_only;
     n->archive = opts->archive;
     n->kept_ms = UINT64_MAX;
     n->clocks_ms = UINT64_MAX;
@@ -164,6 +181,8 @@ tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e)
     n->leave.at_ms = n->leave.start_ms = n->busy_ms + NODE_LEAVE_GRACE_MS;
     n->care_ms = n->busy_ms + NODE_CARE_FIRST_MS;
     err = context_new(n, e);
+    if (err == TAKO_OK)
+        err = note_rights(n, e);
     if (err == TAKO_OK && node_blobs_begin(n) != TAKO_OK)
         err = tako_fail(e, TAKO_NOMEM, "out of memory");
     if (err == TAKO_OK)

@@ -53,6 +53,7 @@ typedef struct node_opts {
     const sec_identity *identity;
     const sec_mesh *mesh;
     const char *name; /* of this device */
+    bool read_only;   /* its grant has no right to write */
     bool archive;     /* what is here never leaves by itself, and so is kept */
 } node_opts;
 

@@ -162,6 +162,12 @@ static void put_content(const store_quarantined *q, tako_buf *docs)
  * order of their encodings. */
 static bool put_quarantined(void *ctx, const store_quarantined *q)
 {
+    static const char *const whys[] = {
+        [STORE_WHY_DEAD] = "deleted elsewhere",
+        [STORE_WHY_DOUBTFUL] = "doubtful: a peer cannot know whether it was "
+                               "deleted",
+        [STORE_WHY_DENIED] = "denied: this device may not write",
+    };
     quarantined *k = ctx;
     tako_buf *docs = k->docs;
 
@@ -171,10 +177,7 @@ static bool put_quarantined(void *ctx, const store_quarantined *q)
     put_key(docs, "_id");
     cbor_put_int(docs, (int64_t)q->number);
     put_key(docs, "why");
-    cbor_put_text(docs, tako_slice_str(q->why == STORE_WHY_DEAD
-                                           ? "deleted elsewhere"
-                                           : "doubtful: a peer cannot know "
-                                             "whether it was deleted"));
+    cbor_put_text(docs, tako_slice_str(whys[q->why]));
     put_key(docs, "at_ms");
     cbor_put_int(docs, (int64_t)q->at_ms);
     if (q->body.len > 0) {

@@ -91,6 +91,7 @@ tako_err store_reap(store *s, uint32_t ttl, uint32_t budget, uint64_t *reaped,
 typedef enum store_why {
     STORE_WHY_DEAD = 1, /* it is gone; this is what it was */
     STORE_WHY_DOUBTFUL, /* it is here, and a peer does not take it */
+    STORE_WHY_DENIED,   /* this device may not write; this is what it wrote */
 } store_why;
 
 typedef struct store_quarantined {
@@ -99,7 +100,7 @@ typedef struct store_quarantined {
     store_why why;
     uint64_t at_ms;  /* by the wall clock */
     tako_slice id;   /* CBOR */
-    tako_slice body; /* what it showed; empty when doubtful */
+    tako_slice body; /* what it showed; empty when doubtful, or deleted */
 } store_quarantined;
 
 /* In order; false from fn ends it. Borrowed for the call. */
@@ -112,5 +113,23 @@ tako_err store_quarantine_drop(store *s, uint64_t number, tako_errbuf *e);
  * it. *fresh: it was not noted before. */
 tako_err store_doubtful(store *s, uint32_t coll, tako_slice id, bool *fresh,
                         tako_errbuf *e);
+
+/* ---- refused writes (deny.c) ------------------------------------------------------ */
+
+typedef struct store_denial {
+    bool removed; /* it was here, and is in quarantine */
+    bool others;  /* and others' events went with it */
+} store_denial;
+
+/* A peer did not take this document: `known` is our actor's last event in it
+ * that the peer has. Inside a transaction. Lets it go, without a trace, if it has
+ * a later one. */
+tako_err store_deny(store *s, uint32_t coll, tako_slice id, crdt_dot known,
+                    store_denial *out, tako_errbuf *e);
+/* Is that what is left of it? */
+bool store_row_is_denied(const store_row *row);
+/* May this device write, from now on? Outside transactions, before it speaks to
+ * anybody. Who may not any more takes another actor. */
+tako_err store_rights(store *s, bool write, tako_errbuf *e);
 
 #endif /* TAKO_STORE_DEATHS_H */

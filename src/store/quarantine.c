@@ -4,7 +4,8 @@
  * A document that was found to be dead and had changes made on this device is
  * kept here as it showed, for the app to write again or to drop. A doubtful
  * document is still in its collection; its row here says that a peer did not
- * take it. Local: nothing of it ever travels.
+ * take it. One that this device changed though it may not (deny.c) is kept as a
+ * dead one is. Local: nothing of it ever travels.
  *
  * Bounded in documents and bytes; the oldest leave, with a line in the log.
  * That is looked at for every CHECK_EVERY-th: a device that comes back after a
@@ -48,6 +49,9 @@ static tako_err make_room(store *s, tako_errbuf *e)
 tako_err quarantine_put(store *s, uint32_t coll, tako_slice id, store_why why,
                         tako_slice body, tako_errbuf *e)
 {
+    static const char *const words[] = { [STORE_WHY_DEAD] = "dead",
+                                         [STORE_WHY_DOUBTFUL] = "doubtful",
+                                         [STORE_WHY_DENIED] = "denied" };
     store_conn *c = &s->writer;
     sqlite3_stmt *stmt = store_sql(c,
                                    "INSERT INTO quarantine(coll,id,why,at,body)"
@@ -71,7 +75,7 @@ tako_err quarantine_put(store *s, uint32_t coll, tako_slice id, store_why why,
         return txn_break(s, quarantine_fail(s, rc, e));
     tako_log(s->env, TAKO_LOG_WARN, "quarantined",
              "\"collection\":%u,\"why\":\"%s\"", coll,
-             why == STORE_WHY_DEAD ? "dead" : "doubtful");
+             words[why]);
     return sqlite3_last_insert_rowid(c->db) % CHECK_EVERY == 0 ? make_room(s, e)
                                                                : TAKO_OK;
 }

@@ -15,6 +15,8 @@
  * merged, lose to what we wrote since. So nothing of the message is kept, the
  * store takes another name (renew.c), and the message is applied again.
  *
+ * DENIED is what the peer may not write, or may not pass on: denied.c.
+ *
  * DEAD states are not taken; what the peer is told then is in deaths.c.
  *
  * EVICTED here is what a marker stands for. A newer state of it is taken when
@@ -161,6 +163,7 @@ typedef struct apply {
     sync_need *refused;
     bool forged, lost;
     bool again;       /* after a rollback was found: commit whatever it says */
+    bool rejudge;     /* what is complete with it is not what was judged */
     uint64_t foreign; /* an event of ours that we do not know */
 } apply;
 
@@ -382,13 +385,35 @@ static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,
     return note_known(a, coll, h, &sent, info->changed);
 }
 
+/* The peer may not send it: it is answered. */
+static tako_err is_denied(apply *a, const sync_held *h, uint32_t coll,
+                          bool *denied)
+{
+    const sync_coll *c = &a->s->colls[h->name];
+    sync_right right = { .denied = false };
+
+    if (!h->nameless) /* else it is asked for whole */
+        TAKO_TRY(sync_judge_right(a->s, a->st, coll, a->lane, &h->record,
+                                  &right, a->e));
+    *denied = right.denied;
+    if (!right.denied)
+        return TAKO_OK;
+    need_remove(&a->refused, h->name, h->record.id);
+    return sync_answer_denied(a->s, tako_slice_of(c->name, c->len),
+                              h->record.id, &right, &a->rejudge, a->e);
+}
+
 static tako_err apply_record(apply *a, const sync_held *h)
 {
     crdt_merge_info info = { 0 };
     uint32_t coll;
+    bool denied;
     tako_err err;
 
     TAKO_TRY(coll_here(a, h->name, &coll));
+    TAKO_TRY(is_denied(a, h, coll, &denied));
+    if (denied)
+        return TAKO_OK;
     err = h->record.delta ? apply_delta(a, h, coll, &info)
                           : apply_state(a, h, coll, &info);
     a->s->counts.documents_in++;
@@ -487,15 +512,18 @@ static tako_err put_places(apply *a)
 }
 
 /* Not where nobody may bring what is missing, neither another link nor the
- * answer to a question of ours, or where it took too long. */
+ * answer to a question of ours, or where it took too long; nor where DENIED is
+ * owed, without which nothing becomes whole. */
 static bool may_wait(const sync_session *s)
 {
-    bool asked = false;
+    bool asked = false, regain = false;
 
-    for (size_t i = 0; i < s->sub_count; i++)
+    for (size_t i = 0; i < s->sub_count; i++) {
         asked = asked || (s->subs[i].state != SUB_IN_SYNC &&
                           s->subs[i].state != SUB_REFUSED);
-    return !s->impatient && (asked || s->host->others(s->host->ctx) > 0);
+        regain = regain || s->subs[i].regain;
+    }
+    return !s->impatient && !regain && (asked || s->host->others(s->host->ctx) > 0);
 }
 
 /* Applies lists in one transaction; when a document stays refused, nothing
@@ -518,8 +546,8 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
         err = apply_records(a, lists, count);
     if (err == TAKO_OK && !a->again)
         a->foreign = store_foreign_self(a->st);
-    whole =
-        (a->refused == NULL || a->torn) && a->foreign == 0 && !a->verdict.wait;
+    whole = (a->refused == NULL || a->torn) && a->foreign == 0 &&
+            !a->verdict.wait && !a->rejudge;
     if (err == TAKO_OK && whole)
         err = put_places(a);
     if (err == TAKO_OK && whole)
@@ -555,7 +583,7 @@ static void tell_held(sync_session *s, const sync_verdict *verdict)
                                states[o->why]);
 }
 
-/* Once more where that took another name. */
+/* Once more where that took another name, or what is complete is less. */
 static tako_err apply_again(apply *a, const sync_list *lists, size_t count)
 {
     sync_session *s = a->s;
@@ -565,6 +593,7 @@ static tako_err apply_again(apply *a, const sync_list *lists, size_t count)
     do {
         a->foreign = 0;
         a->refused = NULL;
+        a->rejudge = false;
         s->taken = s->fresh = 0;
         a->st = s->host->write_begin(s->host->ctx);
         if (a->st == NULL)
@@ -575,8 +604,8 @@ static tako_err apply_again(apply *a, const sync_list *lists, size_t count)
         foreign = err == TAKO_OK ? a->foreign : 0;
         if (foreign != 0)
             err = sync_rolled_back(s, foreign, a->e);
-        a->again = true;
-    } while (foreign != 0 && err == TAKO_OK);
+        a->again = a->again || foreign != 0;
+    } while ((foreign != 0 || a->rejudge) && err == TAKO_OK);
     return err;
 }
 

@@ -26,6 +26,9 @@
  * nonetheless, `upper` is written as the subscription's *target*: until V has
  * reached it, it is `catching up`, or `loose`, whoever restarts when.
  *
+ * Of who may not write what is claimed may be more than what is taken: denied.c
+ * says why it holds, and when it does not.
+ *
  * Everything is read in the snapshot that the cut is of, and written in the
  * transaction that applies it. Our own entry is in no row: it is the last own
  * hlc of the feed (store/held.c). */
@@ -569,7 +572,8 @@ static tako_err gain(sync_session *s, store_conn *c, const sync_holds *h,
     bool doubts;
 
     TAKO_TRY(crdt_context_join(a, &o->old_v, &o->v));
-    if (torn || kind == SYNC_CLAIM_NONE || !is_caught_up(sub) || sub->verify)
+    if (torn || kind == SYNC_CLAIM_NONE || !is_caught_up(sub) || sub->verify ||
+        sub->regain)
         return TAKO_OK;
     TAKO_TRY(sync_doubts_word(s, c, sub, &doubts));
     if (doubts)

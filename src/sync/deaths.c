@@ -322,9 +322,9 @@ tako_err sync_on_yard(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (is_empty(&ours) && !is_empty(&theirs) &&
         takes(s, name) != TAKES_NOTHING)
         say_yard(s, name, &ours); /* it was not said before */
-    if (coll == 0)
+    if (coll == 0 || s->peer_bars.read)
         return TAKO_OK;
-    if (theirs.epoch > ours.epoch)
+    if (theirs.epoch > ours.epoch && !s->peer_bars.write)
         TAKO_TRY(take_epoch(s, coll, theirs.epoch, e));
     if (gives_graves(s, name, taken, &ours) &&
         (ours.graves != theirs.graves || ours.sum != theirs.sum ||
@@ -406,7 +406,7 @@ tako_err sync_on_buried(sync_session *s, tako_reader *in, tako_errbuf *e)
     sums = tako_read_bytes(in, (size_t)8u << bits);
     if (in->failed)
         return tako_fail(e, TAKO_CORRUPT, "malformed BURIED");
-    if (!sync_coll_named(s, name))
+    if (!sync_coll_named(s, name) || s->peer_bars.write)
         return TAKO_OK; /* nobody here asked for any of it */
     TAKO_TRY(in_transaction(&x.b, take_floors));
     if (takes(s, name) == TAKES_NOTHING)
@@ -544,8 +544,8 @@ tako_err sync_on_graves(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (in->failed || form > GRAVES_LAST)
         return tako_fail(e, TAKO_CORRUPT, "malformed GRAVES");
     if (form == GRAVES_ASK)
-        return give_graves(s, name, in, e);
-    if (takes(s, name) == TAKES_NOTHING)
+        return s->peer_bars.read ? TAKO_OK : give_graves(s, name, in, e);
+    if (takes(s, name) == TAKES_NOTHING || s->peer_bars.write)
         return TAKO_OK;
     err = store_coll_find(s->reader, name, &x.b.coll);
     if (err != TAKO_OK)
@@ -582,6 +582,8 @@ tako_err sync_tell_dead(sync_session *s, uint32_t coll, const store_row *row,
 
     if (err != TAKO_OK)
         return tako_fail(e, err, "reading a notice failed");
+    if (count == 0)
+        return TAKO_OK; /* it was let go (denied.c): nobody died */
     TAKO_TRY(store_yard_read(s->reader, coll, &y, e));
     put_dead(&b, store_coll_name(s->reader, coll), DEAD_IS, y.epoch, row->id,
              births, count);
@@ -632,6 +634,7 @@ tako_err sync_answer_dead(sync_session *s, store *st, uint32_t coll,
 void sync_dead_drop(sync_session *s)
 {
     tako_buf_reset(&s->deaths);
+    sync_denied_drop(s);
 }
 
 void sync_dead_send(sync_session *s)
@@ -639,6 +642,7 @@ void sync_dead_send(sync_session *s)
     if (s->deaths.len > 0)
         sync_control(s, SYNC_MSG_DEAD, tako_buf_slice(&s->deaths));
     tako_buf_fini(&s->deaths);
+    sync_denied_send(s);
 }
 
 /* ---- DEAD: hearing -------------------------------------------------------------------- */
@@ -728,6 +732,8 @@ static tako_err take_dead(bury *b)
 
     while (tako_reader_left(b->in) > 0) {
         TAKO_TRY(next_told(b, &t));
+        if (b->s->peer_bars.write)
+            continue; /* denied.c */
         err = store_coll_find(store_writer(b->st), t.name, &coll);
         if (err == TAKO_NOTFOUND)
             continue;

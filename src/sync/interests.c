@@ -168,7 +168,9 @@ tako_err sync_on_interest(sync_session *s, tako_reader *in, tako_errbuf *e)
         want_remove(s, replaces - 1u);
     } else
         count_interest(s, number);
-    err = want_add(s, &w, text, &why);
+    err = s->peer_bars.read
+              ? tako_fail(&why, TAKO_INVALID, "this device may not read")
+              : want_add(s, &w, text, &why);
     if (err == TAKO_OK)
         return TAKO_OK;
     if (err != TAKO_INVALID && err != TAKO_UNSUPPORTED)

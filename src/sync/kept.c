@@ -108,7 +108,8 @@ tako_err sync_on_kept(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (!tako_reader_done(in) || lsn == 0 || lsn > s->heard)
         return tako_fail(e, TAKO_CORRUPT, "malformed KEPT");
     if (w == NULL || w->state == WANT_AGAIN ||
-        (flags & SYNC_KEPT_PASSED) != 0 || lsn <= w->kept_told)
+        (flags & SYNC_KEPT_PASSED) != 0 || lsn <= w->kept_told ||
+        s->peer_bars.write) /* it keeps for nobody: denied.c */
         return TAKO_OK;
     w->kept_told = lsn;
     w->kept_flags = flags;

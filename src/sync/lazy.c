@@ -433,6 +433,7 @@ tako_err sync_lazy_step(sync_session *s, uint64_t now_ms, tako_errbuf *e)
         return TAKO_OK;
     if (s->modes_due)
         choose_modes(s);
+    sync_regain_step(s);
     if (compare_ms(s) <= now_ms)
         TAKO_TRY(compare(s, now_ms, e));
     if (!s->summary_due || !sync_is_lazy(s))
@@ -451,7 +452,7 @@ uint64_t sync_lazy_deadline(const sync_session *s)
 
     if (!s->cleared)
         return UINT64_MAX;
-    if (s->modes_due)
+    if (s->modes_due || sync_regain_due(s))
         return 0;
     if (s->summary_due && sync_is_lazy(s) && s->summary_ms < at)
         at = s->summary_ms;

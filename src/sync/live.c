@@ -185,6 +185,7 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
     s->kept_due = s->kept_due || s->doubts.count > 0;
     for (size_t i = 0; i < count; i++) {
         ended = ended || !changes[i].alive;
+        sync_denied_changed(s, &changes[i]);
         sync_past_changed(s, &changes[i], lsn, local ? SYNC_BY_APP : author);
         if (own && (changes[i].lsn_before == 0 ||
                     sync_known_has(s, lsn, changes[i].coll, changes[i].row)))
@@ -600,6 +601,8 @@ tako_err sync_on_needs(sync_session *s, tako_reader *in, tako_errbuf *e)
 
     if (in->failed || count > TAKO_SYNC_NEEDS_MAX)
         return tako_fail(e, TAKO_CORRUPT, "malformed NEEDS");
+    if (s->peer_bars.read)
+        return tako_fail(e, TAKO_DENIED, "the peer may not read");
     TAKO_TRY(store_snapshot_begin(s->reader, NULL, e));
     for (; count > 0 && err == TAKO_OK; count--)
         err = need_one(s, in, e);

@@ -124,10 +124,12 @@ tako_err sync_on_renewed(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     tako_slice actor = tako_read_bytes(in, 16);
     tako_slice incarnation = tako_read_bytes(in, 16);
+    crdt_actor next;
 
     if (!tako_reader_done(in))
         return tako_fail(e, TAKO_CORRUPT, "malformed RENEWED");
-    memcpy(s->peer_actor.id, actor.ptr, 16);
+    memcpy(next.id, actor.ptr, 16);
+    sync_peer_renamed(s, next);
     memcpy(s->peer_incarnation, incarnation.ptr, 16);
     return TAKO_OK;
 }

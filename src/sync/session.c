@@ -85,6 +85,8 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
     memcpy(s->digest_key, opts->digest_key, sizeof s->digest_key);
     s->now_ms = now_ms;
     s->tables = opts->tables;
+    s->bars = opts->bars;
+    s->peer_bars = opts->peer_bars;
     s->peer_len = opts->peer.len <= sizeof s->peer ? opts->peer.len : 0;
     if (s->peer_len > 0)
         memcpy(s->peer, opts->peer.ptr, s->peer_len);
@@ -96,6 +98,7 @@ tako_err sync_session_new(const sync_opts *opts, uint64_t now_ms,
     s->scratch = tako_buf_on(s->env);
     s->control = tako_buf_on(s->env);
     s->deaths = tako_buf_on(s->env);
+    s->denials = tako_buf_on(s->env);
     s->arena = tako_arena_on(s->env);
     s->held_arena = tako_arena_on(s->env);
     s->stage_arena = tako_arena_on(s->env);
@@ -148,6 +151,7 @@ void sync_session_free(sync_session *s)
     tako_buf_fini(&s->scratch);
     tako_buf_fini(&s->control);
     tako_buf_fini(&s->deaths);
+    tako_buf_fini(&s->denials);
     tako_arena_fini(&s->arena);
     tako_arena_fini(&s->held_arena);
     tako_arena_fini(&s->stage_arena);
@@ -296,6 +300,7 @@ static const message_kind kinds[] = {
     [SYNC_MSG_SUMMARY] = { sync_on_summary, SYNC_CONTROL, false },
     [SYNC_MSG_AGREEMENT] = { sync_on_agreement, SYNC_CONTROL, false },
     [SYNC_MSG_PAST] = { sync_on_past, SYNC_CONTROL, true },
+    [SYNC_MSG_DENIED] = { sync_on_denied, SYNC_CONTROL, true },
     [SYNC_MSG_BLOB_ASK] = { on_blob, SYNC_BLOBS, false },
     [SYNC_MSG_BLOB_HAVE] = { on_blob, SYNC_BLOBS, false },
     [SYNC_MSG_BLOB_WANT] = { on_blob, SYNC_BLOBS, false },

@@ -60,6 +60,7 @@ typedef enum sync_event {
     SYNC_EVENT_DOUBTFUL,  /* so many of ours the peer does not take */
     SYNC_EVENT_SWEEP,     /* a collection is to be swept on (store/deaths.h) */
     SYNC_EVENT_HELD,      /* a subscription became whole, or is no more */
+    SYNC_EVENT_DENIED,    /* so many documents were not taken, here or there */
 } sync_event;
 
 typedef struct sync_host {
@@ -111,6 +112,13 @@ typedef struct sync_host {
     const sync_receipts_host *receipts;
 } sync_host;
 
+/* What a device may not do (its grant); all false: it may everything. */
+typedef struct sync_bars {
+    bool read;
+    bool write;
+    bool relay; /* pass on what others wrote, for who may not write */
+} sync_bars;
+
 typedef struct sync_opts {
     const tako_env *env;
     const sync_host *host;
@@ -123,6 +131,7 @@ typedef struct sync_opts {
     /* Who the peer is, for checkpoints, at most TAKO_NAME_BYTES_MAX bytes;
      * empty: none are kept. */
     tako_slice peer;
+    sync_bars bars, peer_bars; /* this device's, and the peer's */
 } sync_opts;
 
 /* TAKO_NOMEM, or what reading the store says. */

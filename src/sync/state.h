@@ -19,6 +19,7 @@
 #define SYNC_SCRATCH_KEEP (64u << 10) /* of a buffer between uses */
 #define SYNC_WAIT_MS                                                           \
     2000u /* patience with what a cut depends on: a tree that was cut is mended by then */
+#define SYNC_PEER_NAMES 4u /* that it had before, in this session */
 #define SYNC_CLAIMS_MS 300u /* quiet, until claims go without documents */
 
 /* A walk over a collection in row order, in pieces, each with a snapshot of
@@ -270,6 +271,8 @@ typedef struct sync_sub {
     bool gaps;          /* since it was asked for, not all was pushed */
     uint64_t held;      /* where not: all is here up to this, for certain */
     uint64_t kept_said; /* the last KEPT */
+    bool regain;        /* nothing said is complete until asked anew */
+    uint32_t regains;   /* how often that was because of the peer */
 } sync_sub;
 
 /* ---- dirty documents (dirty.c) ------------------------------------------------ */
@@ -401,6 +404,9 @@ struct sync_session {
     uint64_t clock_ahead_ms;
     int64_t clock_told;     /* our wall clock, of the monotonic one, as told */
     uint64_t clock_told_ms; /* when, by the latter */
+    sync_bars bars, peer_bars;
+    crdt_actor peer_former[SYNC_PEER_NAMES]; /* a ring */
+    size_t peer_former_at;
 
     sync_names names_out[SYNC_LANES];
     sync_names names_in[SYNC_LANES];
@@ -475,6 +481,8 @@ struct sync_session {
 
     sync_receipts *receipts; /* NULL: none yet */
     tako_buf deaths;         /* answers of the running transaction, of DEAD */
+    tako_buf denials;        /* likewise of DENIED */
+    uint32_t denied;         /* how many */
     sync_bulk *bulk;         /* while something large goes or comes */
 
     sync_counts counts;
@@ -803,5 +811,31 @@ tako_err sync_answer_dead(sync_session *s, store *st, uint32_t coll,
                           tako_errbuf *e);
 void sync_dead_send(sync_session *s);
 void sync_dead_drop(sync_session *s);
+
+/* ---- denied.c ------------------------------------------------------------------ */
+
+typedef struct sync_right {
+    bool denied;
+    crdt_dot known; /* the peer's last event in it that is here */
+    bool others;    /* it has others' events that are not here */
+} sync_right;
+/* May the peer send this? With the writer held. */
+tako_err sync_judge_right(sync_session *s, store *st, uint32_t coll,
+                          sync_lane lane, const sync_record *r,
+                          sync_right *out, tako_errbuf *e);
+/* Notes the answer, as sync_answer_dead does. *again: what is complete is to be
+ * judged anew. */
+tako_err sync_answer_denied(sync_session *s, tako_slice coll, tako_slice id,
+                            const sync_right *right, bool *again,
+                            tako_errbuf *e);
+void sync_denied_send(sync_session *s);
+void sync_denied_drop(sync_session *s);
+tako_err sync_on_denied(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* A commit of this device. */
+void sync_denied_changed(sync_session *s, const store_change *c);
+void sync_peer_renamed(sync_session *s, crdt_actor actor);
+/* Asks anew where nothing is complete by what was said. */
+bool sync_regain_due(const sync_session *s);
+void sync_regain_step(sync_session *s);
 
 #endif /* TAKO_SYNC_STATE_H */

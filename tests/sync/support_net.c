@@ -387,6 +387,8 @@ void net_reconnect(net *n, net_link *l)
             .digest_key = digest_key,
             .tables = d->tables,
             .peer = n->forgetful ? TAKO_SLICE_NONE : tako_slice_str(peer),
+            .bars = d->bars,
+            .peer_bars = l->ends[1 - i].node->bars,
         };
         tako_err err = sync_session_new(&o, n->now, &l->ends[i].session, &e);
 

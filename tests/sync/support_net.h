@@ -53,6 +53,7 @@ typedef struct net_node {
     const char *subs[8];
     size_t sub_count;
     uint8_t boot; /* of its machine */
+    sync_bars bars; /* what it may not do */
 } net_node;
 
 typedef struct net_end {
