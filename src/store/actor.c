@@ -364,18 +364,23 @@ static tako_err is_retired(store *s, const actor_state *now, bool *out)
 #define ACTOR_FORMER_KEY "actor.former"
 #define ACTOR_LINE_KEY   "actor.line"
 
-static tako_err list_read(store *s, const char *key, tako_buf *out)
+static tako_err list_read(store_conn *c, const char *key, tako_buf *out)
 {
-    tako_err err = store_kv_get(&s->writer, key, out);
+    tako_err err = store_kv_get(c, key, out);
 
     return err == TAKO_NOTFOUND ? TAKO_OK : err;
+}
+
+tako_err actor_former(store_conn *c, tako_buf *out)
+{
+    return list_read(c, ACTOR_FORMER_KEY, out);
 }
 
 static tako_err list_add(store *s, const char *key, crdt_actor actor,
                          tako_errbuf *e)
 {
     tako_buf list = tako_buf_on(s->env);
-    tako_err err = list_read(s, key, &list);
+    tako_err err = list_read(&s->writer, key, &list);
     tako_slice all;
 
     tako_put_bytes(&list, tako_slice_of(actor.id, sizeof actor.id));
@@ -418,7 +423,7 @@ bool store_actor_follows(store *s, crdt_actor former)
 {
     tako_buf list = tako_buf_on(s->env);
     bool follows = crdt_actor_cmp(former, s->state.actor) == 0 ||
-                   (list_read(s, ACTOR_LINE_KEY, &list) == TAKO_OK &&
+                   (list_read(&s->writer, ACTOR_LINE_KEY, &list) == TAKO_OK &&
                     list_has(&list, former));
 
     tako_buf_fini(&list);
@@ -446,7 +451,7 @@ tako_err actor_own_beyond(store *s, const crdt_context *context,
     tako_err err;
 
     *beyond = own_beyond(context, s->state.actor, births, count);
-    err = *beyond ? TAKO_OK : list_read(s, ACTOR_FORMER_KEY, &list);
+    err = *beyond ? TAKO_OK : actor_former(&s->writer, &list);
     for (size_t i = 0; err == TAKO_OK && i + 16 <= list.len; i += 16) {
         memcpy(actor.id, list.ptr + i, sizeof actor.id);
         *beyond = *beyond || own_beyond(context, actor, births, count);

@@ -128,6 +128,9 @@ tako_err store_deny(store *s, uint32_t coll, tako_slice id, crdt_dot known,
                     store_denial *out, tako_errbuf *e);
 /* Is that what is left of it? */
 bool store_row_is_denied(const store_row *row);
+/* Appends the actors, but the present one, under which this file was written by
+ * a device that may not; 16 bytes each. */
+tako_err store_names(store_conn *c, tako_buf *out, tako_errbuf *e);
 /* May this device write, from now on? Outside transactions, before it speaks to
  * anybody. Who may not any more takes another actor. */
 tako_err store_rights(store *s, bool write, tako_errbuf *e);

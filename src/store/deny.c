@@ -16,12 +16,19 @@
  * it no more, takes another actor first (store_rights). Should one of the
  * events turn up all the same, that is met as a rollback is (merge.c).
  *
+ * NAMES. A file that lost something, or is a copy, goes on under another (actor.c).
+ * What it wrote under one without the right is refused as well, so it says which
+ * they were (store_names); but not those that it had while it might write.
+ *
  * COMPLETE  is, for a subscription, that everything is or was here: of the
  * others' events that went with the document that is not so any more. The
  * session takes back what it said of that (sync/denied.c). */
 #include "store/internal.h"
 
-#define WROTE_KEY "actor.wrote" /* the actor had the right to */
+/* One byte: the actor may write. Its id: it was the last one that might. */
+#define WROTE_KEY "actor.wrote"
+
+#define ID_BYTES sizeof((crdt_actor *)NULL)->id
 
 static tako_err let_go(store *s, doc_edit *d, tako_errbuf *e)
 {
@@ -38,19 +45,35 @@ static tako_err let_go(store *s, doc_edit *d, tako_errbuf *e)
                         TAKO_SLICE_NONE, e);
 }
 
+/* One of the names under which this device may not write? */
+static tako_err is_ours(store *s, crdt_actor actor, bool *ours, tako_errbuf *e)
+{
+    tako_buf names = tako_buf_on(s->env);
+    tako_err err = store_names(&s->writer, &names, e);
+
+    *ours = crdt_actor_cmp(actor, s->state.actor) == 0;
+    for (size_t i = 0; err == TAKO_OK && i < names.len; i += ID_BYTES)
+        *ours = *ours || memcmp(names.ptr + i, actor.id, ID_BYTES) == 0;
+    tako_buf_fini(&names);
+    return err;
+}
+
 tako_err store_deny(store *s, uint32_t coll, tako_slice id, crdt_dot known,
                     store_denial *out, tako_errbuf *e)
 {
     const crdt_context *c;
     doc_edit d;
+    bool ours;
 
     TAKO_ARG(s != NULL && out != NULL);
     *out = (store_denial){ false, false };
     TAKO_TRY(txn_check(s, e));
     s->edit.open = false; /* its memory is used here */
     TAKO_TRY(edit_load(s, &s->edit_memory, coll, id, &d, e));
-    if (!d.stored || d.marker || d.notice ||
-        crdt_actor_cmp(known.actor, s->state.actor) != 0)
+    if (!d.stored || d.marker || d.notice)
+        return TAKO_OK;
+    TAKO_TRY(is_ours(s, known.actor, &ours, e));
+    if (!ours)
         return TAKO_OK;
     c = crdt_doc_context(d.doc);
     if (crdt_context_get(c, known.actor) <= known.hlc)
@@ -67,6 +90,27 @@ bool store_row_is_denied(const store_row *row)
 
 /* ---- rights ------------------------------------------------------------------ */
 
+tako_err store_names(store_conn *c, tako_buf *out, tako_errbuf *e)
+{
+    size_t at = out->len;
+    tako_buf last = tako_buf_on(c->env);
+    tako_err err = store_kv_get(c, WROTE_KEY, &last);
+
+    if (err == TAKO_OK || err == TAKO_NOTFOUND)
+        err = actor_former(c, out);
+    for (size_t i = at; last.len == ID_BYTES && i + ID_BYTES <= out->len;
+         i += ID_BYTES)
+        if (memcmp(out->ptr + i, last.ptr, ID_BYTES) == 0) {
+            out->len -= i + ID_BYTES - at;
+            memmove(out->ptr + at, out->ptr + i + ID_BYTES, out->len - at);
+            break;
+        }
+    tako_buf_fini(&last);
+    return err == TAKO_OK
+               ? err
+               : tako_fail(e, err, "reading its former actors failed");
+}
+
 /* The actor is another one from here on. */
 static tako_err retire_now(store *s, tako_errbuf *e)
 {
@@ -76,7 +120,8 @@ static tako_err retire_now(store *s, tako_errbuf *e)
         return err;
     err = actor_retire(s, e);
     if (err == TAKO_OK)
-        err = store_kv_put(s, WROTE_KEY, TAKO_SLICE_NONE);
+        err = store_kv_put(s, WROTE_KEY,
+                           tako_slice_of(s->state.actor.id, ID_BYTES));
     if (err == TAKO_OK)
         err = store_commit(s, NULL, e);
     else
@@ -91,7 +136,7 @@ tako_err store_rights(store *s, bool write, tako_errbuf *e)
     static const uint8_t yes[1] = { 1 };
     tako_buf value = tako_buf_on(s->env);
     tako_err err = store_kv_get(&s->writer, WROTE_KEY, &value);
-    bool wrote = err == TAKO_OK && value.len > 0;
+    bool wrote = err == TAKO_OK && value.len == 1;
 
     tako_buf_fini(&value);
     if (err == TAKO_NOTFOUND)

@@ -419,7 +419,9 @@ tako_err death_all_buried(store *s, uint32_t coll, tako_slice id,
 tako_err quarantine_put(store *s, uint32_t coll, tako_slice id, store_why why,
                         tako_slice body, tako_errbuf *e);
 
-/* actor.c: the greatest hlc that the context has of an actor which is, or
+/* actor.c: appends the ids of those that were this file's, the latest last. */
+tako_err actor_former(store_conn *c, tako_buf *out);
+/* The greatest hlc that the context has of an actor which is, or
  * was, this file's; above what `births` show to be known elsewhere. */
 tako_err actor_own_beyond(store *s, const crdt_context *context,
                           const crdt_dot *births, size_t count, bool *beyond,

@@ -11,9 +11,10 @@
  * of it is merged. A state that has an event of the peer's own actor which is
  * not here is not taken, as it comes or as a delta; what a peer merely passes on
  * is taken if it may relay. All else of the cut is applied. A device is told
- * by its actor; one that changes its name says so (RENEWED), and is judged by
- * the names that it had in this session as well. Who forges a name is another
- * matter: nothing is signed (docs/security.md).
+ * by its actor; one that had others before, since it may not write, says so after
+ * HELLO (NAMES), and when it takes another (RENEWED), and is judged by all of
+ * them. Who forges a name is another matter: nothing is signed
+ * (docs/security.md).
  *
  * THE PEER'S EVENTS ARE NOWHERE, once it has let go: everybody it offers them to
  * refuses them. So what it claims of them (cover.c) may be taken. V, which says
@@ -52,6 +53,33 @@ static bool is_peers(const sync_session *s, crdt_actor actor)
     for (size_t i = 0; i < SYNC_PEER_NAMES && !was; i++)
         was = crdt_actor_cmp(actor, s->peer_former[i]) == 0;
     return was;
+}
+
+tako_err sync_tell_names(sync_session *s, tako_errbuf *e)
+{
+    tako_err err;
+
+    if (!s->bars.write)
+        return TAKO_OK;
+    tako_buf_reset(&s->scratch);
+    err = store_names(s->reader, &s->scratch, e);
+    if (err == TAKO_OK && s->scratch.len > 0)
+        sync_control(s, SYNC_MSG_NAMES, tako_buf_slice(&s->scratch));
+    return err;
+}
+
+tako_err sync_on_names(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    while (tako_reader_left(in) > 0) {
+        tako_slice actor = tako_read_bytes(in, 16);
+        crdt_actor *at = &s->peer_former[s->peer_former_at % SYNC_PEER_NAMES];
+
+        if (in->failed)
+            return tako_fail(e, TAKO_CORRUPT, "malformed NAMES");
+        memcpy(at->id, actor.ptr, sizeof at->id);
+        s->peer_former_at++;
+    }
+    return TAKO_OK;
 }
 
 void sync_peer_renamed(sync_session *s, crdt_actor actor)

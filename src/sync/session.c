@@ -209,6 +209,7 @@ static tako_err on_hello(sync_session *s, tako_reader *in, tako_errbuf *e)
     if (s->blobs != NULL && (s->features & SYNC_FEATURE_BLOBS) != 0)
         sync_blob_peer_ready(s->blobs, s->now_ms);
     sync_settle(s);
+    TAKO_TRY(sync_tell_names(s, e));
     return sync_tell_known(s, e);
 }
 
@@ -299,6 +300,7 @@ static const message_kind kinds[] = {
     [SYNC_MSG_TARGET] = { sync_on_target, SYNC_CATCHUP, false },
     [SYNC_MSG_SUMMARY] = { sync_on_summary, SYNC_CONTROL, false },
     [SYNC_MSG_AGREEMENT] = { sync_on_agreement, SYNC_CONTROL, false },
+    [SYNC_MSG_NAMES] = { sync_on_names, SYNC_CONTROL, false },
     [SYNC_MSG_PAST] = { sync_on_past, SYNC_CONTROL, true },
     [SYNC_MSG_DENIED] = { sync_on_denied, SYNC_CONTROL, true },
     [SYNC_MSG_BLOB_ASK] = { on_blob, SYNC_BLOBS, false },

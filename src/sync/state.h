@@ -19,7 +19,7 @@
 #define SYNC_SCRATCH_KEEP (64u << 10) /* of a buffer between uses */
 #define SYNC_WAIT_MS                                                           \
     2000u /* patience with what a cut depends on: a tree that was cut is mended by then */
-#define SYNC_PEER_NAMES 4u /* that it had before, in this session */
+#define SYNC_PEER_NAMES (TAKO_FORMER_ACTORS_MAX + 4u) /* that it had before */
 #define SYNC_CLAIMS_MS 300u /* quiet, until claims go without documents */
 
 /* A walk over a collection in row order, in pieces, each with a snapshot of
@@ -833,6 +833,8 @@ void sync_denied_drop(sync_session *s);
 tako_err sync_on_denied(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* A commit of this device. */
 void sync_denied_changed(sync_session *s, const store_change *c);
+tako_err sync_tell_names(sync_session *s, tako_errbuf *e);
+tako_err sync_on_names(sync_session *s, tako_reader *in, tako_errbuf *e);
 void sync_peer_renamed(sync_session *s, crdt_actor actor);
 /* Asks anew where nothing is complete by what was said. */
 bool sync_regain_due(const sync_session *s);
