@@ -7,6 +7,7 @@ import time
 import catchup
 import cover
 import dead
+import denied
 import keep
 import live
 import records
@@ -40,6 +41,7 @@ class Session:
         self.live = live.Live(self)
         self.catchup = catchup.CatchUp(self)
         self.dead = dead.Dead(self)
+        self.denied = denied.Denied()
         self.cover = cover.Cover(self)
         self.keep = keep.Keep()
         self.handlers = {HELLO: self.on_hello, DROP: self.on_drop,
@@ -48,7 +50,7 @@ class Session:
                          CLOCK: self.on_clock,
                          **self.live.handlers, **self.catchup.handlers,
                          **self.dead.handlers, **self.cover.handlers,
-                         **self.keep.handlers}
+                         **self.denied.handlers, **self.keep.handlers}
         store.listeners.append(self.live.committed)
 
     def send(self, kind, body):

@@ -7,6 +7,7 @@ import re
 import catchup
 import cover
 import dead
+import denied
 import keep
 import live
 import session
@@ -107,6 +108,10 @@ def dead_one(r):
             dots(r, r.varint)]
 
 
+def denied_one(r):
+    return [r.block().decode(), id_bytes(r), [r.take(16).hex(), r.varint()]]
+
+
 def asked(r):
     return [r.varint(), r.block().decode(), id_bytes(r), dots(r, r.u64)]
 
@@ -169,6 +174,8 @@ KINDS = {
     cover.TARGET: (N, ("vector", vector)),
     cover.SUMMARY: (N, ("whole", u8), ("vector", vector)),
     cover.AGREEMENT: (N, ("events", u64), ("check", u64), ("commit", number)),
+    denied.DENIED: (("denied", whole(denied_one)),),
+    denied.NAMES: (("actors", whole(hexadecimal(16))),),
     dead.YARD: (("collection", text), ("takes", u8), ("epoch", number),
                 ("graves", number), ("sum", u64), ("floors", u64)),
     dead.BURIED: (("collection", text), ("epoch", number),

@@ -31,6 +31,7 @@ static const struct {
     [29] = { "TARGET", "number:v vector:V" },
     [30] = { "SUMMARY", "number:v whole:b vector:V" },
     [31] = { "AGREEMENT", "number:v events:q check:q commit:v" },
+    [33] = { "DENIED", "denied:X" },
     [34] = { "YARD", "collection:t takes:b epoch:v graves:v sum:q floors:q" },
     [35] = { "BURIED", "collection:t epoch:v buried:B" },
     [36] = { "GRAVES", "graves:G" },
@@ -38,6 +39,7 @@ static const struct {
     [38] = { "KEPT", "number:v commit:v flags:b" },
     [39] = { "MAY_I", "asker:32 serial:q hops:v documents:M" },
     [40] = { "YOU_MAY", "asker:32 serial:q who:32 numbers:N" },
+    [42] = { "NAMES", "actors:A" },
     [48] = { "BLOB_ASK", "number:v id:32 length:v search:8 hops:b" },
     [49] = { "BLOB_HAVE", "number:v flags:b ranges:R" },
     [50] = { "BLOB_WANT", "number:v ranges:R" },
@@ -212,6 +214,17 @@ static void dead(const describing *d)
     }
 }
 
+static void denied(const describing *d)
+{
+    while (more(d)) {
+        open_list(d->out);
+        put_text(d->out, tako_read_block(d->in));
+        id(d);
+        dot(d, false);
+        tako_put_u8(d->out, ']');
+    }
+}
+
 static void buried(const describing *d)
 {
     uint8_t bits = tako_read_u8(d->in);
@@ -301,6 +314,13 @@ static void list(const describing *d, char how)
     switch (how) {
     case 'B':
         buried(d);
+        break;
+    case 'A':
+        while (more(d))
+            bytes(d, 16);
+        break;
+    case 'X':
+        denied(d);
         break;
     case 'D':
         dead(d);

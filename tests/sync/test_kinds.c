@@ -238,6 +238,25 @@ static void put_dead(tako_buf *out)
     end(&s);
 }
 
+/* Who may not write had another name before, and changes a document. */
+static void put_denied(tako_buf *out)
+{
+    story s;
+    tako_errbuf e;
+
+    begin(&s, 8, 2, out, BIT(SYNC_MSG_DENIED) | BIT(SYNC_MSG_NAMES), 1);
+    s.n.nodes[1].bars.write = true;
+    net_subscribe_all(&s.n, "orders");
+    insert_many(&s, 0, 4, 1);
+    assert_int_equal(store_renew_actor(s.n.nodes[1].st, &e), TAKO_OK);
+    net_connect(&s.n, 0, 1);
+    net_settle(&s.n);
+    net_set(&s.n, 1, "orders", 4, "x", "y");
+    net_settle(&s.n);
+    assert_string_equal(net_get(&s.n, 1, "orders", 4, "x"), "");
+    end(&s);
+}
+
 /* A burst that does not do: there is but one symbol in it. */
 static void put_more(tako_buf *out)
 {
@@ -335,6 +354,7 @@ static void test_kinds__messages_are_as_documented(void **state)
     put_clock(&out);
     put_complete(&out);
     put_dead(&out);
+    put_denied(&out);
     put_packed(&out, SYNC_MSG_PACKED, "PACKED",
                tako_slice_of(states, sizeof states));
     put_packed(&out, SYNC_MSG_PACKED_CUT, "PACKED_CUT",
