@@ -10,6 +10,8 @@
 #define R 1u
 #define V 2u
 
+#define LATER_MS 5000u
+
 typedef struct trio {
     net n;
     net_link *wr, *rv, *wv; /* wv is down until somebody connects it */
@@ -193,6 +195,211 @@ static void test_denied__others_changes_go_through(void **state)
     trio_end(&t);
 }
 
+/* What R writes on top of what it has not passed on yet takes nothing of it
+ * from those behind it for good, and is not complete meanwhile. */
+static void test_denied__is_not_complete_meanwhile(void **state)
+{
+    trio t;
+
+    (void)state;
+    trio_begin(&t, 6);
+    net_disconnect(&t.n, t.rv);
+    net_set(&t.n, W, "orders", 1, "y", "w");
+    net_settle(&t.n);
+    net_set(&t.n, R, "orders", 1, "z", "r");
+    net_disconnect(&t.n, t.wr);
+    net_reconnect(&t.n, t.rv);
+    net_settle(&t.n);
+    /* R has had y, and has it no more */
+    assert_false(sync_session_covers(t.rv->ends[1].session, 0));
+    assert_string_equal(net_get(&t.n, R, "orders", 1, "y"), "");
+    net_reconnect(&t.n, t.wr);
+    net_settle(&t.n);
+    t.n.now += LATER_MS;
+    net_settle(&t.n);
+    assert_true(sync_session_covers(t.rv->ends[1].session, 0));
+    assert_true(sync_session_covers(t.wr->ends[1].session, 0));
+    check_as(&t.n, 1, "y", "w");
+    trio_end(&t);
+}
+
+/* A file that lost something goes on under another name; what it wrote under
+ * the old one is its own still. */
+static void test_denied__under_former_names(void **state)
+{
+    trio t;
+    tako_errbuf e;
+
+    (void)state;
+    trio_begin(&t, 7);
+    net_disconnect(&t.n, t.wr);
+    net_disconnect(&t.n, t.rv);
+    net_set(&t.n, R, "orders", 1, "x", "r");
+    assert_int_equal(store_renew_actor(t.n.nodes[R].st, &e), TAKO_OK);
+    net_insert(&t.n, R, "orders", 2, "open", "r");
+    net_reconnect(&t.n, t.wr);
+    net_reconnect(&t.n, t.rv);
+    net_settle(&t.n);
+    check_as(&t.n, 1, "x", "");
+    check_gone(&t.n, 2);
+    assert_int_equal(quarantined(&t.n, R).bodies, 2);
+    trio_end(&t);
+}
+
+/* R's power fails when W has refused, and R not let go. */
+static void test_denied__again_after_a_crash(void **state)
+{
+    trio t;
+
+    (void)state;
+    trio_begin(&t, 8);
+    net_disconnect(&t.n, t.rv);
+    net_disconnect(&t.n, t.wr);
+    net_set(&t.n, R, "orders", 1, "x", "r");
+    net_save(&t.n, R, "before");
+    net_reconnect(&t.n, t.wr);
+    net_settle(&t.n);
+    assert_string_equal(net_get(&t.n, R, "orders", 1, "x"), "");
+    net_restore(&t.n, R, "before");
+    assert_string_equal(net_get(&t.n, R, "orders", 1, "x"), "r");
+    net_reconnect(&t.n, t.wr);
+    net_reconnect(&t.n, t.rv);
+    net_settle(&t.n);
+    check_as(&t.n, 1, "x", "");
+    assert_int_equal(quarantined(&t.n, R).count, 1);
+    trio_end(&t);
+}
+
+/* V may not read: it gets nothing, and what it writes is taken. */
+static void test_denied__who_may_not_read_gets_nothing(void **state)
+{
+    net n;
+
+    (void)state;
+    net_init(&n, 9, 2);
+    n.nodes[1].bars.read = true;
+    net_subscribe_all(&n, "orders");
+    net_insert(&n, 0, "orders", 1, "open", "w");
+    net_insert(&n, 1, "orders", 2, "open", "v");
+    net_connect(&n, 0, 1);
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "p"), "-");
+    assert_string_equal(net_get(&n, 0, "orders", 2, "p"), "v");
+    assert_int_equal(n.nodes[1].events[SYNC_EVENT_REFUSED], 1);
+    assert_string_equal(n.nodes[1].refused, "this device may not read");
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
+/* Without the right to relay nothing of others comes through R either. */
+static void test_denied__who_may_not_relay_passes_nothing_on(void **state)
+{
+    trio t;
+
+    (void)state;
+    net_init(&t.n, 10, 3);
+    t.n.nodes[R].bars = (sync_bars){ .write = true, .relay = true };
+    net_subscribe_all(&t.n, "orders");
+    t.wr = net_connect(&t.n, W, R);
+    t.rv = net_connect(&t.n, R, V);
+    net_insert(&t.n, W, "orders", 1, "open", "w");
+    net_settle(&t.n);
+    assert_string_equal(net_get(&t.n, R, "orders", 1, "p"), "w");
+    assert_string_equal(net_get(&t.n, V, "orders", 1, "p"), "-");
+    assert_int_equal(quarantined(&t.n, R).count, 0);
+    trio_end(&t);
+}
+
+/* Graves are no way around it: R deletes, and reaps, alone. */
+static void test_denied__graves_are_not_heard(void **state)
+{
+    trio t;
+    tako_errbuf e = { "" };
+    uint64_t reaped;
+    bool more;
+
+    (void)state;
+    trio_begin(&t, 11);
+    net_disconnect(&t.n, t.wr);
+    net_disconnect(&t.n, t.rv);
+    net_delete(&t.n, R, "orders", 1);
+    for (int day = 0; day < 4; day++) {
+        t.n.t.wall_ms += UINT64_C(86400000);
+        t.n.t.mono_ms += UINT64_C(86400000);
+        assert_int_equal(
+            store_reap(t.n.nodes[R].st, 2, 1000, &reaped, &more, &e), TAKO_OK);
+    }
+    assert_string_equal(net_get(&t.n, R, "orders", 1, "p"), "-");
+    net_reconnect(&t.n, t.wr);
+    net_reconnect(&t.n, t.rv);
+    net_settle(&t.n);
+    assert_string_equal(net_get(&t.n, W, "orders", 1, "p"), "w");
+    assert_string_equal(net_get(&t.n, V, "orders", 1, "p"), "w");
+    trio_end(&t);
+}
+
+/* Who may write lets nothing go, whatever a peer says. */
+static void test_denied__is_ignored_by_who_may_write(void **state)
+{
+    trio t;
+    tako_buf b;
+    tako_errbuf e = { "" };
+    crdt_dot own;
+    uint8_t id[32];
+
+    (void)state;
+    trio_begin(&t, 12);
+    b = tako_buf_on(&t.n.t.env);
+    assert_int_equal(store_own_last(t.n.nodes[W].reader, &own), TAKO_OK);
+    own.hlc = 0;
+    tako_put_u8(&b, SYNC_MSG_DENIED);
+    tako_put_block(&b, tako_slice_str("orders"));
+    sync_put_id(&b, net_id(1, id));
+    sync_put_dot(&b, &own);
+    assert_int_equal(sync_session_recv(t.wr->ends[0].session, t.n.now,
+                                       SYNC_CONTROL, tako_buf_slice(&b), &e),
+                     TAKO_OK);
+    check_as(&t.n, 1, "p", "w");
+    assert_int_equal(quarantined(&t.n, W).count, 0);
+    b.len--; /* cut, it is an error */
+    assert_int_equal(sync_session_recv(t.wr->ends[0].session, t.n.now,
+                                       SYNC_CONTROL, tako_buf_slice(&b), &e),
+                     TAKO_CORRUPT);
+    tako_buf_fini(&b);
+    trio_end(&t);
+}
+
+/* Every allocation fails once: a session may end, and the next one goes on. */
+static void test_denied__survives_every_allocation_failure(void **state)
+{
+    bool failed = true;
+
+    (void)state;
+    for (int64_t at = 0; failed; at += 1 + at / 8) {
+        trio t;
+
+        trio_begin(&t, 13);
+        net_set(&t.n, R, "orders", 1, "x", "r");
+        t.n.t.failed_once = false;
+        t.n.t.fail_after = at;
+        net_settle(&t.n);
+        failed = t.n.t.failed_once;
+        t.n.t.fail_after = -1;
+        t.n.last_error = TAKO_OK;
+        for (size_t i = 0; i < 2; i++) {
+            net_link *l = i == 0 ? t.wr : t.rv;
+
+            if (l->up)
+                net_disconnect(&t.n, l);
+            net_reconnect(&t.n, l);
+        }
+        net_settle(&t.n);
+        check_as(&t.n, 1, "x", "");
+        assert_int_equal(quarantined(&t.n, R).count, 1);
+        trio_end(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +408,14 @@ int main(void)
         cmocka_unit_test(test_denied__a_deletion),
         cmocka_unit_test(test_denied__a_new_document),
         cmocka_unit_test(test_denied__others_changes_go_through),
+        cmocka_unit_test(test_denied__is_not_complete_meanwhile),
+        cmocka_unit_test(test_denied__under_former_names),
+        cmocka_unit_test(test_denied__again_after_a_crash),
+        cmocka_unit_test(test_denied__who_may_not_read_gets_nothing),
+        cmocka_unit_test(test_denied__who_may_not_relay_passes_nothing_on),
+        cmocka_unit_test(test_denied__graves_are_not_heard),
+        cmocka_unit_test(test_denied__is_ignored_by_who_may_write),
+        cmocka_unit_test(test_denied__survives_every_allocation_failure),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
