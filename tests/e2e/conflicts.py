@@ -89,6 +89,42 @@ def case_conflicts_of_a_database_at_rest(world):
     world.call("conflicts", "nothing.db", status=1)
 
 
+def case_who_may_not_write_is_refused(world):
+    till, screen = world.device("denied-till"), world.device("denied-screen")
+    till.import_docs("orders", [{"_id": 1, "v": 0}, {"_id": 2, "v": 0}])
+    till.start()
+    screen.start(till, extra=("--read-only",))
+    wait_until(lambda: screen.count() == 2, 20, "the screen reads")
+    screen.query("UPDATE orders SET v = 7 WHERE _id = 1")
+    screen.query("DELETE FROM orders WHERE _id = 2")
+    screen.query("INSERT INTO orders DOCUMENTS ({'_id': 3, 'v': 3})")
+    wait_until(lambda: screen.status()["quarantine"] == 3, 20, "refused")
+    wait_until(lambda: screen.hash() == till.hash(), 20, "as the till has it")
+    need_equal(till.query("SELECT _id, v FROM orders ORDER BY _id"),
+               [{"_id": 1, "v": 0}, {"_id": 2, "v": 0}], "nothing was taken")
+    need_equal(till.status()["quarantine"], 0, "at the till nothing is")
+    got = screen.query("SELECT id, content.v AS v, why FROM system:quarantine "
+                       "ORDER BY id")
+    need_equal([(x["id"], x.get("v")) for x in got], [(1, 7), (2, None),
+                                                      (3, 3)], "kept aside")
+    need(all(x["why"].startswith("denied") for x in got), got)
+
+    # when it may write, the app does it again
+    screen.stop()
+    screen.start(till)
+    screen.query("INSERT INTO orders SELECT doc.* FROM system:quarantine AS q "
+                 "UNNEST [q.content] AS doc WHERE q.collection = 'orders' "
+                 "AND q.content IS NOT MISSING ON ID CONFLICT DO UPDATE")
+    wait_until(lambda: till.count() == 3, 20, "written again")
+    wait_until(lambda: screen.hash() == till.hash(), 20, "the same")
+    need_equal(till.query("SELECT v FROM orders WHERE _id = 1"), [{"v": 7}],
+               "the change")
+    screen.stop()
+    till.stop()
+    screen.check()
+    till.check()
+
+
 if __name__ == "__main__":
     with World(seconds=110) as the_world:
         tako_e2e.run_cases(sys.modules[__name__], the_world)
