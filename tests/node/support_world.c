@@ -304,7 +304,8 @@ void world_start(world *w, size_t at)
                     .identity = &d->identity,
                     .mesh = &w->mesh,
                     .name = d->name,
-                    .archive = d->archive };
+                    .archive = d->archive,
+                    .read_only = d->read_only };
     tako_errbuf e = { "" };
 
     d->timer_ms = UINT64_MAX;

@@ -61,6 +61,7 @@ struct world_node {
     bool tx_open; /* the program has the writer */
     bool fetches; /* attachments by itself */
     bool archive; /* from its next start on */
+    bool read_only; /* likewise */
     uint32_t dials;
     tako_env env;
     int64_t wrong_ms; /* its wall clock is ahead by so much */

@@ -140,6 +140,36 @@ static void test_keepers__let_evict(void **state)
     world_fini(&w);
 }
 
+/* Its copy may go, so nobody counts it; and what it wrote itself is refused,
+ * whatever else the peer says that it keeps. */
+static void test_keepers__who_may_not_write_keeps_for_nobody(void **state)
+{
+    world w;
+    uint64_t lsn;
+
+    (void)state;
+    world_init(&w, 9, 2);
+    world_stop(&w, 1);
+    w.nodes[1].read_only = true;
+    world_start(&w, 1);
+    world_listen(&w, 0, "tcp://hub:1");
+    world_dial(&w, 1, "tcp://hub:1");
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    world_subscribe(&w, 1, 1, WORLD_ALL);
+    world_run(&w, 5000);
+    world_insert(&w, 0, 1, "open");
+    lsn = store_lsn(w.nodes[0].st);
+    world_run(&w, 10000);
+    assert_int_equal(world_count(&w, 1), 1);
+    assert_int_equal(node_kept_by(w.nodes[0].n, NULL, lsn), 0);
+    lsn = world_do(&w, 1, "UPDATE orders SET v = 1");
+    world_run(&w, 10000);
+    assert_true(node_acknowledged(w.nodes[1].n, NULL, lsn));
+    assert_int_equal(node_kept_by(w.nodes[1].n, NULL, lsn), 0);
+    assert_true(world_equal(&w));
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_keepers__are_remembered),
         cmocka_unit_test(test_keepers__know_their_own_changes),
         cmocka_unit_test(test_keepers__let_evict),
+        cmocka_unit_test(test_keepers__who_may_not_write_keeps_for_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

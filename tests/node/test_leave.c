@@ -132,6 +132,29 @@ static void test_leave__an_archive_stays(void **state)
     world_fini(&w);
 }
 
+/* Who may not write says no yes, though it has the document and wants it. */
+static void test_leave__who_may_not_write_is_no_keeper(void **state)
+{
+    world w;
+
+    (void)state;
+    star(&w, 14, 2);
+    world_stop(&w, 0);
+    w.nodes[0].read_only = true;
+    world_start(&w, 0);
+    world_listen(&w, 0, "tcp://hub:1");
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    world_subscribe(&w, 1, 1, OPEN);
+    world_run(&w, 10000);
+    world_insert(&w, 1, 1, "open");
+    world_run(&w, 3000);
+    (void)world_do(&w, 1, "UPDATE orders SET s = 'done'");
+    world_run(&w, 120000);
+    assert_true(has(&w, 0, 1));
+    assert_true(has(&w, 1, 1));
+    world_fini(&w);
+}
+
 /* The keeper is away: what waits, waits, also over a restart, and goes when the
  * keeper is back. */
 static void test_leave__waits_for_the_keeper(void **state)
@@ -435,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_leave__the_finished_order_stays_somewhere),
         cmocka_unit_test(test_leave__goes_to_who_wants_it),
         cmocka_unit_test(test_leave__an_archive_stays),
+        cmocka_unit_test(test_leave__who_may_not_write_is_no_keeper),
         cmocka_unit_test(test_leave__waits_for_the_keeper),
         cmocka_unit_test(test_leave__both_keepers_ask_at_once),
         cmocka_unit_test(test_leave__a_yes_spoils_own_questions),
