@@ -51,7 +51,7 @@ struct sim_node {
     sim_disk *disk;
     store_durability durability;
     bool archive;
-    bool reads_only; /* its grant has no right to write */
+    bool reads_only;   /* its grant has no right to write */
     bool fetches;      /* what its documents refer to, by itself */
     uint64_t grace_ms; /* of attachments that nobody refers to */
     sim_sub subs[SIM_SUBS_MAX];

@@ -65,8 +65,7 @@ static tako_err session_start(node_link *l, tako_errbuf *e)
                     .reader = n->reader,
                     .digest_key = n->mesh->id,
                     .blobs = n->blobs,
-                    .peer =
-                        tako_slice_of(l->who.device, sizeof l->who.device),
+                    .peer = tako_slice_of(l->who.device, sizeof l->who.device),
                     .bars = { .write = n->read_only },
                     .peer_bars = bars_of(l->who.roles) };
 

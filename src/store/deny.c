@@ -34,8 +34,8 @@ static tako_err let_go(store *s, doc_edit *d, tako_errbuf *e)
 {
     uint8_t version[16];
 
-    TAKO_TRY(quarantine_put(s, d->coll, d->key.id, STORE_WHY_DENIED, d->body,
-                            e));
+    TAKO_TRY(
+        quarantine_put(s, d->coll, d->key.id, STORE_WHY_DENIED, d->body, e));
     conn_buf_reset(&s->meta);
     crdt_notice_put(NULL, 0, &s->meta);
     if (s->meta.failed)

@@ -74,8 +74,7 @@ tako_err quarantine_put(store *s, uint32_t coll, tako_slice id, store_why why,
     if (rc != SQLITE_DONE)
         return txn_break(s, quarantine_fail(s, rc, e));
     tako_log(s->env, TAKO_LOG_WARN, "quarantined",
-             "\"collection\":%u,\"why\":\"%s\"", coll,
-             words[why]);
+             "\"collection\":%u,\"why\":\"%s\"", coll, words[why]);
     return sqlite3_last_insert_rowid(c->db) % CHECK_EVERY == 0 ? make_room(s, e)
                                                                : TAKO_OK;
 }

@@ -523,7 +523,8 @@ static bool may_wait(const sync_session *s)
                           s->subs[i].state != SUB_REFUSED);
         regain = regain || s->subs[i].regain;
     }
-    return !s->impatient && !regain && (asked || s->host->others(s->host->ctx) > 0);
+    return !s->impatient && !regain &&
+           (asked || s->host->others(s->host->ctx) > 0);
 }
 
 /* Applies lists in one transaction; when a document stays refused, nothing

@@ -124,8 +124,8 @@ static tako_err context_of_delta(sync_session *s, sync_lane lane,
 }
 
 tako_err sync_judge_right(sync_session *s, store *st, uint32_t coll,
-                          sync_lane lane, const sync_record *r,
-                          sync_right *out, tako_errbuf *e)
+                          sync_lane lane, const sync_record *r, sync_right *out,
+                          tako_errbuf *e)
 {
     crdt_context theirs = { NULL, 0, 0 }, ours = { NULL, 0, 0 };
 

@@ -20,7 +20,7 @@
 #define SYNC_WAIT_MS                                                           \
     2000u /* patience with what a cut depends on: a tree that was cut is mended by then */
 #define SYNC_PEER_NAMES (TAKO_FORMER_ACTORS_MAX + 4u) /* that it had before */
-#define SYNC_CLAIMS_MS 300u /* quiet, until claims go without documents */
+#define SYNC_CLAIMS_MS  300u /* quiet, until claims go without documents */
 
 /* A walk over a collection in row order, in pieces, each with a snapshot of
  * its own. Rows that change behind it are told by on_commit. */
@@ -821,8 +821,8 @@ typedef struct sync_right {
 } sync_right;
 /* May the peer send this? With the writer held. */
 tako_err sync_judge_right(sync_session *s, store *st, uint32_t coll,
-                          sync_lane lane, const sync_record *r,
-                          sync_right *out, tako_errbuf *e);
+                          sync_lane lane, const sync_record *r, sync_right *out,
+                          tako_errbuf *e);
 /* Notes the answer, as sync_answer_dead does. *again: what is complete is to be
  * judged anew. */
 tako_err sync_answer_denied(sync_session *s, tako_slice coll, tako_slice id,

@@ -45,7 +45,7 @@ typedef enum sync_msg {
     SYNC_MSG_SUMMARY,
     SYNC_MSG_AGREEMENT,
     SYNC_MSG_PAST,
-    SYNC_MSG_DENIED, /* denied.c */
+    SYNC_MSG_DENIED,    /* denied.c */
     SYNC_MSG_YARD = 34, /* deaths.c */
     SYNC_MSG_BURIED,
     SYNC_MSG_GRAVES,

@@ -57,10 +57,10 @@ struct world_node {
     void (*timer)(void *);
     void *timer_ctx;
     uint32_t progress;
-    uint8_t boot; /* of its machine */
-    bool tx_open; /* the program has the writer */
-    bool fetches; /* attachments by itself */
-    bool archive; /* from its next start on */
+    uint8_t boot;   /* of its machine */
+    bool tx_open;   /* the program has the writer */
+    bool fetches;   /* attachments by itself */
+    bool archive;   /* from its next start on */
     bool read_only; /* likewise */
     uint32_t dials;
     tako_env env;

@@ -52,7 +52,7 @@ typedef struct net_node {
     char refused[128];
     const char *subs[8];
     size_t sub_count;
-    uint8_t boot; /* of its machine */
+    uint8_t boot;   /* of its machine */
     sync_bars bars; /* what it may not do */
 } net_node;
 

@@ -65,8 +65,8 @@ static seen quarantined(net *n, size_t node)
     seen s = { 0, 0 };
     tako_errbuf e;
 
-    assert_int_equal(
-        store_quarantine_each(n->nodes[node].reader, see, &s, &e), TAKO_OK);
+    assert_int_equal(store_quarantine_each(n->nodes[node].reader, see, &s, &e),
+                     TAKO_OK);
     return s;
 }
 
