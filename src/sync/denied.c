@@ -324,11 +324,13 @@ static bool had_others(sync_session *s, const store_change *c, bool *out)
 }
 
 /* A write here may be the first under another name. */
-static void say_name(sync_session *s)
+void sync_denied_wrote(sync_session *s)
 {
     crdt_actor actor;
     uint8_t incarnation[16];
 
+    if (!s->bars.write)
+        return;
     if (store_self(s->reader, &actor, incarnation, NULL) != TAKO_OK ||
         crdt_actor_cmp(actor, s->actor) == 0)
         return;
@@ -345,10 +347,7 @@ void sync_denied_changed(sync_session *s, const store_change *c)
     store_row row;
     bool others, fresh = false;
 
-    if (!s->bars.write)
-        return;
-    say_name(s);
-    if (c->alive || c->lsn_before == 0 ||
+    if (!s->bars.write || c->alive || c->lsn_before == 0 ||
         store_get_row(s->reader, c->coll, c->row, &row) != TAKO_OK ||
         !store_row_is_denied(&row))
         return;

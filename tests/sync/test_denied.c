@@ -243,6 +243,12 @@ static void test_denied__under_former_names(void **state)
     check_as(&t.n, 1, "x", "");
     check_gone(&t.n, 2);
     assert_int_equal(quarantined(&t.n, R).bodies, 2);
+    /* and in the middle of a session */
+    assert_int_equal(store_renew_actor(t.n.nodes[R].st, &e), TAKO_OK);
+    net_set(&t.n, R, "orders", 1, "x", "r2");
+    net_settle(&t.n);
+    check_as(&t.n, 1, "x", "");
+    assert_int_equal(quarantined(&t.n, R).bodies, 3);
     trio_end(&t);
 }
 
