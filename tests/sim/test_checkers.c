@@ -52,6 +52,18 @@ static void test_checkers__a_document_does_not_come_back(void **state)
     finish(&p, "P8 no resurrection");
 }
 
+static void test_checkers__nobody_takes_what_may_not_be_written(void **state)
+{
+    pair p;
+
+    (void)state;
+    start(&p, STORE_NORMAL);
+    p.a->reads_only = true; /* b was told otherwise */
+    assert_true(pair_op(&p, p.a, SIM_OP_UPDATE, 1));
+    pair_run(&p, 1000);
+    finish(&p, "nobody takes what may not be written");
+}
+
 static void test_checkers__equal_contexts_have_equal_bytes(void **state)
 {
     pair p;
@@ -162,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_checkers__a_token_that_goes_is_a_lost_write),
         cmocka_unit_test(test_checkers__a_counter_is_the_sum_of_its_tokens),
         cmocka_unit_test(test_checkers__a_document_does_not_come_back),
+        cmocka_unit_test(test_checkers__nobody_takes_what_may_not_be_written),
         cmocka_unit_test(test_checkers__equal_contexts_have_equal_bytes),
         cmocka_unit_test(test_checkers__half_a_transaction_is_seen),
         cmocka_unit_test(test_checkers__an_effect_before_its_cause_is_seen),

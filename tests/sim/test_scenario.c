@@ -5,7 +5,7 @@ static const char example[] = "scenario \"a test\"\n"
                               "time 20s  # a comment\n"
                               "nodes 2..5 n durability full memory 4mb\n"
                               "grace 90s\n"
-                              "node hub clock -1d slow 3 fetches\n"
+                              "node hub clock -1d slow 3 fetches reads-only\n"
                               "subscribe * \"SELECT * FROM orders\"\n"
                               "topology random * latency 2ms loss 0.5%\n"
                               "work n* operations 50 keys 9 read 0 attach 9 "
@@ -65,6 +65,7 @@ static void test_scenario__a_plan_is_a_scenario(void **state)
         sim_plan_print(q, &two);
         assert_true(tako_slice_eq(tako_buf_slice(&one), tako_buf_slice(&two)));
         assert_int_equal(p->link_count, q->link_count);
+        assert_true(q->nodes[q->node_count - 1].reads_only);
         sim_plan_free(p);
         sim_plan_free(q);
     }
