@@ -523,6 +523,7 @@ static bool may_wait(const sync_session *s)
                           s->subs[i].state != SUB_REFUSED);
         regain = regain || s->subs[i].regain;
     }
+    asked = asked && !s->peer_bars.write; /* its answer makes nothing whole */
     return !s->impatient && !regain &&
            (asked || s->host->others(s->host->ctx) > 0);
 }

@@ -402,6 +402,8 @@ static tako_err claim_set(sync_session *s, sync_sub *sub, uint8_t claim)
 {
     uint8_t kind = claim & SYNC_CLAIM_KIND;
 
+    if (s->peer_bars.write && kind != SYNC_CLAIM_NONE)
+        kind = SYNC_CLAIM_OWN; /* denied.c */
     s->covers_changed = s->covers_changed || kind != sub->claim;
     sub->claim = kind;
     if ((claim & SYNC_CLAIM_FLAG) == 0)
@@ -552,7 +554,7 @@ crdt_dot sync_claimed(const sync_session *s, const sync_sub *sub, crdt_dot dot)
         dot.hlc = less != 0 ? less : dot.hlc;
         return dot;
     case SYNC_CLAIM_OWN:
-        if (crdt_actor_cmp(dot.actor, s->peer_actor) == 0)
+        if (sync_is_peers(s, dot.actor))
             return dot;
         break;
     case SYNC_CLAIM_NONE:

@@ -23,6 +23,12 @@
  * (agree.c) name them on all sides alike. The documents differ until it has let
  * go, which a comparison notices, and leads to the same answer again.
  *
+ * BUT OF OTHERS' EVENTS it proves nothing: a write of its own may have taken a
+ * document out of what we ask for, so that it is not sent at all, and nobody
+ * denies it. So a peer that may not write makes complete what it wrote itself,
+ * as one that does not cover (CLAIM_OWN), whatever it claims: who has no other
+ * neighbour is `loose`, and no tree of pushing leads through it.
+ *
  * WITH THEM GO OTHERS' that the document had, and that we may lack. Of those the
  * claim does not hold: not ours of what came, nor the author's of what it has.
  * So both take no word of the other's for being complete (`regain`) until they
@@ -46,7 +52,7 @@
 
 /* ---- judging ---------------------------------------------------------------- */
 
-static bool is_peers(const sync_session *s, crdt_actor actor)
+bool sync_is_peers(const sync_session *s, crdt_actor actor)
 {
     bool was = crdt_actor_cmp(actor, s->peer_actor) == 0;
 
@@ -140,7 +146,7 @@ tako_err sync_judge_right(sync_session *s, store *st, uint32_t coll,
 
         if (crdt_context_has(&ours, dot))
             continue;
-        if (!is_peers(s, dot.actor)) {
+        if (!sync_is_peers(s, dot.actor)) {
             out->others = true;
             continue;
         }

@@ -836,6 +836,8 @@ void sync_denied_wrote(sync_session *s);
 void sync_denied_changed(sync_session *s, const store_change *c);
 tako_err sync_tell_names(sync_session *s, tako_errbuf *e);
 tako_err sync_on_names(sync_session *s, tako_reader *in, tako_errbuf *e);
+/* A name that it has, or had. */
+bool sync_is_peers(const sync_session *s, crdt_actor actor);
 void sync_peer_renamed(sync_session *s, crdt_actor actor);
 /* Asks anew where nothing is complete by what was said. */
 bool sync_regain_due(const sync_session *s);
