@@ -329,25 +329,6 @@ static bool had_others(sync_session *s, const store_change *c, bool *out)
     return true;
 }
 
-/* A write here may be the first under another name. */
-void sync_denied_wrote(sync_session *s)
-{
-    crdt_actor actor;
-    uint8_t incarnation[16];
-
-    if (!s->bars.write)
-        return;
-    if (store_self(s->reader, &actor, incarnation, NULL) != TAKO_OK ||
-        crdt_actor_cmp(actor, s->actor) == 0)
-        return;
-    s->actor = actor;
-    memcpy(s->incarnation, incarnation, sizeof s->incarnation);
-    tako_buf_reset(&s->scratch);
-    tako_put_bytes(&s->scratch, tako_slice_of(actor.id, 16));
-    tako_put_bytes(&s->scratch, tako_slice_of(incarnation, 16));
-    sync_control(s, SYNC_MSG_RENEWED, tako_buf_slice(&s->scratch));
-}
-
 void sync_denied_changed(sync_session *s, const store_change *c)
 {
     store_row row;

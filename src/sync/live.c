@@ -183,8 +183,6 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
         local = true;
     }
     s->kept_due = s->kept_due || s->doubts.count > 0;
-    if (local)
-        sync_denied_wrote(s);
     for (size_t i = 0; i < count; i++) {
         ended = ended || !changes[i].alive;
         sync_denied_changed(s, &changes[i]);

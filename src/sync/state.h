@@ -831,8 +831,7 @@ tako_err sync_answer_denied(sync_session *s, tako_slice coll, tako_slice id,
 void sync_denied_send(sync_session *s);
 void sync_denied_drop(sync_session *s);
 tako_err sync_on_denied(sync_session *s, tako_reader *in, tako_errbuf *e);
-/* A commit of this device's app; and what any commit changed. */
-void sync_denied_wrote(sync_session *s);
+/* What a commit changed. */
 void sync_denied_changed(sync_session *s, const store_change *c);
 tako_err sync_tell_names(sync_session *s, tako_errbuf *e);
 tako_err sync_on_names(sync_session *s, tako_reader *in, tako_errbuf *e);

@@ -42,6 +42,7 @@ static void queue_commit(net_node *d, uint64_t lsn, sync_session *by)
     assert_non_null(c);
     c->arena = tako_arena_on(&d->net->t.env);
     c->lsn = lsn;
+    c->actor = store_actor(d->st);
     c->by = by;
     c->merged = by != NULL;
     c->count = count;
@@ -541,11 +542,13 @@ bool net_tell(net *n, size_t node)
 
             if (!n->links[i].up || end->node != d)
                 continue;
-            err = sync_session_on_commit(end->session, c->lsn, c->changes,
-                                         c->count,
-                                         c->by == end->session ? SYNC_BY_SESSION
-                                         : c->merged           ? SYNC_BY_OTHER
-                                                               : SYNC_BY_APP);
+            err = sync_session_renewed(end->session, c->actor, &n->why);
+            if (err == TAKO_OK)
+                err = sync_session_on_commit(
+                    end->session, c->lsn, c->changes, c->count,
+                    c->by == end->session ? SYNC_BY_SESSION
+                    : c->merged           ? SYNC_BY_OTHER
+                                          : SYNC_BY_APP);
             if (err != TAKO_OK)
                 failed(n, &n->links[i], err, &n->why);
         }

@@ -28,6 +28,7 @@ typedef struct net_queue {
 typedef struct net_commit {
     struct net_commit *next;
     uint64_t lsn;
+    crdt_actor actor; /* ours, when it was made */
     sync_session *by; /* whose merge it was */
     bool merged;
     store_change *changes;
