@@ -147,12 +147,12 @@ def refused_deltas(shop, reader):
 
 def by_fields(shop, reader):
     """A long document, of which each writes another field: no sum over the
-    whole agrees, and both ask for what differs."""
+    whole agrees, and both ask for what differs. (Where they write once more
+    before an answer is there it is refused, too, and asked for whole.)"""
     live, name = reader.session.live, (b"orders", b"\x64long")
     write(reader, "long", insert({"text": "x" * 9000, "a": 1, "b": 2,
                                   "c": {"d": 3, "e": 4}}))
     wait_equal(shop, reader, "a long document")
-    states, needs = live.counts["states"], live.counts["needs"]
     write(reader, "long", lambda w: w.set(["b"], 5))
     write(reader, "long", lambda w: w.unset(["c", "d"]))
     shop.query("UPDATE orders SET a = 6 WHERE _id = 'long'")
@@ -162,9 +162,6 @@ def by_fields(shop, reader):
                                    "c": {"e": 4}}, "both writes")
     need(live.counts["questions"] > 0, "the reader asks by fields")
     need(live.counts["answers"] > 0, "tako asks by fields")
-    need_equal(live.counts["answers"], live.counts["needs"] - needs,
-               "tako asks for nothing whole")
-    need_equal(live.counts["states"], states, "no state came")
     print("ok by fields")
 
 
