@@ -147,12 +147,14 @@ def refused_deltas(shop, reader):
 
 def by_fields(shop, reader):
     """A long document, of which each writes another field: no sum over the
-    whole agrees, and both ask for what differs. (Where they write once more
-    before an answer is there it is refused, too, and asked for whole.)"""
+    whole agrees, and both ask for what differs. Nobody asks for all of it; but
+    what tako makes of a merge goes back whole, where the reader's answer comes
+    before its own has left."""
     live, name = reader.session.live, (b"orders", b"\x64long")
     write(reader, "long", insert({"text": "x" * 9000, "a": 1, "b": 2,
                                   "c": {"d": 3, "e": 4}}))
     wait_equal(shop, reader, "a long document")
+    before = dict(live.counts)
     write(reader, "long", lambda w: w.set(["b"], 5))
     write(reader, "long", lambda w: w.unset(["c", "d"]))
     shop.query("UPDATE orders SET a = 6 WHERE _id = 'long'")
@@ -162,6 +164,12 @@ def by_fields(shop, reader):
                                    "c": {"e": 4}}, "both writes")
     need(live.counts["questions"] > 0, "the reader asks by fields")
     need(live.counts["answers"] > 0, "tako asks by fields")
+    need_equal(live.counts["answers"], live.counts["needs"] - before["needs"],
+               "tako asks for nothing whole")
+    need_equal(live.counts["wholes"], before["wholes"],
+               "the reader asks for nothing whole")
+    need(live.counts["states"] - before["states"] <= 1,
+         "no state came but that of a merge")
     print("ok by fields")
 
 

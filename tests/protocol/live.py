@@ -25,7 +25,7 @@ class Live:
         self.close_in = self.acked_out = 0
         self.close_out = self.acked_in = 0
         self.counts = {"states": 0, "deltas": 0, "needs": 0, "held": 0,
-                       "questions": 0, "answers": 0}
+                       "questions": 0, "wholes": 0, "answers": 0}
         self.handlers = {CUT: self.on_cut, ACK: self.on_ack,
                          NEEDS: self.on_needs}
 
@@ -84,6 +84,7 @@ class Live:
         store = self.s.store
         if (name not in store.docs or name in self.by_fields
                 or sum(map(len, store.state(name))) <= fields.WHOLE_BYTES_MAX):
+            self.counts["wholes"] += 1
             return b""
         self.by_fields.add(name)
         self.counts["questions"] += 1
