@@ -411,7 +411,7 @@ static tako_err former_add(store *s, crdt_actor actor, bool heir,
                : tako_fail(e, err, "forgetting its former actors failed");
 }
 
-static bool list_has(const tako_buf *list, crdt_actor actor)
+bool actor_listed(const tako_buf *list, crdt_actor actor)
 {
     for (size_t i = 0; i + sizeof actor.id <= list->len; i += sizeof actor.id)
         if (memcmp(list->ptr + i, actor.id, sizeof actor.id) == 0)
@@ -424,7 +424,7 @@ bool store_actor_follows(store *s, crdt_actor former)
     tako_buf list = tako_buf_on(s->env);
     bool follows = crdt_actor_cmp(former, s->state.actor) == 0 ||
                    (list_read(&s->writer, ACTOR_LINE_KEY, &list) == TAKO_OK &&
-                    list_has(&list, former));
+                    actor_listed(&list, former));
 
     tako_buf_fini(&list);
     return follows;

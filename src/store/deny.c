@@ -51,9 +51,8 @@ static tako_err is_ours(store *s, crdt_actor actor, bool *ours, tako_errbuf *e)
     tako_buf names = tako_buf_on(s->env);
     tako_err err = store_names(&s->writer, &names, e);
 
-    *ours = crdt_actor_cmp(actor, s->state.actor) == 0;
-    for (size_t i = 0; err == TAKO_OK && i < names.len; i += ID_BYTES)
-        *ours = *ours || memcmp(names.ptr + i, actor.id, ID_BYTES) == 0;
+    *ours = crdt_actor_cmp(actor, s->state.actor) == 0 ||
+            (err == TAKO_OK && actor_listed(&names, actor));
     tako_buf_fini(&names);
     return err;
 }

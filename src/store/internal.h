@@ -421,6 +421,8 @@ tako_err quarantine_put(store *s, uint32_t coll, tako_slice id, store_why why,
 
 /* actor.c: appends the ids of those that were this file's, the latest last. */
 tako_err actor_former(store_conn *c, tako_buf *out);
+/* Is it among ids in a row? */
+bool actor_listed(const tako_buf *list, crdt_actor actor);
 /* The greatest hlc that the context has of an actor which is, or
  * was, this file's; above what `births` show to be known elsewhere. */
 tako_err actor_own_beyond(store *s, const crdt_context *context,

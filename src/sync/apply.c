@@ -468,6 +468,37 @@ void sync_known_commit(sync_session *s, size_t from, uint64_t lsn)
     }
 }
 
+tako_err sync_write_begin(sync_session *s, store **st, tako_errbuf *e)
+{
+    const sync_host *host = s->host;
+    tako_err err;
+
+    *st = host->write_begin(host->ctx);
+    if (*st == NULL)
+        return tako_fail(e, TAKO_CLOSED, "shutting down");
+    err = store_begin(*st, e);
+    if (err != TAKO_OK)
+        host->write_end(host->ctx, 0);
+    return err;
+}
+
+tako_err sync_write_end(sync_session *s, store *st, size_t known, tako_err err,
+                        tako_errbuf *e)
+{
+    uint64_t lsn = 0;
+
+    if (err == TAKO_OK)
+        err = store_commit(st, &lsn, e);
+    else
+        store_rollback(st);
+    if (lsn == 0)
+        s->known_count = known;
+    else
+        sync_known_commit(s, known, lsn);
+    s->host->write_end(s->host->ctx, lsn);
+    return err;
+}
+
 static void tell(apply *a)
 {
     const sync_host *host = a->s->host;

@@ -121,27 +121,11 @@ static void tell_host(const bury *b)
 
 static tako_err in_transaction(bury *b, bury_fn *fn)
 {
-    const sync_host *host = b->s->host;
     size_t known = b->s->known_count;
-    uint64_t lsn = 0;
     tako_err err;
 
-    b->st = host->write_begin(host->ctx);
-    if (b->st == NULL)
-        return tako_fail(b->e, TAKO_CLOSED, "shutting down");
-    err = store_begin(b->st, b->e);
-    if (err == TAKO_OK) {
-        err = fn(b);
-        if (err == TAKO_OK)
-            err = store_commit(b->st, &lsn, b->e);
-        else
-            store_rollback(b->st);
-    }
-    if (lsn == 0)
-        b->s->known_count = known;
-    else
-        sync_known_commit(b->s, known, lsn);
-    host->write_end(host->ctx, lsn);
+    TAKO_TRY(sync_write_begin(b->s, &b->st, b->e));
+    err = sync_write_end(b->s, b->st, known, fn(b), b->e);
     if (err == TAKO_OK)
         tell_host(b);
     return err;

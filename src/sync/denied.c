@@ -213,7 +213,7 @@ typedef struct letting {
     store *st;
     tako_reader *in;
     uint32_t count;
-    bool incomplete;
+    tako_slice back; /* the collection that was taken back last */
     tako_errbuf *e;
 } letting;
 
@@ -224,6 +224,9 @@ static tako_err take_back(letting *l, tako_slice coll)
     sync_session *s = l->s;
     sync_holds *h;
 
+    if (tako_slice_eq(coll, l->back))
+        return TAKO_OK;
+    l->back = coll;
     TAKO_TRY(sync_holds_read(s, store_writer(l->st), coll, &h));
     for (sync_hold *o = h->first; o != NULL; o = o->next) {
         tako_buf target = tako_buf_on(s->env);
@@ -236,7 +239,6 @@ static tako_err take_back(letting *l, tako_slice coll)
         tako_buf_fini(&target);
         TAKO_TRY(err);
     }
-    l->incomplete = true;
     return TAKO_OK;
 }
 
@@ -276,32 +278,13 @@ static tako_err take_denials(letting *l)
     return TAKO_OK;
 }
 
-static tako_err in_transaction(letting *l)
-{
-    const sync_host *host = l->s->host;
-    uint64_t lsn = 0;
-    tako_err err;
-
-    l->st = host->write_begin(host->ctx);
-    if (l->st == NULL)
-        return tako_fail(l->e, TAKO_CLOSED, "shutting down");
-    err = store_begin(l->st, l->e);
-    if (err == TAKO_OK) {
-        err = take_denials(l);
-        if (err == TAKO_OK)
-            err = store_commit(l->st, &lsn, l->e);
-        else if (store_in_transaction(l->st))
-            store_rollback(l->st);
-    }
-    host->write_end(host->ctx, lsn);
-    return err;
-}
-
 tako_err sync_on_denied(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     letting l = { .s = s, .in = in, .e = e };
+    size_t known = s->known_count;
 
-    TAKO_TRY(in_transaction(&l));
+    TAKO_TRY(sync_write_begin(s, &l.st, e));
+    TAKO_TRY(sync_write_end(s, l.st, known, take_denials(&l), e));
     if (!s->bars.write)
         s->host->event(s->host->ctx, SYNC_EVENT_DENIED, 0,
                        "the peer refuses what this device may write");
@@ -309,7 +292,7 @@ tako_err sync_on_denied(sync_session *s, tako_reader *in, tako_errbuf *e)
         s->host->event(s->host->ctx, SYNC_EVENT_DENIED, l.count,
                        "this device may not write: what it changed is in "
                        "quarantine");
-    for (size_t i = 0; l.incomplete && i < s->sub_count; i++)
+    for (size_t i = 0; l.back.len > 0 && i < s->sub_count; i++)
         s->host->event(s->host->ctx, SYNC_EVENT_HELD, s->subs[i].user,
                        "catching up");
     return TAKO_OK;

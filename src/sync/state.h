@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "store/deaths.h"
 #include "sync/cover.h"
+#include "sync/dirty.h"
 #include "sync/receipts.h"
 #include "sync/session.h"
 #include "sync/symbols.h"
@@ -274,54 +275,6 @@ typedef struct sync_sub {
     bool regain;        /* nothing said is complete until asked anew */
     uint32_t regains;   /* how often that was because of the peer */
 } sync_sub;
-
-/* ---- dirty documents (dirty.c) ------------------------------------------------ */
-
-typedef struct sync_dirty_doc {
-    uint32_t coll;
-    uint32_t next; /* 1 + index in the same chain */
-    int64_t row;
-    bool matched; /* the state before the first change did */
-    bool whole;   /* the peer asked for the whole state */
-    bool asked;   /* by fields: base is its question (fields.c) */
-    bool based;   /* base is what the peer has */
-    /* The state that the peer has: meta and body, or meta alone where the
-     * body is long. NULL: the empty one, a whole state is sent. */
-    uint8_t *base;
-    uint32_t meta_len, body_len;
-    bool has_body;
-    bool local; /* a write of this node's app is in it */
-} sync_dirty_doc;
-
-typedef struct sync_dirty {
-    const tako_env *env;
-    sync_dirty_doc *docs;
-    uint32_t *chains;
-    uint32_t count, cap, chain_count;
-    uint32_t first; /* those before are sent */
-    size_t bytes;   /* of bases */
-} sync_dirty;
-
-void sync_dirty_init(sync_dirty *d, const tako_env *env);
-void sync_dirty_fini(sync_dirty *d);
-/* The entry of a document, made when absent (*fresh then). NULL: too many, or
- * out of memory. */
-sync_dirty_doc *sync_dirty_touch(sync_dirty *d, uint32_t coll, int64_t row,
-                                 bool *fresh);
-/* Keeps what the peer has as the base, while there is room for it. */
-void sync_dirty_base(sync_dirty *d, sync_dirty_doc *doc, tako_slice meta,
-                     tako_slice body);
-/* Keeps the peer's question in its place; there is none where it is empty, or
- * too long. */
-void sync_dirty_ask(sync_dirty *d, sync_dirty_doc *doc, tako_slice question);
-/* The first entry not sent; NULL: none. pop takes it off. */
-sync_dirty_doc *sync_dirty_first(sync_dirty *d);
-void sync_dirty_pop(sync_dirty *d);
-void sync_dirty_clear(sync_dirty *d);
-static inline uint32_t sync_dirty_left(const sync_dirty *d)
-{
-    return d->count - d->first;
-}
 
 /* ---- the session --------------------------------------------------------------- */
 
@@ -660,6 +613,13 @@ bool sync_coll_named(const sync_session *s, tako_slice name);
  * sync_known_commit, for all entries from `from` on. */
 tako_err sync_known_add(sync_session *s, uint32_t coll, int64_t row);
 void sync_known_commit(sync_session *s, size_t from, uint64_t lsn);
+/* A transaction of its own, of what a message says. TAKO_CLOSED, and what
+ * store_begin says: nothing is to be ended then. */
+tako_err sync_write_begin(sync_session *s, store **st, tako_errbuf *e);
+/* Commits, or where err is one already, undoes; then `known` has again the
+ * entries that it had. Returns err, or what store_commit says. */
+tako_err sync_write_end(sync_session *s, store *st, size_t known, tako_err err,
+                        tako_errbuf *e);
 /* Of what was refused, or asked for. */
 sync_need *sync_need_find(sync_need *list, uint32_t name, tako_slice id);
 
