@@ -461,3 +461,42 @@ void world_dump(const crdt_doc *d, tako_buf *out)
         tako_buf_fini(&body);
     }
 }
+
+/* ---- for histories ---------------------------------------------------------- */
+
+crdt_doc *world_joined(world *w, const crdt_doc *a, const crdt_doc *b)
+{
+    crdt_doc *d;
+
+    assert_int_equal(crdt_doc_new(&w->arena, &d), TAKO_OK);
+    assert_int_equal(crdt_merge(d, a, NULL), TAKO_OK);
+    if (b != NULL)
+        assert_int_equal(crdt_merge(d, b, NULL), TAKO_OK);
+    return d;
+}
+
+crdt_delta_result world_apply(crdt_doc *d, tako_slice delta)
+{
+    tako_reader in = tako_reader_of(delta);
+    crdt_delta_result result;
+
+    assert_int_equal(crdt_delta_apply(d, &in, world_key, &crdt_names_plain_in,
+                                      &result, NULL, NULL),
+                     TAKO_OK);
+    assert_true(tako_reader_done(&in));
+    return result;
+}
+
+void world_expect_same(world *w, uint64_t seed, const char *law,
+                       const crdt_doc *a, const crdt_doc *b)
+{
+    tako_buf x = tako_buf_on(&w->t.env);
+    tako_buf y = tako_buf_on(&w->t.env);
+
+    if (world_same(w, a, b))
+        return;
+    world_dump(a, &x);
+    world_dump(b, &y);
+    fail_msg("%s, history seed %llu:\n%s\n%s", law, (unsigned long long)seed,
+             tako_buf_cstr(&x), tako_buf_cstr(&y));
+}

@@ -58,12 +58,21 @@ crdt_merge_info world_merge(world *w, unsigned into, unsigned r);
  * delta does not do). */
 crdt_merge_info world_delta(world *w, unsigned into, unsigned r);
 
+/* A document of its own: a, and merged into it b, unless that is NULL. */
+crdt_doc *world_joined(world *w, const crdt_doc *a, const crdt_doc *b);
+/* Applies a delta that is well formed, all of it. */
+crdt_delta_result world_apply(crdt_doc *d, tako_slice delta);
+
 /* A copy through the stored form: decode(encode(d)), also checked to be the
  * same bytes again. */
 crdt_doc *world_copy(world *w, const crdt_doc *d);
 
 /* Fails the test when the two are not the same bytes. */
 bool world_same(world *w, const crdt_doc *a, const crdt_doc *b);
+/* Fails the test, and says of which law and history, when they are not one
+ * state. */
+void world_expect_same(world *w, uint64_t seed, const char *law,
+                       const crdt_doc *a, const crdt_doc *b);
 
 /* The body as JSON with ' for quotes, "deleted" when not alive. Valid until
  * the next call. */

@@ -13,17 +13,6 @@ typedef struct flight {
     crdt_doc *from;
 } flight;
 
-static crdt_doc *joined(world *w, const crdt_doc *a, const crdt_doc *b)
-{
-    crdt_doc *d;
-
-    assert_int_equal(crdt_doc_new(&w->arena, &d), TAKO_OK);
-    assert_int_equal(crdt_merge(d, a, NULL), TAKO_OK);
-    if (b != NULL)
-        assert_int_equal(crdt_merge(d, b, NULL), TAKO_OK);
-    return d;
-}
-
 static tako_slice delta_of(world *w, const crdt_doc *d,
                            const crdt_context *base, const crdt_doc *before)
 {
@@ -38,46 +27,20 @@ static tako_slice delta_of(world *w, const crdt_doc *d,
     return bytes;
 }
 
-static crdt_delta_result apply(crdt_doc *d, tako_slice bytes)
-{
-    tako_reader in = tako_reader_of(bytes);
-    crdt_delta_result result;
-
-    assert_int_equal(crdt_delta_apply(d, &in, world_key, &crdt_names_plain_in,
-                                      &result, NULL, NULL),
-                     TAKO_OK);
-    assert_true(tako_reader_done(&in));
-    return result;
-}
-
-static void expect_same(world *w, uint64_t seed, const crdt_doc *a,
-                        const crdt_doc *b)
-{
-    tako_buf x = tako_buf_on(&w->t.env);
-    tako_buf y = tako_buf_on(&w->t.env);
-
-    if (world_same(w, a, b))
-        return;
-    world_dump(a, &x);
-    world_dump(b, &y);
-    fail_msg("history seed %llu:\n%s\n%s", (unsigned long long)seed,
-             tako_buf_cstr(&x), tako_buf_cstr(&y));
-}
-
 /* Delivers a delta, perhaps for the second time, perhaps long after it was
  * made: either it does what its whole state would do, or nothing. */
 static void deliver(world *w, uint64_t seed, unsigned to, const flight *f,
                     unsigned counts[3])
 {
-    crdt_doc *before = joined(w, w->doc[to], NULL);
-    crdt_doc *expected = joined(w, before, f->from);
-    crdt_delta_result result = apply(w->doc[to], f->bytes);
+    crdt_doc *before = world_joined(w, w->doc[to], NULL);
+    crdt_doc *expected = world_joined(w, before, f->from);
+    crdt_delta_result result = world_apply(w->doc[to], f->bytes);
 
     counts[result]++;
-    expect_same(w, seed, w->doc[to],
-                result == CRDT_DELTA_APPLIED ? expected : before);
+    world_expect_same(w, seed, "a delta", w->doc[to],
+                      result == CRDT_DELTA_APPLIED ? expected : before);
     if (result == CRDT_DELTA_STALE)
-        expect_same(w, seed, before, expected);
+        world_expect_same(w, seed, "a delta", before, expected);
 }
 
 static void add_flight(world *w, flight *flights, unsigned *count,
@@ -87,7 +50,7 @@ static void add_flight(world *w, flight *flights, unsigned *count,
     flight *f =
         &flights[*count < FLIGHT ? (*count)++ : test_below(&w->t, FLIGHT)];
 
-    f->from = joined(w, from, NULL);
+    f->from = world_joined(w, from, NULL);
     f->bytes = delta_of(w, from, base, before);
 }
 
@@ -102,11 +65,11 @@ static void run_history(world *w, unsigned counts[3])
 
     world_clear(w);
     for (unsigned i = 0; i < replicas; i++)
-        olds[i] = joined(w, w->doc[i], NULL);
+        olds[i] = world_joined(w, w->doc[i], NULL);
     for (unsigned i = 0; i < 24; i++) {
         unsigned r = (unsigned)test_below(&w->t, replicas);
         unsigned to = (unsigned)test_below(&w->t, replicas);
-        crdt_doc *before = joined(w, w->doc[r], NULL);
+        crdt_doc *before = world_joined(w, w->doc[r], NULL);
 
         switch (test_below(&w->t, 4)) {
         case 0:
@@ -120,7 +83,7 @@ static void run_history(world *w, unsigned counts[3])
                        test_below(&w->t, 3) == 0 ? &none
                                                  : crdt_doc_context(olds[to]),
                        test_below(&w->t, 2) == 0 ? NULL : olds[to]);
-            olds[to] = joined(w, w->doc[to], NULL);
+            olds[to] = world_joined(w, w->doc[to], NULL);
             break;
         default:
             if (n > 0)
@@ -130,7 +93,7 @@ static void run_history(world *w, unsigned counts[3])
     for (unsigned i = 0; i < 2 * replicas; i++)
         (void)world_delta(w, (i + 1) % replicas, i % replicas);
     for (unsigned i = 1; i < replicas; i++)
-        expect_same(w, seed, w->doc[0], w->doc[i]);
+        world_expect_same(w, seed, "a delta", w->doc[0], w->doc[i]);
 }
 
 /* P5 */
@@ -162,14 +125,14 @@ static void test_delta_apply__stale_base_does_not_hide_a_removal(void **state)
 
         world_init(&w, 1);
         world_insert(&w, 1, "{'z':0}");
-        old = joined(&w, w.doc[1], NULL);
+        old = world_joined(&w, w.doc[1], NULL);
         world_set(&w, 1, "a", "1");
         (void)world_merge(&w, 0, 1);
         world_unset(&w, 0, "a");
         assert_int_equal(
-            apply(w.doc[1],
-                  delta_of(&w, w.doc[0], i == 0 ? &none : crdt_doc_context(old),
-                           NULL)),
+            world_apply(w.doc[1],
+                        delta_of(&w, w.doc[0],
+                                 i == 0 ? &none : crdt_doc_context(old), NULL)),
             CRDT_DELTA_APPLIED);
         world_expect(&w, 1, "{'z':0}");
         assert_true(world_same(&w, w.doc[0], w.doc[1]));
@@ -188,17 +151,18 @@ static void test_delta_apply__sum_reveals_a_removal(void **state)
     world_init(&w, 1);
     world_insert(&w, 0, "{'a':1,'b':2}");
     (void)world_merge(&w, 1, 0);
-    before = joined(&w, w.doc[0], NULL);
+    before = world_joined(&w, w.doc[0], NULL);
     assert_int_equal(
         crdt_context_join(&w.arena, &base, crdt_doc_context(w.doc[0])),
         TAKO_OK);
     world_unset(&w, 0, "a");
-    assert_int_equal(apply(w.doc[1], delta_of(&w, w.doc[0], &base, NULL)),
+    assert_int_equal(world_apply(w.doc[1], delta_of(&w, w.doc[0], &base, NULL)),
                      CRDT_DELTA_NEEDS);
     world_expect(&w, 1, "{'a':1,'b':2}");
     /* Who knows what was before names it. */
-    assert_int_equal(apply(w.doc[1], delta_of(&w, w.doc[0], &base, before)),
-                     CRDT_DELTA_APPLIED);
+    assert_int_equal(
+        world_apply(w.doc[1], delta_of(&w, w.doc[0], &base, before)),
+        CRDT_DELTA_APPLIED);
     world_expect(&w, 1, "{'b':2}");
     world_fini(&w);
 }
@@ -212,8 +176,8 @@ static void test_delta_apply__refuses_a_base_it_has_not(void **state)
     world_insert(&w, 0, "{'a':1}");
     world_set(&w, 0, "a", "2");
     assert_int_equal(
-        apply(w.doc[1],
-              delta_of(&w, w.doc[0], crdt_doc_context(w.doc[0]), NULL)),
+        world_apply(w.doc[1],
+                    delta_of(&w, w.doc[0], crdt_doc_context(w.doc[0]), NULL)),
         CRDT_DELTA_NEEDS);
     world_set(&w, 0, "a", "3");
     world_expect(&w, 1, "deleted");

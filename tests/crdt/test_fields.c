@@ -9,17 +9,6 @@
 
 enum { ASKER, ASKED, OTHER };
 
-static crdt_doc *joined(world *w, const crdt_doc *a, const crdt_doc *b)
-{
-    crdt_doc *d;
-
-    assert_int_equal(crdt_doc_new(&w->arena, &d), TAKO_OK);
-    assert_int_equal(crdt_merge(d, a, NULL), TAKO_OK);
-    if (b != NULL)
-        assert_int_equal(crdt_merge(d, b, NULL), TAKO_OK);
-    return d;
-}
-
 /* What `r` asks of who had the context `seen`; nothing when it would ask for
  * the whole document. */
 static tako_slice question_of(world *w, const crdt_doc *r,
@@ -57,32 +46,6 @@ static tako_slice answer_of(world *w, const crdt_doc *d, tako_slice question)
     return bytes;
 }
 
-static crdt_delta_result apply(crdt_doc *d, tako_slice bytes)
-{
-    tako_reader in = tako_reader_of(bytes);
-    crdt_delta_result result;
-
-    assert_int_equal(crdt_delta_apply(d, &in, world_key, &crdt_names_plain_in,
-                                      &result, NULL, NULL),
-                     TAKO_OK);
-    assert_true(tako_reader_done(&in));
-    return result;
-}
-
-static void expect_same(world *w, uint64_t seed, const crdt_doc *a,
-                        const crdt_doc *b)
-{
-    tako_buf x = tako_buf_on(&w->t.env);
-    tako_buf y = tako_buf_on(&w->t.env);
-
-    if (world_same(w, a, b))
-        return;
-    world_dump(a, &x);
-    world_dump(b, &y);
-    fail_msg("history seed %llu:\n%s\n%s", (unsigned long long)seed,
-             tako_buf_cstr(&x), tako_buf_cstr(&y));
-}
-
 /* Writes and merges of a few replicas. */
 static void live(world *w, unsigned steps)
 {
@@ -108,7 +71,7 @@ static void run_history(world *w, counts *c)
 
     world_clear(w);
     live(w, 2 + (unsigned)test_below(&w->t, 24));
-    past = joined(w, w->doc[ASKED], NULL);
+    past = world_joined(w, w->doc[ASKED], NULL);
     live(w, (unsigned)test_below(&w->t, 8));
     question = question_of(w, w->doc[ASKER], crdt_doc_context(past));
     if (question.len == 0) {
@@ -121,11 +84,11 @@ static void run_history(world *w, counts *c)
         c->whole++;
         return;
     }
-    expected = joined(w, w->doc[ASKED], NULL);
+    expected = world_joined(w, w->doc[ASKED], NULL);
     live(w, (unsigned)test_below(&w->t, 8)); /* and the answer */
-    past = joined(w, w->doc[ASKER], NULL);
-    expected = joined(w, past, expected);
-    switch (apply(w->doc[ASKER], answer)) {
+    past = world_joined(w, w->doc[ASKER], NULL);
+    expected = world_joined(w, past, expected);
+    switch (world_apply(w->doc[ASKER], answer)) {
     case CRDT_DELTA_APPLIED:
         c->applied++;
         c->unlike += !world_same(w, past, expected);
@@ -138,7 +101,7 @@ static void run_history(world *w, counts *c)
         expected = past;
         break;
     }
-    expect_same(w, seed, w->doc[ASKER], expected);
+    world_expect_same(w, seed, "by fields", w->doc[ASKER], expected);
 }
 
 /* P2, P5: whatever happened before the question, on its way and on the way of
@@ -178,8 +141,9 @@ static void test_fields__an_own_write_is_no_reason_to_ask_again(void **state)
     world_unset(&w, ASKED, "b.c");
     world_set(&w, ASKER, "e", "6");
     question = question_of(&w, w.doc[ASKER], crdt_doc_context(w.doc[ASKED]));
-    assert_int_equal(apply(w.doc[ASKER], answer_of(&w, w.doc[ASKED], question)),
-                     CRDT_DELTA_APPLIED);
+    assert_int_equal(
+        world_apply(w.doc[ASKER], answer_of(&w, w.doc[ASKED], question)),
+        CRDT_DELTA_APPLIED);
     world_expect(&w, ASKER, "{'a':5,'b':{'d':3},'e':6}");
     (void)world_merge(&w, ASKED, ASKER);
     assert_true(world_same(&w, w.doc[0], w.doc[1]));
@@ -199,8 +163,9 @@ static void test_fields__a_field_that_is_gone_is_told(void **state)
     world_unset(&w, ASKED, "a");
     world_set(&w, ASKED, "b", "{'c':1}");
     question = question_of(&w, w.doc[ASKER], crdt_doc_context(w.doc[ASKED]));
-    assert_int_equal(apply(w.doc[ASKER], answer_of(&w, w.doc[ASKED], question)),
-                     CRDT_DELTA_APPLIED);
+    assert_int_equal(
+        world_apply(w.doc[ASKER], answer_of(&w, w.doc[ASKED], question)),
+        CRDT_DELTA_APPLIED);
     world_expect(&w, ASKER, "{'b':{'c':1},'z':0}");
     assert_true(world_same(&w, w.doc[0], w.doc[1]));
     world_fini(&w);
@@ -228,7 +193,7 @@ static void test_fields__one_field_of_many_is_short(void **state)
         world_set(&w, ASKED, path, text);
     }
     (void)world_merge(&w, ASKER, ASKED);
-    before = joined(&w, w.doc[ASKED], NULL);
+    before = world_joined(&w, w.doc[ASKED], NULL);
     world_unset(&w, ASKED, "missing");
     world_set(&w, ASKED, "new", "1");
     question = question_of(&w, w.doc[ASKER], crdt_doc_context(before));
@@ -237,7 +202,7 @@ static void test_fields__one_field_of_many_is_short(void **state)
     assert_true(meta.len + body.len > 65536);
     assert_true(question.len < 2048);
     assert_true(answer.len < 128);
-    assert_int_equal(apply(w.doc[ASKER], answer), CRDT_DELTA_APPLIED);
+    assert_int_equal(world_apply(w.doc[ASKER], answer), CRDT_DELTA_APPLIED);
     assert_true(world_same(&w, w.doc[0], w.doc[1]));
     tako_buf_fini(&meta);
     tako_buf_fini(&body);
@@ -285,7 +250,7 @@ static void test_fields__is_sent_whole_where_it_does_not_fit(void **state)
     world_init(&w, 1);
     world_insert(&w, 0, "{'a':1}");
     (void)world_merge(&w, 1, 0);
-    old = joined(&w, w.doc[1], NULL);
+    old = world_joined(&w, w.doc[1], NULL);
     world_set(&w, 0, "a", "2");
     question = question_of(&w, w.doc[0], crdt_doc_context(w.doc[0]));
     /* It has not all that it was asked about, */
@@ -329,7 +294,7 @@ static void test_fields__survives_damage(void **state)
         read++;
         bytes = answer_of(&w, w.doc[1], bytes);
         if (bytes.len > 0)
-            (void)apply(w.doc[0], bytes);
+            (void)world_apply(w.doc[0], bytes);
         (void)world_copy(&w, w.doc[0]);
     }
     assert_true(read > 0);

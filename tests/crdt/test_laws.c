@@ -13,23 +13,6 @@ typedef struct states {
     size_t count;
 } states;
 
-static crdt_doc *copy_of(world *w, const crdt_doc *d)
-{
-    crdt_doc *copy;
-
-    assert_int_equal(crdt_doc_new(&w->arena, &copy), TAKO_OK);
-    assert_int_equal(crdt_merge(copy, d, NULL), TAKO_OK);
-    return copy;
-}
-
-static crdt_doc *joined(world *w, const crdt_doc *a, const crdt_doc *b)
-{
-    crdt_doc *d = copy_of(w, a);
-
-    assert_int_equal(crdt_merge(d, b, NULL), TAKO_OK);
-    return d;
-}
-
 /* Two to four replicas write and merge now and then; each state is kept. */
 static void make_history(world *w, states *s)
 {
@@ -50,36 +33,23 @@ static void make_history(world *w, states *s)
             (void)world_merge(w, r, from);
         else
             world_random_write(w, r);
-        s->doc[s->count++] = copy_of(w, w->doc[r]);
+        s->doc[s->count++] = world_joined(w, w->doc[r], NULL);
     }
-}
-
-static void expect_same(world *w, uint64_t seed, const char *law,
-                        const crdt_doc *a, const crdt_doc *b)
-{
-    tako_buf x = tako_buf_on(&w->t.env);
-    tako_buf y = tako_buf_on(&w->t.env);
-
-    if (world_same(w, a, b))
-        return;
-    world_dump(a, &x);
-    world_dump(b, &y);
-    fail_msg("%s, history seed %llu:\n%s\n%s", law, (unsigned long long)seed,
-             tako_buf_cstr(&x), tako_buf_cstr(&y));
 }
 
 static void check_triple(world *w, uint64_t seed, const crdt_doc *a,
                          const crdt_doc *b, const crdt_doc *c)
 {
-    crdt_doc *ab = joined(w, a, b);
-    crdt_doc *ba = joined(w, b, a);
-    crdt_doc *bc = joined(w, b, c);
+    crdt_doc *ab = world_joined(w, a, b);
+    crdt_doc *ba = world_joined(w, b, a);
+    crdt_doc *bc = world_joined(w, b, c);
 
-    expect_same(w, seed, "commutative", ab, ba);
-    expect_same(w, seed, "associative", joined(w, ab, c), joined(w, a, bc));
-    expect_same(w, seed, "idempotent", joined(w, ab, b), ab);
+    world_expect_same(w, seed, "commutative", ab, ba);
+    world_expect_same(w, seed, "associative", world_joined(w, ab, c),
+                      world_joined(w, a, bc));
+    world_expect_same(w, seed, "idempotent", world_joined(w, ab, b), ab);
     if (crdt_context_eq(crdt_doc_context(a), crdt_doc_context(b)))
-        expect_same(w, seed, "P2", a, b);
+        world_expect_same(w, seed, "P2", a, b);
 }
 
 static void test_laws__hold_for_random_triples(void **state)
@@ -117,7 +87,8 @@ static void test_laws__states_have_one_form(void **state)
         for (unsigned k = 0; k < SNAPSHOTS; k++) {
             crdt_doc *copy = world_copy(&w, s.doc[k]);
 
-            expect_same(&w, i, "stored", joined(&w, copy, s.doc[k]), copy);
+            world_expect_same(&w, i, "stored", world_joined(&w, copy, s.doc[k]),
+                              copy);
         }
     }
     world_fini(&w);
@@ -136,10 +107,11 @@ static void test_laws__a_delta_is_the_state(void **state)
         for (unsigned k = 0; k < SNAPSHOTS; k++) {
             const crdt_doc *x = s.doc[test_below(&w.t, SNAPSHOTS)];
 
-            w.doc[0] = copy_of(&w, s.doc[k]);
-            w.doc[1] = copy_of(&w, x);
+            w.doc[0] = world_joined(&w, s.doc[k], NULL);
+            w.doc[1] = world_joined(&w, x, NULL);
             (void)world_delta(&w, 0, 1);
-            expect_same(&w, i, "delta", w.doc[0], joined(&w, s.doc[k], x));
+            world_expect_same(&w, i, "delta", w.doc[0],
+                              world_joined(&w, s.doc[k], x));
         }
     }
     world_fini(&w);

@@ -641,6 +641,15 @@ void net_settle(net *n)
     }
 }
 
+void net_settle_later(net *n, int turns)
+{
+    for (; turns > 0; turns--) {
+        net_settle(n);
+        n->now += 1500;
+    }
+    net_settle(n);
+}
+
 /* ---- transactions ----------------------------------------------------------- */
 
 void net_begin(net *n, size_t node)

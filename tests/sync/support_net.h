@@ -114,8 +114,10 @@ void net_step(net *n);
 bool net_half_trip(net *n, net_link *l);
 /* Bytes sent since, of what is no greeting and no document. */
 uint64_t net_overhead(const net *n, const uint64_t before[64]);
-/* Until nothing moves. */
+/* Until nothing moves; and so many times more, each after all that waits a
+ * second would be due. */
 void net_settle(net *n);
+void net_settle_later(net *n, int turns);
 
 /* Writes, each its own transaction unless inside net_begin / net_commit. */
 void net_begin(net *n, size_t node);

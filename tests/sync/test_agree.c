@@ -3,15 +3,6 @@
 
 #include "sync/vector.h"
 
-static void settle_later(net *n, int turns)
-{
-    for (; turns > 0; turns--) {
-        net_settle(n);
-        n->now += 1500;
-    }
-    net_settle(n);
-}
-
 static sync_subscription_state sub_at(const net_link *l, int end, uint64_t now)
 {
     sync_subscription_state sub;
@@ -36,12 +27,12 @@ static net_link *pruned_link(net *n)
     net_subscribe_all(n, "orders");
     for (size_t i = 0; i < 3; i++)
         net_connect(n, i, (i + 1) % 3);
-    settle_later(n, 4);
+    net_settle_later(n, 4);
     for (uint64_t i = 0; i < 40; i++) {
         net_insert(n, i / 10 % 3, "orders", 100 + i, "open", "pad");
         net_settle(n);
     }
-    settle_later(n, 4);
+    net_settle_later(n, 4);
     for (size_t i = 0; i < 3 && l == NULL; i++)
         if (sub_at(&n->links[i], 0, n->now).mode == 2 &&
             sub_at(&n->links[i], 1, n->now).mode == 2)
@@ -133,7 +124,7 @@ static void test_agree__equal_vectors_and_other_documents(void **state)
     net_settle(&n);
     assert_string_equal(net_get(&n, a, "orders", 7, "s"), "open");
     assert_string_equal(net_get(&n, b, "orders", 7, "s"), "-");
-    settle_later(&n, 6);
+    net_settle_later(&n, 6);
     assert_string_equal(net_get(&n, b, "orders", 7, "s"), "open");
     assert_int_equal(net_hash(&n, a, "orders"), net_hash(&n, b, "orders"));
     assert_int_equal(n.last_error, TAKO_OK);
@@ -161,7 +152,7 @@ static void test_agree__who_agrees_says_what_it_keeps(void **state)
     net_init(&n, 33, 4);
     kept = 0;
     l = pruned_link(&n);
-    settle_later(&n, 6);
+    net_settle_later(&n, 6);
     l->ends[0].node->host.kept = host_kept;
     sync_session_kept(l->ends[1].session, false);
     net_settle(&n);
@@ -181,12 +172,12 @@ static void test_agree__the_same_documents_cost_no_question(void **state)
     (void)state;
     net_init(&n, 32, 4);
     l = pruned_link(&n);
-    settle_later(&n, 4);
+    net_settle_later(&n, 4);
     sync_session_counts(l->ends[0].session, &before);
     n.t.wall_ms += 1000;
     net_insert(&n, (size_t)(l->ends[0].node - n.nodes), "orders", 7, "open",
                "pad");
-    settle_later(&n, 8);
+    net_settle_later(&n, 8);
     sync_session_counts(l->ends[0].session, &after);
     assert_int_equal(after.documents_out - before.documents_out, 1);
     assert_string_equal(
@@ -196,7 +187,7 @@ static void test_agree__the_same_documents_cost_no_question(void **state)
     assert_true(sub_at(l, 1, n.now).in_sync);
     assert_int_equal(n.last_error, TAKO_OK);
     sync_session_counts(l->ends[1].session, &before);
-    settle_later(&n, 8);
+    net_settle_later(&n, 8);
     sync_session_counts(l->ends[1].session, &after);
     assert_int_equal(after.grafts, before.grafts);
     net_fini(&n);

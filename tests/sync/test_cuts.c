@@ -25,15 +25,6 @@ static void settle_link(net *n, net_link *l)
     }
 }
 
-static void settle_later(net *n)
-{
-    for (int i = 0; i < 4; i++) {
-        net_settle(n);
-        n->now += 1500;
-    }
-    net_settle(n);
-}
-
 typedef struct held {
     size_t rows;
     uint8_t why;
@@ -74,7 +65,7 @@ static void test_cuts__who_has_a_part_does_not_tear(void **state)
     ab = net_connect(&n, 0, 1);
     bc = net_connect(&n, 1, 2);
     ac = net_connect(&n, 0, 2);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     net_begin(&n, 0);
     net_insert(&n, 0, "orders", 1, "open", "pad");
     net_insert(&n, 0, "orders", 2, "done", "pad");
@@ -107,16 +98,16 @@ static void test_cuts__without_a_covering_neighbour_it_is_loose(void **state)
     net_subscribe(&n, 2, "orders");
     net_connect(&n, 0, 1);
     net_connect(&n, 1, 2);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     net_begin(&n, 0);
     net_insert(&n, 0, "orders", 1, "open", "pad");
     net_insert(&n, 0, "orders", 2, "done", "pad");
     net_commit_now(&n, 0);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "open");
     assert_int_equal(held_at(&n, 2).why, 2);
     net_connect(&n, 0, 2); /* and ends with the next complete close */
-    settle_later(&n);
+    net_settle_later(&n, 4);
     assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "done");
     assert_int_equal(held_at(&n, 2).why, 0);
     net_fini(&n);
@@ -154,13 +145,13 @@ static void test_cuts__a_half_download_is_catching_up(void **state)
     assert_int_equal(held_at(&n, 1).why, 1);
     net_disconnect(&n, ab);
     net_connect(&n, 1, 2);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     assert_true(
         sync_session_subscription(n.links[1].ends[1].session, 0, n.now, &sub));
     assert_false(sub.covers);
     assert_int_not_equal(held_at(&n, 2).why, 0);
     net_reconnect(&n, ab);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     assert_int_equal(held_at(&n, 1).why, 0);
     assert_int_equal(held_at(&n, 2).why, 0);
     net_check_equal(&n, "orders");
@@ -233,7 +224,7 @@ static void test_cuts__all_of_one_is_read_in_one_snapshot(void **state)
     net_init(&n, 28, 2);
     net_subscribe_all(&n, "orders");
     l = net_connect(&n, 0, 1);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     meddler.n = &n;
     meddler.match = n.nodes[0].host.predicate_match;
     n.nodes[0].host.predicate_match = match_and_write;
@@ -275,7 +266,7 @@ static void test_cuts__an_order_does_not_overtake_its_stock_line(void **state)
     net_insert(&n, 0, "orders", 1, "stock", "pad");
     net_insert(&n, 0, "orders", 2, "open", "pad");
     net_commit_now(&n, 0);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     for (uint32_t i = 0; i < 2000; i++) {
         char v[16];
 
@@ -320,13 +311,13 @@ static void test_cuts__complete_is_said_of_who_covers(void **state)
     net_insert(&n, 0, "orders", 1, "open", "pad");
     net_insert(&n, 0, "orders", 2, "done", "pad");
     net_connect(&n, 0, 1);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     part = net_connect(&n, 1, 2);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "open");
     assert_int_equal(complete_at(&n, part, 1), 0);
     all = net_connect(&n, 0, 2);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     assert_int_equal(complete_at(&n, all, 1), n.t.wall_ms);
     assert_int_equal(complete_at(&n, part, 1), 0);
     net_fini(&n);
@@ -372,14 +363,14 @@ static void test_cuts__a_ring_is_pruned_and_mended(void **state)
     net_connect(&n, 0, 1);
     net_connect(&n, 1, 2);
     net_connect(&n, 2, 0);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     for (int half = 0; half < 2; half++) {
         for (uint64_t i = 0; i < 40; i++) {
             net_insert(&n, i % 3, "orders", (uint64_t)half * 100 + i, "open",
                        "pad");
             net_settle(&n);
         }
-        settle_later(&n);
+        net_settle_later(&n, 4);
         copies[half] = fresh[half] = 0;
         for (size_t i = 0; i < 3; i++)
             for (int j = 0; j < 2; j++) {
@@ -394,12 +385,12 @@ static void test_cuts__a_ring_is_pruned_and_mended(void **state)
     for (size_t cut = 0; cut < 3; cut++) {
         net_disconnect(&n, &n.links[cut]);
         net_insert(&n, cut, "orders", 500 + cut, "open", "pad");
-        settle_later(&n);
+        net_settle_later(&n, 4);
         for (size_t i = 0; i < 3; i++)
             assert_string_equal(net_get(&n, i, "orders", 500 + cut, "s"),
                                 "open");
         net_reconnect(&n, &n.links[cut]);
-        settle_later(&n);
+        net_settle_later(&n, 4);
     }
     net_fini(&n);
 }
@@ -443,7 +434,7 @@ static void test_cuts__who_was_not_whole_covers_again(void **state)
     insert_many(&n, 0, 1, 10);
     l = net_connect(&n, 0, 1);
     net_connect(&n, 0, 2);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     net_disconnect(&n, l);
     forget_whole(&n, 1);
     net_reconnect(&n, l);
@@ -454,7 +445,7 @@ static void test_cuts__who_was_not_whole_covers_again(void **state)
         own = own || sub.mode == 1;
     }
     assert_true(own);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     assert_int_equal(held_at(&n, 1).why, 0);
     assert_true(sync_session_subscription(l->ends[0].session, 0, n.now, &sub));
     assert_int_equal(sub.mode, 0);
@@ -476,7 +467,7 @@ static void test_cuts__a_claim_of_a_retired_number_bounds(void **state)
     net_insert(&n, 0, "orders", 1, "open", "pad");
     ab = net_connect(&n, 0, 1);
     ac = net_connect(&n, 0, 2);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     net_insert(&n, 2, "orders", 2, "open", "pad");
     settle_link(&n, ac);
     while (ab->ends[0].out[SYNC_LIVE].first == NULL)
@@ -498,7 +489,7 @@ static void test_cuts__a_claim_of_a_retired_number_bounds(void **state)
      * acknowledged. */
     assert_string_equal(net_get(&n, 1, "orders", 2, "s"), "-");
     assert_int_equal(n.kinds[SYNC_MSG_ACK], acks);
-    settle_later(&n);
+    net_settle_later(&n, 4);
     assert_string_equal(net_get(&n, 1, "orders", 2, "s"), "open");
     assert_int_equal(held_at(&n, 1).why, 0);
     assert_int_equal(n.last_error, TAKO_OK);

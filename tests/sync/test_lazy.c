@@ -6,15 +6,6 @@
 
 #include "sync/state.h"
 
-static void settle_later(net *n)
-{
-    for (int i = 0; i < 6; i++) {
-        net_settle(n);
-        n->now += 1500;
-    }
-    net_settle(n);
-}
-
 /* Until nothing moves, but for the cuts that node 0 sends over the first link. */
 static void settle_but_cuts(net *n)
 {
@@ -61,14 +52,14 @@ test_lazy__one_eager_and_one_pruned_are_acknowledged_both(void **state)
     net_connect(&n, 1, 2);
     net_insert(&n, 0, "orders", 1, "open", "pad");
     net_insert(&n, 0, "items", 1, "open", "pad");
-    settle_later(&n);
+    net_settle_later(&n, 6);
     for (int i = 0; i < 4; i++)
         sync_useless(ab->ends[1].session, true);
-    settle_later(&n);
+    net_settle_later(&n, 6);
     assert_int_equal(mode_of(ab, 0), SYNC_PRUNED);
     assert_int_equal(mode_of(ab, 1), SYNC_EAGER);
     net_insert(&n, 0, "orders", 2, "open", "pad");
-    settle_later(&n);
+    net_settle_later(&n, 6);
     assert_string_equal(net_get(&n, 1, "orders", 2, "s"), "open");
     lsn = store_lsn(n.nodes[0].st);
     assert_int_equal(sync_session_acked(ab->ends[0].session), lsn);
@@ -82,7 +73,7 @@ test_lazy__one_eager_and_one_pruned_are_acknowledged_both(void **state)
     assert_string_equal(net_get(&n, 1, "orders", 3, "s"), "open");
     assert_string_equal(net_get(&n, 1, "items", 2, "s"), "-");
     assert_int_equal(sync_session_acked(ab->ends[0].session), lsn);
-    settle_later(&n);
+    net_settle_later(&n, 6);
     assert_string_equal(net_get(&n, 1, "items", 2, "s"), "open");
     assert_int_equal(mode_of(ab, 0), SYNC_PRUNED);
     assert_int_equal(sync_session_acked(ab->ends[0].session),
@@ -118,7 +109,7 @@ static void test_lazy__a_copy_counts_each_time_it_comes(void **state)
     net_connect(&n, 0, 1);
     net_connect(&n, 0, 2);
     net_connect(&n, 1, 2);
-    settle_later(&n);
+    net_settle_later(&n, 6);
     count(&n, &copies[0], &fresh[0]);
     net_insert(&n, 0, "orders", 1, "open", "pad");
     while (net_tell(&n, 0))
