@@ -11,8 +11,9 @@
  * whose dots base has, which reveals removals that left no entry behind.
  * Without the sum, when nothing that base has is alive (a whole document) or
  * the state at base is known: then also slots that only lost something are
- * named. What it is known to differ in may be told in full instead: fields.h. SYNC.md section 2 has the rules and the schedules that break simpler
- * ones; delta_form.h the bytes.
+ * named. What it is known to differ in may be told in full instead: fields.h.
+ * SYNC.md section 2 has the rules and the schedules that break simpler ones;
+ * delta_form.h the bytes.
  *
  * Actors, keys and hlcs are written through the caller's names, so that a
  * session can send each once and then by number. Each dot of the new context

@@ -13,10 +13,10 @@
  * PENDING. A commit takes out of each table what its documents were, which it
  * tells; what they are is read when somebody looks (or when SYNC_TABLE_GATHER
  * have gathered): a live change has no time for it, and of many changes of one
- * document the last is read alone. A row that is read may be newer than the last commit
- * that sync_tables_on_commit told of: it stays pending, and the commit that
- * wrote it finds it so, and takes nothing out. While a row is pending the table
- * is not ready.
+ * document the last is read alone. A row that is read may be newer than the
+ * last commit that sync_tables_on_commit told of: it stays pending, and the
+ * commit that wrote it finds it so, and takes nothing out. While a row is
+ * pending the table is not ready.
  *
  * A commit that rewrites a large part of a set throws the table away instead
  * (SYNC_TABLE_BULK): a walk costs less than so many rows one by one. */
