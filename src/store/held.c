@@ -10,7 +10,11 @@
  * OUR OWN entry is written nowhere: a local commit costs nothing more. It is
  * the last own hlc of the feed, and for the actors that this file had before,
  * what was committed under them, which is gathered where an actor is minted:
- * the row of no collection and no text. */
+ * the row of no collection and no text.
+ *
+ * GONE, the row of a collection and no text: the greatest hlc of each actor of
+ * ours in documents that left it or were evicted. Up to there, not all that
+ * was written here is here any more. */
 #include "store/internal.h"
 
 #define HELD_ENTRY_BYTES 24u
@@ -21,6 +25,7 @@ static void held_read(sqlite3_stmt *stmt, store_held *out)
     out->v = conn_column(stmt, 1);
     out->target = conn_column(stmt, 2);
     out->why = (uint8_t)sqlite3_column_int64(stmt, 3);
+    out->gone = out->text.len == 0 && sqlite3_column_int64(stmt, 4) != 0;
 }
 
 tako_err store_held_each(store_conn *c, tako_slice coll,
@@ -34,9 +39,9 @@ tako_err store_held_each(store_conn *c, tako_slice coll,
 
     TAKO_ARG(c != NULL && fn != NULL);
     stmt = store_sql(c,
-                     "SELECT text,v,target,why FROM held WHERE coll=?1"
+                     "SELECT text,v,target,why,1 FROM held WHERE coll=?1"
                      " UNION ALL "
-                     "SELECT text,v,target,why FROM held WHERE coll=x''",
+                     "SELECT text,v,target,why,0 FROM held WHERE coll=x''",
                      NULL);
     if (stmt == NULL)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "held", NULL);
@@ -121,4 +126,76 @@ tako_err held_former(store *s, crdt_dot last, tako_errbuf *e)
         return conn_fail(c, sqlite3_extended_errcode(c->db), "held", e);
     (void)conn_bind(stmt, 1, tako_slice_of(entry, sizeof entry));
     return conn_step(c, stmt, "writing former actors", e);
+}
+
+/* ---- gone ---------------------------------------------------------------------- */
+
+static uint64_t entry_hlc(const uint8_t *entry)
+{
+    uint64_t hlc = 0;
+
+    for (size_t i = 0; i < 8; i++)
+        hlc = hlc << 8 | entry[16 + i];
+    return hlc;
+}
+
+static void gone_raise(tako_buf *v, crdt_actor actor, uint64_t hlc, bool *moved)
+{
+    size_t at = 0;
+
+    if (hlc == 0 || v->failed)
+        return;
+    while (at < v->len && memcmp(v->ptr + at, actor.id, 16) != 0)
+        at += HELD_ENTRY_BYTES;
+    if (at < v->len && entry_hlc(v->ptr + at) >= hlc)
+        return;
+    *moved = true;
+    if (at == v->len) {
+        tako_put_bytes(v, tako_slice_of(actor.id, sizeof actor.id));
+        tako_put_u64(v, hlc);
+        return;
+    }
+    for (size_t i = 0; i < 8; i++)
+        v->ptr[at + 16 + i] = (uint8_t)(hlc >> (56 - 8 * i));
+}
+
+static tako_err copy_gone(void *ctx, const store_held *held)
+{
+    tako_buf *v = ctx;
+
+    if (held->gone)
+        tako_put_bytes(v, held->v);
+    return v->failed ? TAKO_NOMEM : TAKO_OK;
+}
+
+static tako_err gone_read(store *s, tako_slice coll, tako_buf *v,
+                          tako_buf *former)
+{
+    TAKO_TRY(store_held_each(&s->writer, coll, copy_gone, v));
+    return actor_former(&s->writer, former);
+}
+
+tako_err held_gone(store *s, tako_slice coll, const crdt_context *context,
+                   tako_errbuf *e)
+{
+    tako_buf v = tako_buf_on(s->env), former = tako_buf_on(s->env);
+    tako_err err = gone_read(s, coll, &v, &former);
+    bool moved = false;
+    crdt_actor actor;
+
+    gone_raise(&v, s->state.actor, crdt_context_get(context, s->state.actor),
+               &moved);
+    for (size_t i = 0; err == TAKO_OK && i + 16 <= former.len; i += 16) {
+        memcpy(actor.id, former.ptr + i, sizeof actor.id);
+        gone_raise(&v, actor, crdt_context_get(context, actor), &moved);
+    }
+    if (err == TAKO_OK && (v.failed || former.failed))
+        err = TAKO_NOMEM;
+    if (err == TAKO_OK && moved)
+        err = store_held_put(s, coll, &(store_held){ .v = tako_buf_slice(&v) });
+    tako_buf_fini(&v);
+    tako_buf_fini(&former);
+    return err == TAKO_OK
+               ? err
+               : tako_fail(e, err, "noting what of our own goes failed");
 }

@@ -378,14 +378,16 @@ tako_err store_checkpoint_drop(store *s, tako_slice collection, tako_errbuf *e);
 /* ---- what is complete ------------------------------------------------------- */
 
 /* Of one subscription; see held.c. The text is empty for what this file's
- * former actors wrote. */
+ * former actors wrote, and for what of our own is gone. */
 typedef struct store_held {
     tako_slice text;
     tako_slice v, target; /* vectors: 16 bytes of actor, 8 of hlc */
     uint8_t why;          /* the caller's, of a target */
+    bool gone;            /* v: own events of documents that went from here */
 } store_held;
 
-/* Those of a collection, and former actors; borrowed for the call. */
+/* Those of a collection, what of it is gone, and former actors; borrowed for
+ * the call. */
 tako_err store_held_each(store_conn *c, tako_slice coll,
                          tako_err (*fn)(void *ctx, const store_held *held),
                          void *ctx);

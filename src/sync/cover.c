@@ -20,6 +20,10 @@
  *         some actors only up to a lesser hlc, which are named;
  *   OWN   it does not cover: what its own app wrote is, and depends on no more
  *         than that vector;
+ *   GONE  likewise, but documents with writes of its own app went from here,
+ *         after another kept them: who is not known to have those writes has
+ *         not been given them. Until it says that it has (SUMMARY, at once),
+ *         that vector is a bound. What goes in a session, it was given before;
  *   NONE  that vector is a bound, and nothing else.
  * A batch with which V of some subscription would no longer cover `upper` is
  * not taken while another link may bring what it depends on (inbox.c). Taken
@@ -71,7 +75,8 @@ static tako_err read_row(void *ctx, const store_held *row)
     sync_hold *o;
 
     if (row->text.len == 0)
-        return sync_vector_get(a, row->v, &r->holds->base);
+        return sync_vector_get(a, row->v,
+                               row->gone ? &r->holds->gone : &r->holds->base);
     text = tako_arena_copy(a, row->text);
     o = text.ptr == NULL ? NULL : hold_add(r, text);
     if (o == NULL)
@@ -171,7 +176,7 @@ tako_err sync_hold_whole(sync_session *s, const sync_holds *h,
 
 /* ---- telling ------------------------------------------------------------------ */
 
-/* ALL, PART (then *has is what), or OWN. */
+/* Does it cover? ALL, PART (then *has is what), or as it was. */
 static tako_err covers_want(sync_session *s, const sync_holds *h,
                             const sync_want *w, uint8_t *claim,
                             crdt_context *has)
@@ -179,7 +184,6 @@ static tako_err covers_want(sync_session *s, const sync_holds *h,
     tako_slice text = tako_slice_of(w->text, w->text_len);
     bool whole = false;
 
-    *claim = SYNC_CLAIM_OWN;
     for (const sync_hold *o = h->first; o != NULL && !whole; o = o->next) {
         if (!covers(s, o, w->predicate, text))
             continue;
@@ -213,13 +217,22 @@ static bool is_served(const sync_want *w)
     return w->state == WANT_SENT || w->state == WANT_LIVE;
 }
 
+/* Our own writes are not all here, nor at the peer for sure. */
+static bool is_gone(const sync_holds *h, const sync_want *w)
+{
+    bool given = w->claim == SYNC_CLAIM_OWN || w->claim == SYNC_CLAIM_ALL ||
+                 w->claim == SYNC_CLAIM_PART;
+
+    return !given && !crdt_context_covers(&w->has, &h->gone);
+}
+
 static tako_err claim_of(sync_session *s, const sync_holds *h,
                          const sync_want *w, uint8_t *claim, crdt_context *has)
 {
     *claim = SYNC_CLAIM_NONE;
     if (!is_served(w) || w->mode == SYNC_PRUNED)
         return TAKO_OK;
-    *claim = SYNC_CLAIM_OWN;
+    *claim = is_gone(h, w) ? SYNC_CLAIM_GONE : SYNC_CLAIM_OWN;
     if (w->mode == SYNC_EAGER)
         TAKO_TRY(covers_want(s, h, w, claim, has));
     if (w->restart)
@@ -402,9 +415,12 @@ static tako_err claim_set(sync_session *s, sync_sub *sub, uint8_t claim)
 {
     uint8_t kind = claim & SYNC_CLAIM_KIND;
 
-    if (s->peer_bars.write && kind != SYNC_CLAIM_NONE)
+    if (s->peer_bars.write &&
+        (kind == SYNC_CLAIM_ALL || kind == SYNC_CLAIM_PART))
         kind = SYNC_CLAIM_OWN; /* denied.c */
     s->covers_changed = s->covers_changed || kind != sub->claim;
+    if (kind == SYNC_CLAIM_GONE && sub->claim != kind)
+        sync_summary_now(s);
     sub->claim = kind;
     if ((claim & SYNC_CLAIM_FLAG) == 0)
         return TAKO_OK;
@@ -432,8 +448,11 @@ tako_err sync_claims_get(sync_session *s, tako_reader *in, bool closed,
         if ((head & SYNC_CLAIM_KIND) == SYNC_CLAIM_PART)
             TAKO_TRY(
                 get_dots(s, in, sub == NULL ? NULL : &sub->lacks, true, e));
+        if ((head & SYNC_CLAIM_KIND) >= SYNC_CLAIMS)
+            return tako_fail(e, TAKO_CORRUPT, "malformed claims");
         if (sub != NULL && closed)
-            err = claim_set(s, sub, (uint8_t)(head & 7u));
+            err = claim_set(s, sub,
+                            head & (SYNC_CLAIM_FLAG | SYNC_CLAIM_KIND));
         if (err != TAKO_OK)
             return tako_fail(e, err, "out of memory");
     }
@@ -558,6 +577,8 @@ crdt_dot sync_claimed(const sync_session *s, const sync_sub *sub, crdt_dot dot)
             return dot;
         break;
     case SYNC_CLAIM_NONE:
+    case SYNC_CLAIM_GONE:
+    case SYNC_CLAIMS:
         break;
     }
     dot.hlc = 0;
@@ -574,8 +595,8 @@ static tako_err gain(sync_session *s, store_conn *c, const sync_holds *h,
     bool doubts;
 
     TAKO_TRY(crdt_context_join(a, &o->old_v, &o->v));
-    if (torn || kind == SYNC_CLAIM_NONE || !is_caught_up(sub) || sub->verify ||
-        sub->regain)
+    if (torn || kind == SYNC_CLAIM_NONE || kind == SYNC_CLAIM_GONE ||
+        !is_caught_up(sub) || sub->verify || sub->regain)
         return TAKO_OK;
     TAKO_TRY(sync_doubts_word(s, c, sub, &doubts));
     if (doubts)

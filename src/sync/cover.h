@@ -12,11 +12,13 @@ typedef enum sync_claim {
     SYNC_CLAIM_OWN,  /* the server's own transactions are complete */
     SYNC_CLAIM_ALL,  /* everything up to its vector is */
     SYNC_CLAIM_PART, /* likewise, but for some actors less */
+    SYNC_CLAIM_GONE, /* not even its own are: some went from it */
+    SYNC_CLAIMS,
 } sync_claim;
 
-#define SYNC_CLAIM_BITS 3u
-#define SYNC_CLAIM_FLAG 4u /* RESTART, beside one of the others */
-#define SYNC_CLAIM_KIND 3u
+#define SYNC_CLAIM_BITS 4u
+#define SYNC_CLAIM_FLAG 8u /* RESTART, beside one of the others */
+#define SYNC_CLAIM_KIND 7u
 
 /* Why a target was not reached. */
 typedef enum sync_why {
@@ -44,6 +46,7 @@ typedef struct sync_holds {
     sync_hold *first;
     crdt_context base;  /* we, and our former actors */
     crdt_context upper; /* of every event in it */
+    crdt_context gone;  /* of ours, in documents that went from here */
     crdt_actor self;
 } sync_holds;
 

@@ -192,15 +192,27 @@ void sync_useless(sync_session *s, bool useless)
 
 /* ---- summaries ---------------------------------------------------------------------- */
 
+/* What the server's app wrote is not all there: it asks what is here. */
+static bool is_gone_there(const sync_sub *sub)
+{
+    return sub->claim == SYNC_CLAIM_GONE;
+}
+
 bool sync_is_lazy(const sync_session *s)
 {
     for (size_t i = 0; i < s->want_count; i++)
         if (sync_want_is_lazy(&s->wants[i]))
             return true;
     for (size_t i = 0; i < s->sub_count; i++)
-        if (s->subs[i].mode != SYNC_EAGER)
+        if (s->subs[i].mode != SYNC_EAGER || is_gone_there(&s->subs[i]))
             return true;
     return false;
+}
+
+void sync_summary_now(sync_session *s)
+{
+    s->summary_due = true;
+    s->summary_ms = 1;
 }
 
 /* What a subscription of ours has; nothing where that was told. */
@@ -249,7 +261,7 @@ static tako_err put_summaries(sync_session *s, uint64_t now_ms, tako_errbuf *e)
     if (err != TAKO_OK)
         return err;
     for (size_t i = 0; i < s->sub_count && err == TAKO_OK; i++)
-        if (s->subs[i].state == SUB_IN_SYNC)
+        if (s->subs[i].state == SUB_IN_SYNC || is_gone_there(&s->subs[i]))
             err = put_summary(s, &s->subs[i]);
     if (err == TAKO_OK)
         err = sync_agree_put(s, lsn);
@@ -276,6 +288,10 @@ tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e)
         w->back = whole != 0;
         w->has_whole = whole != 0;
         s->modes_due = s->modes_due || w->back;
+        if (w->claim == SYNC_CLAIM_GONE) {
+            s->claims_due = true;
+            s->claims_ms = 1;
+        }
     }
     s->compare_due = true;
     return TAKO_OK;

@@ -652,6 +652,8 @@ void sync_inbox_drop(sync_session *s);
 /* ---- lazy.c --------------------------------------------------------------------- */
 
 bool sync_is_lazy(const sync_session *s);
+/* What is here is told with the next step. */
+void sync_summary_now(sync_session *s);
 /* A cut brought documents, and nothing of them was new. */
 void sync_useless(sync_session *s, bool useless);
 /* Is something of it compared, as not all is pushed? */

@@ -8,7 +8,7 @@ from wire import check, get_id
 
 MODE, TARGET, SUMMARY, AGREEMENT, PAST = 28, 29, 30, 31, 32
 LANE = {TARGET: 2}
-CLAIM_BITS, KIND, PART = 3, 3, 3
+CLAIM_BITS, KIND, PART = 4, 7, 3
 ACTORS_MAX = 4096
 
 

@@ -170,12 +170,73 @@ static void test_past__what_was_changed_since_is_none(void **state)
     net_fini(&n);
 }
 
+/* What its own app wrote and let go, since another keeps it, a server has not
+ * given to who was away: the keeper's state would be past there. */
+static void test_past__own_writes_that_went_were_not_given(void **state)
+{
+    net n;
+
+    (void)state;
+    net_init(&n, 44, 3);
+    passed = 0;
+    n.nodes[1].host.passed = host_passed;
+    net_subscribe(&n, 0, "orders?done");
+    net_subscribe(&n, 1, "orders?open");
+    net_subscribe(&n, 2, "orders?open");
+    net_connect(&n, 0, 1);
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    settle_later(&n);
+    assert_true(is_whole(&n, 1));
+    leave(&n, 0, 1, false);
+    net_connect(&n, 0, 2);
+    net_insert(&n, 0, "orders", 2, "open", "pad");
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "open");
+    assert_false(is_whole(&n, 2));
+    net_connect(&n, 1, 2);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "open");
+    assert_true(is_whole(&n, 2));
+    assert_int_equal(passed, 0);
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
+/* Who has them says so, and is told of the later ones again. */
+static void test_past__who_has_what_went_is_whole_by_what_stays(void **state)
+{
+    net n;
+    net_link *l;
+
+    (void)state;
+    net_init(&n, 45, 2);
+    net_subscribe(&n, 0, "orders?done");
+    net_subscribe(&n, 1, "orders?open");
+    l = net_connect(&n, 0, 1);
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    settle_later(&n);
+    leave(&n, 0, 1, true);
+    net_insert(&n, 0, "orders", 2, "open", "pad"); /* in this session */
+    settle_later(&n);
+    assert_true(is_whole(&n, 1));
+    net_disconnect(&n, l);
+    net_insert(&n, 0, "orders", 3, "open", "pad");
+    net_reconnect(&n, l);
+    net_settle(&n); /* no second passes */
+    assert_string_equal(net_get(&n, 1, "orders", 3, "s"), "open");
+    assert_true(is_whole(&n, 1));
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_past__who_let_it_go_does_not_take_it_back),
         cmocka_unit_test(test_past__who_never_had_it_does_not_take_it),
         cmocka_unit_test(test_past__what_was_changed_since_is_none),
+        cmocka_unit_test(test_past__own_writes_that_went_were_not_given),
+        cmocka_unit_test(test_past__who_has_what_went_is_whole_by_what_stays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
