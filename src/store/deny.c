@@ -6,8 +6,8 @@
  * quarantine, and the row becomes a notice that names no birth: to a merge, to
  * an INSERT and to whoever reads, as if nothing were there. Neither context nor
  * marker stays, so whatever others have is taken as by a newcomer, also an older
- * state; and as the row is there, it is not taken for something that left
- * (sync/past.c). The notice is reaped as others are.
+ * state, unless that is past by what others said since (sync/past.c). The notice
+ * is reaped as others are.
  *
  * THE EVENTS exist nowhere else: whoever was offered them refused them. So a
  * later event of this actor may follow them in a context that has them not; no

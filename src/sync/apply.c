@@ -312,9 +312,14 @@ static bool is_asked(sync_session *s, const sync_held *h)
     return false;
 }
 
-/* Is nothing here of what comes, or a tombstone of another life of it? */
+typedef struct absence {
+    bool nothing; /* is here of what comes, */
+    bool denied;  /* since it was let go with denied writes; */
+    bool ended;   /* or a tombstone of another life of it is */
+} absence;
+
 static tako_err is_absent(apply *a, const sync_held *h, uint32_t coll,
-                          bool *nothing, bool *ended)
+                          absence *out)
 {
     crdt_context ours = { NULL, 0, 0 }, theirs = { NULL, 0, 0 };
     store_row row;
@@ -322,17 +327,17 @@ static tako_err is_absent(apply *a, const sync_held *h, uint32_t coll,
 
     if (!a->cold)
         err = store_get(store_writer(a->st), coll, h->record.id, &row);
-    *ended = false;
-    *nothing =
-        err == TAKO_NOTFOUND || (err == TAKO_OK && store_row_is_left(&row));
+    *out = (absence){ .nothing = err == TAKO_NOTFOUND };
     if (err != TAKO_OK)
         return err == TAKO_NOTFOUND ? TAKO_OK : err;
+    out->denied = store_row_is_denied(&row);
+    out->nothing = out->denied || store_row_is_left(&row);
     if (row.body.len > 0 || store_row_is_marker(&row) ||
         store_row_is_notice(&row))
         return TAKO_OK;
     TAKO_TRY(crdt_meta_context(&a->s->arena, row.meta, &ours));
     TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &theirs));
-    *ended = !crdt_context_covers(&ours, &theirs);
+    out->ended = !crdt_context_covers(&ours, &theirs);
     return TAKO_OK;
 }
 
@@ -344,19 +349,19 @@ static tako_err is_no_matter(apply *a, const sync_held *h, uint32_t coll,
     const sync_coll *c = &a->s->colls[h->name];
     tako_slice name = tako_slice_of(c->name, c->len);
     const sync_holds *holds = a->verdict.holds;
-    bool nothing, ended;
+    absence is;
 
     *no_matter = false;
-    TAKO_TRY(is_absent(a, h, coll, &nothing, &ended));
-    if (!nothing && !ended)
+    TAKO_TRY(is_absent(a, h, coll, &is));
+    if (!is.nothing && !is.ended)
         return TAKO_OK;
-    *no_matter = nothing && h->record.body.len > 0 && !is_asked(a->s, h);
+    *no_matter = is.nothing && h->record.body.len > 0 && !is_asked(a->s, h);
     if (*no_matter)
         return TAKO_OK;
     while (holds != NULL && !tako_slice_eq(holds->coll, name))
         holds = holds->next;
     if (holds != NULL)
-        TAKO_TRY(sync_is_past(a->s, holds, &h->record, no_matter));
+        TAKO_TRY(sync_is_past(a->s, holds, &h->record, is.denied, no_matter));
     return *no_matter ? sync_tell_past(a->s, name, &h->record) : TAKO_OK;
 }
 

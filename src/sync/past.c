@@ -10,7 +10,9 @@
  *
  * PAST  A state of which nothing is here, and that matches a part whose V covers
  * all its events, is not taken: this node had all of that, and has it no more. The
- * peer is told, before anything of what brought it is acknowledged.
+ * peer is told, before anything of what brought it is acknowledged. Likewise of
+ * what went with denied writes (denied.c): since V was emptied with them, it says
+ * only what was or is here after. But what we wrote before it says only again.
  *
  * DOUBTS  Who is told, has the document in no later state, and has it match,
  * doubts: while there is one, it does not take that peer's word for being
@@ -37,7 +39,7 @@ static bool is_part(const sync_session *s, const sync_predicate *p)
 /* ---- past here -------------------------------------------------------------------- */
 
 tako_err sync_is_past(sync_session *s, const sync_holds *h,
-                      const sync_record *r, bool *past)
+                      const sync_record *r, bool denied, bool *past)
 {
     crdt_context context = { NULL, 0, 0 };
 
@@ -54,7 +56,8 @@ tako_err sync_is_past(sync_session *s, const sync_holds *h,
             continue;
         if (context.count == 0)
             TAKO_TRY(crdt_meta_context(&s->arena, r->meta, &context));
-        TAKO_TRY(crdt_context_join(&s->arena, &had, &h->base));
+        if (!denied)
+            TAKO_TRY(crdt_context_join(&s->arena, &had, &h->base));
         TAKO_TRY(crdt_context_join(&s->arena, &had, &o->old_v));
         *past = crdt_context_covers(&had, &context);
     }

@@ -669,9 +669,9 @@ tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* ---- past.c --------------------------------------------------------------------- */
 
 /* Is it a state of what matched a part that we have had all of, and is not in it
- * any more? */
+ * any more? denied: it went, whatever we wrote of it, with denied writes. */
 tako_err sync_is_past(sync_session *s, const sync_holds *h,
-                      const sync_record *r, bool *past);
+                      const sync_record *r, bool denied, bool *past);
 tako_err sync_tell_past(sync_session *s, tako_slice coll, const sync_record *r);
 tako_err sync_on_past(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* The peer has what it sends. */

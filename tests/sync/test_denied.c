@@ -243,6 +243,85 @@ static void test_denied__is_not_complete_meanwhile(void **state)
     trio_end(&t);
 }
 
+static void until_denied(net *n, net_link *l)
+{
+    while (n->nodes[R].events[SYNC_EVENT_DENIED] == 0)
+        assert_true(net_half_trip(n, l));
+}
+
+/* W ended document 1, with which 2 began, and V has not heard of it. R, which
+ * V made let go of it, is complete by W's word, and V has it still. */
+static void test_denied__what_is_past_does_not_come_back(void **state)
+{
+    trio t;
+
+    (void)state;
+    net_init(&t.n, 14, 3);
+    t.n.nodes[R].bars.write = true;
+    net_subscribe_all(&t.n, "orders?open");
+    t.wr = net_connect(&t.n, W, R);
+    t.rv = net_connect(&t.n, R, V);
+    net_insert(&t.n, W, "orders", 1, "open", "w");
+    net_settle(&t.n);
+    net_disconnect(&t.n, t.wr);
+    net_begin(&t.n, W);
+    net_set(&t.n, W, "orders", 1, "s", "done");
+    net_insert(&t.n, W, "orders", 2, "open", "w");
+    net_commit_now(&t.n, W);
+    net_set(&t.n, R, "orders", 1, "x", "r");
+    until_denied(&t.n, t.rv);
+    net_disconnect(&t.n, t.rv);
+    net_reconnect(&t.n, t.wr);
+    net_settle_later(&t.n, 4);
+    assert_string_equal(net_get(&t.n, R, "orders", 1, "p"), "x");
+    assert_true(whole(&t.n, R));
+    net_reconnect(&t.n, t.rv);
+    while (net_half_trip(&t.n, t.rv))
+        ;
+    assert_true(whole(&t.n, R));
+    assert_string_equal(net_get(&t.n, R, "orders", 2, "s"), "open");
+    assert_string_not_equal(net_get(&t.n, R, "orders", 1, "s"), "open");
+    net_settle_later(&t.n, 4);
+    assert_string_equal(net_get(&t.n, V, "orders", 1, "s"), "open");
+    assert_false(whole(&t.n, V)); /* until its keepers let it go */
+    trio_end(&t);
+}
+
+/* Nor is past what R wrote when it might, and let go: it comes from W after V
+ * has said that its own is complete. */
+static void test_denied__own_writes_from_before_come_back(void **state)
+{
+    tako_errbuf e = { "" };
+    trio t;
+
+    (void)state;
+    net_init(&t.n, 15, 3);
+    net_subscribe(&t.n, W, "orders");
+    net_subscribe(&t.n, R, "orders?open");
+    net_subscribe(&t.n, V, "orders?done");
+    assert_int_equal(store_rights(t.n.nodes[R].st, true, &e), TAKO_OK);
+    net_insert(&t.n, R, "orders", 1, "open", "r");
+    t.wr = net_connect(&t.n, W, R);
+    net_settle(&t.n);
+    net_disconnect(&t.n, t.wr);
+    assert_int_equal(store_rights(t.n.nodes[R].st, false, &e), TAKO_OK);
+    t.n.nodes[R].bars.write = true;
+    net_insert(&t.n, V, "orders", 2, "open", "v");
+    t.rv = net_connect(&t.n, R, V);
+    net_settle(&t.n);
+    net_set(&t.n, R, "orders", 1, "x", "r");
+    net_reconnect(&t.n, t.wr);
+    until_denied(&t.n, t.wr);
+    while (net_half_trip(&t.n, t.rv))
+        ;
+    assert_string_equal(net_get(&t.n, R, "orders", 1, "s"), "x");
+    net_settle_later(&t.n, 4);
+    assert_string_equal(net_get(&t.n, R, "orders", 1, "s"), "open");
+    assert_string_equal(net_get(&t.n, R, "orders", 1, "x"), "");
+    assert_true(whole(&t.n, R));
+    trio_end(&t);
+}
+
 /* A file that lost something goes on under another name; what it wrote under
  * the old one is its own still. */
 static void test_denied__under_former_names(void **state)
@@ -435,6 +514,8 @@ int main(void)
         cmocka_unit_test(test_denied__a_new_document),
         cmocka_unit_test(test_denied__others_changes_go_through),
         cmocka_unit_test(test_denied__is_not_complete_meanwhile),
+        cmocka_unit_test(test_denied__what_is_past_does_not_come_back),
+        cmocka_unit_test(test_denied__own_writes_from_before_come_back),
         cmocka_unit_test(test_denied__under_former_names),
         cmocka_unit_test(test_denied__again_after_a_crash),
         cmocka_unit_test(test_denied__who_may_not_read_gets_nothing),
