@@ -218,15 +218,17 @@ typedef struct letting {
 } letting;
 
 /* V says too much of the collection now: it is empty, and what it said is where
- * it is to come to again. */
+ * it is to come to again. The peer's next cut may be here before on_commit. */
 static tako_err take_back(letting *l, tako_slice coll)
 {
     sync_session *s = l->s;
     sync_holds *h;
+    bool fresh;
 
     if (tako_slice_eq(coll, l->back))
         return TAKO_OK;
     l->back = coll;
+    mistrust(s, coll, &fresh);
     TAKO_TRY(sync_holds_read(s, store_writer(l->st), coll, &h));
     for (sync_hold *o = h->first; o != NULL; o = o->next) {
         tako_buf target = tako_buf_on(s->env);
