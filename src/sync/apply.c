@@ -576,6 +576,7 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
     if (err != TAKO_OK)
         return err;
     a->known = s->known_count;
+    s->unheard = s->bars.write && store_lsn(a->st) > s->heard;
     sync_dead_drop(s);
     err = sync_judge(s, store_writer(a->st), lists, count, a->torn, &a->verdict,
                      a->e);

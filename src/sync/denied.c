@@ -34,8 +34,10 @@
  * So both take no word of the other's for being complete (`regain`) until they
  * have asked anew, and what was said in the very cut is judged without it; the
  * author, who let go, empties V in the same transaction, and asks all its
- * neighbours. A peer that does not let go is asked TAKO_SYNC_REGAINS_MAX times;
- * then it makes nothing complete any more in this session.
+ * neighbours; a session that has not heard of that commit yet makes nothing
+ * complete either (`unheard`). A peer that does not let go is asked
+ * TAKO_SYNC_REGAINS_MAX times; then it makes nothing complete any more in this
+ * session.
  *
  * KEPT. Who may not write keeps for nobody, and vouches for nobody: its document
  * may go, with others' changes in it. So no peer counts what it says of KEPT
@@ -223,12 +225,10 @@ static tako_err take_back(letting *l, tako_slice coll)
 {
     sync_session *s = l->s;
     sync_holds *h;
-    bool fresh;
 
     if (tako_slice_eq(coll, l->back))
         return TAKO_OK;
     l->back = coll;
-    mistrust(s, coll, &fresh);
     TAKO_TRY(sync_holds_read(s, store_writer(l->st), coll, &h));
     for (sync_hold *o = h->first; o != NULL; o = o->next) {
         tako_buf target = tako_buf_on(s->env);

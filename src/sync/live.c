@@ -199,6 +199,7 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
     if (lsn > s->heard)
         s->heard = lsn;
     s->retry = true;
+    s->judge_due = s->judge_due || s->unheard;
     s->claims_due = true;
     s->summary_due = true;
     s->compare_due = s->compare_due || sync_is_lazy(s);

@@ -287,6 +287,34 @@ static void test_denied__what_is_past_does_not_come_back(void **state)
     trio_end(&t);
 }
 
+/* V denies x, with which y goes; W's next cut is here before its session knows. */
+static void test_denied__a_word_from_before_is_not_taken(void **state)
+{
+    trio t;
+
+    (void)state;
+    trio_begin(&t, 16);
+    net_disconnect(&t.n, t.rv);
+    net_set(&t.n, W, "orders", 1, "y", "w");
+    net_settle(&t.n);
+    assert_true(whole(&t.n, R));
+    net_set(&t.n, R, "orders", 1, "x", "r");
+    net_insert(&t.n, W, "orders", 2, "open", "w");
+    while (net_send(&t.n, t.wr, 0))
+        ;
+    net_reconnect(&t.n, t.rv);
+    until_denied(&t.n, t.rv);
+    while (net_deliver(&t.n, t.wr, 0, SYNC_LIVE))
+        ;
+    assert_string_equal(net_get(&t.n, R, "orders", 2, "p"), "w");
+    assert_string_equal(net_get(&t.n, R, "orders", 1, "y"), "x");
+    assert_false(whole(&t.n, R));
+    net_settle_later(&t.n, 4);
+    check_as(&t.n, 1, "y", "w");
+    assert_true(whole(&t.n, R));
+    trio_end(&t);
+}
+
 /* Nor is past what R wrote when it might, and let go: it comes from W after V
  * has said that its own is complete. */
 static void test_denied__own_writes_from_before_come_back(void **state)
@@ -515,6 +543,7 @@ int main(void)
         cmocka_unit_test(test_denied__others_changes_go_through),
         cmocka_unit_test(test_denied__is_not_complete_meanwhile),
         cmocka_unit_test(test_denied__what_is_past_does_not_come_back),
+        cmocka_unit_test(test_denied__a_word_from_before_is_not_taken),
         cmocka_unit_test(test_denied__own_writes_from_before_come_back),
         cmocka_unit_test(test_denied__under_former_names),
         cmocka_unit_test(test_denied__again_after_a_crash),
