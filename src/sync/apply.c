@@ -548,8 +548,8 @@ static tako_err put_places(apply *a)
 }
 
 /* Not where nobody may bring what is missing, neither another link nor the
- * answer to a question of ours, or where it took too long; nor where DENIED is
- * owed, without which nothing becomes whole. */
+ * answer to a question of ours, nor on_commit, or where it took too long; nor
+ * where DENIED is owed, without which nothing becomes whole. */
 static bool may_wait(const sync_session *s)
 {
     bool asked = false, regain = false;
@@ -561,7 +561,7 @@ static bool may_wait(const sync_session *s)
     }
     asked = asked && !s->peer_bars.write; /* its answer makes nothing whole */
     return !s->impatient && !regain &&
-           (asked || s->host->others(s->host->ctx) > 0);
+           (asked || s->unheard || s->host->others(s->host->ctx) > 0);
 }
 
 /* Applies lists in one transaction; when a document stays refused, nothing
@@ -576,7 +576,7 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
     if (err != TAKO_OK)
         return err;
     a->known = s->known_count;
-    s->unheard = s->bars.write && store_lsn(a->st) > s->heard;
+    s->unheard = store_lsn(a->st) > s->heard;
     sync_dead_drop(s);
     err = sync_judge(s, store_writer(a->st), lists, count, a->torn, &a->verdict,
                      a->e);

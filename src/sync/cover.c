@@ -596,7 +596,8 @@ static tako_err gain(sync_session *s, store_conn *c, const sync_holds *h,
 
     TAKO_TRY(crdt_context_join(a, &o->old_v, &o->v));
     if (torn || kind == SYNC_CLAIM_NONE || kind == SYNC_CLAIM_GONE ||
-        !is_caught_up(sub) || sub->verify || sub->regain || s->unheard)
+        !is_caught_up(sub) || sub->verify || sub->regain ||
+        (s->unheard && s->bars.write))
         return TAKO_OK;
     TAKO_TRY(sync_doubts_word(s, c, sub, &doubts));
     if (doubts)

@@ -267,7 +267,8 @@ static tako_err applied(sync_session *s, tako_errbuf *e)
         sync_sub *sub = &s->subs[i];
 
         if (sub->state == SUB_IN_SYNC && sub->claim == SYNC_CLAIM_ALL &&
-            !sub->verify && !sub->doubts && !sub->regain && !s->unheard)
+            !sub->verify && !sub->doubts && !sub->regain &&
+            !(s->unheard && s->bars.write))
             sub->complete_ms = s->env->wall_ms(s->env->ctx);
     }
     if (s->covers_changed)

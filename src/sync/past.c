@@ -24,7 +24,8 @@
  * for then it has seen all that is here. What came over another link since,
  * and the peer has neither sent nor acknowledged, it may be past as well: where
  * its word covers all events of such a document, it does not count until the
- * acknowledgement.
+ * acknowledgement; nor does any word while a commit is here that the session has
+ * not been told of, since that may have brought such a document.
  *
  * Subscriptions to all of a collection have none of this: nothing stops
  * matching them, and deletions are told by tombstones and graves. */
@@ -301,7 +302,7 @@ tako_err sync_doubts_word(sync_session *s, store_conn *c, sync_sub *sub,
     *any = false;
     if (!is_part(s, sub->predicate))
         return TAKO_OK;
-    *any = !has_looked(s, sub);
+    *any = !has_looked(s, sub) || s->unheard;
     if (!*any)
         TAKO_TRY(is_doubted(s, c, sub, any));
     if (!*any)

@@ -406,7 +406,7 @@ struct sync_session {
     uint64_t wait_ms;   /* since when a cut waits for what it depends on */
     bool retry;         /* something came that it may have waited for */
     bool judge_due;     /* a claim that was doubted may hold now */
-    bool unheard;       /* something may have been denied meanwhile */
+    bool unheard;       /* there are commits that on_commit has not told */
     bool impatient;     /* it has waited long enough */
     uint32_t differing; /* answers to equal contexts of other bytes */
 
