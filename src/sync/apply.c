@@ -298,16 +298,17 @@ static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
     return err;
 }
 
-/* Does a subscription of ours match what was sent? */
-static bool is_asked(sync_session *s, const sync_held *h)
+/* Does a subscription of ours match a document? */
+static bool is_asked(sync_session *s, uint32_t coll, tako_slice id,
+                     tako_slice body)
 {
-    const sync_coll *c = &s->colls[h->name];
+    const sync_coll *c = &s->colls[coll];
     tako_slice name = tako_slice_of(c->name, c->len);
 
     for (size_t i = 0; i < s->sub_count; i++)
         if (tako_slice_eq(s->subs[i].collection, name) &&
-            s->host->predicate_match(s->host->ctx, s->subs[i].predicate,
-                                     h->record.id, h->record.body))
+            s->host->predicate_match(s->host->ctx, s->subs[i].predicate, id,
+                                     body))
             return true;
     return false;
 }
@@ -315,7 +316,7 @@ static bool is_asked(sync_session *s, const sync_held *h)
 typedef struct absence {
     bool nothing; /* is here of what comes, */
     bool denied;  /* since it was let go with denied writes; */
-    bool ended;   /* or a tombstone of another life of it is */
+    bool lacks; /* or what we do not ask for is, a tombstone too, without it */
 } absence;
 
 static tako_err is_absent(apply *a, const sync_held *h, uint32_t coll,
@@ -332,12 +333,12 @@ static tako_err is_absent(apply *a, const sync_held *h, uint32_t coll,
         return err == TAKO_NOTFOUND ? TAKO_OK : err;
     out->denied = store_row_is_denied(&row);
     out->nothing = out->denied || store_row_is_left(&row);
-    if (row.body.len > 0 || store_row_is_marker(&row) ||
-        store_row_is_notice(&row))
+    if (store_row_is_marker(&row) || store_row_is_notice(&row) ||
+        (row.body.len > 0 && is_asked(a->s, h->name, row.id, row.body)))
         return TAKO_OK;
     TAKO_TRY(crdt_meta_context(&a->s->arena, row.meta, &ours));
     TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &theirs));
-    out->ended = !crdt_context_covers(&ours, &theirs);
+    out->lacks = !crdt_context_covers(&ours, &theirs);
     return TAKO_OK;
 }
 
@@ -353,9 +354,10 @@ static tako_err is_no_matter(apply *a, const sync_held *h, uint32_t coll,
 
     *no_matter = false;
     TAKO_TRY(is_absent(a, h, coll, &is));
-    if (!is.nothing && !is.ended)
+    if (!is.nothing && !is.lacks)
         return TAKO_OK;
-    *no_matter = is.nothing && h->record.body.len > 0 && !is_asked(a->s, h);
+    *no_matter = is.nothing && h->record.body.len > 0 &&
+                 !is_asked(a->s, h->name, h->record.id, h->record.body);
     if (*no_matter)
         return TAKO_OK;
     while (holds != NULL && !tako_slice_eq(holds->coll, name))
@@ -378,7 +380,7 @@ static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,
     }
     TAKO_TRY(store_merge(a->st, coll, h->record.id, h->record.meta,
                          h->record.body, info, a->e));
-    if (info->evicted && is_asked(a->s, h))
+    if (info->evicted && is_asked(a->s, h->name, h->record.id, h->record.body))
         TAKO_TRY(store_merge_back(a->st, coll, h->record.id, h->record.meta,
                                   h->record.body, info, a->e));
     need_remove(&a->refused, h->name, h->record.id);

@@ -10,9 +10,11 @@
  *
  * PAST  A state of which nothing is here, and that matches a part whose V covers
  * all its events, is not taken: this node had all of that, and has it no more. The
- * peer is told, before anything of what brought it is acknowledged. Likewise of
- * what went with denied writes (denied.c): since V was emptied with them, it says
- * only what was or is here after. But what we wrote before it says only again.
+ * peer is told, before anything of what brought it is acknowledged. Likewise where
+ * an older state is here that matches nothing: what came after it until it matched
+ * nothing again was never sent. And of what went with denied writes (denied.c):
+ * since V was emptied with them, it says only what was or is here after. But what
+ * we wrote before it says only again.
  *
  * DOUBTS  Who is told, has the document in no later state, and has it match,
  * doubts: while there is one, it does not take that peer's word for being

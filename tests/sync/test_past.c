@@ -148,6 +148,43 @@ static void test_past__who_never_had_it_does_not_take_it(void **state)
     net_fini(&n);
 }
 
+/* Nor who has it in an older state that it does not want: document 1 was done,
+ * open again, which only 2 heard of, and is done. */
+static void test_past__who_has_an_older_one_does_not_take_it(void **state)
+{
+    net_link *l, *k;
+    net n;
+
+    (void)state;
+    net_init(&n, 47, 3);
+    n.forgetful = true;
+    passed = 0;
+    n.nodes[2].host.passed = host_passed;
+    net_subscribe_all(&n, "orders?open");
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    l = net_connect(&n, 0, 1);
+    k = net_connect(&n, 0, 2);
+    settle_later(&n);
+    net_set(&n, 0, "orders", 1, "s", "done");
+    settle_later(&n);
+    net_disconnect(&n, l);
+    net_set(&n, 0, "orders", 1, "s", "open");
+    settle_later(&n);
+    net_disconnect(&n, k);
+    net_begin(&n, 0);
+    net_set(&n, 0, "orders", 1, "s", "done");
+    net_insert(&n, 0, "orders", 2, "open", "pad");
+    net_commit_now(&n, 0);
+    net_reconnect(&n, l);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "done");
+    assert_true(is_whole(&n, 1));
+    net_disconnect(&n, l);
+    net_connect(&n, 1, 2);
+    meets_the_past(&n, 1);
+    net_fini(&n);
+}
+
 /* What was written on top of it meanwhile is news: that is taken, and goes back
  * as what it is now. */
 static void test_past__what_was_changed_since_is_none(void **state)
@@ -289,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_past__who_let_it_go_does_not_take_it_back),
         cmocka_unit_test(test_past__who_never_had_it_does_not_take_it),
+        cmocka_unit_test(test_past__who_has_an_older_one_does_not_take_it),
         cmocka_unit_test(test_past__what_was_changed_since_is_none),
         cmocka_unit_test(test_past__own_writes_that_went_were_not_given),
         cmocka_unit_test(test_past__who_has_what_went_is_whole_by_what_stays),
