@@ -216,11 +216,16 @@ static tako_err is_doubted(sync_session *s, store_conn *c, const sync_sub *sub,
                            bool *any)
 {
     for (size_t i = 0; i < s->doubts.count && !*any; i++) {
+        const sync_doubt *d = &s->doubts.list[i];
+        crdt_context context = { NULL, 0, 0 };
         store_row row;
 
-        TAKO_TRY(look(s, c, sub->collection, sub->predicate, &s->doubts.list[i],
-                      &row, any));
-        *any = *any && row.lsn == s->doubts.list[i].lsn;
+        TAKO_TRY(look(s, c, sub->collection, sub->predicate, d, &row, any));
+        *any = *any && row.lsn == d->lsn;
+        if (!*any || d->past_lsn != 0)
+            continue;
+        TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &context));
+        *any = !sync_vector_covers_but(&sub->theirs, &context, s->actor);
     }
     return TAKO_OK;
 }
@@ -329,10 +334,12 @@ void sync_past_changed(sync_session *s, const store_change *c, uint64_t lsn,
     sync_doubt *d = list_find(&s->doubts, c->coll, c->row);
 
     s->judge_due = s->judge_due || d != NULL;
-    if (d != NULL && author == SYNC_BY_APP && c->alive)
+    if (d != NULL && author != SYNC_BY_SESSION && c->alive) {
         d->lsn = lsn; /* what it lacks it lacks still */
-    else if (d != NULL)
+        d->past_lsn = author == SYNC_BY_OTHER ? 0 : d->past_lsn;
+    } else if (d != NULL) {
         *d = s->doubts.list[--s->doubts.count];
+    }
     if (author == SYNC_BY_OTHER && c->alive && any_part(s, c->coll) &&
         !list_put(s, &s->unseen, (sync_doubt){ c->coll, c->row, lsn, 0 }))
         s->unseen_lsn = lsn;

@@ -128,7 +128,7 @@ typedef struct sync_doubt {
     uint32_t coll;
     int64_t row;
     uint64_t lsn;
-    uint64_t past_lsn; /* of the state that was past there */
+    uint64_t past_lsn; /* of the state that was past there; or 0 */
 } sync_doubt;
 
 typedef struct sync_doubts {

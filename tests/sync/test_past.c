@@ -208,6 +208,40 @@ static void test_past__what_was_changed_since_is_none(void **state)
     net_fini(&n);
 }
 
+/* 3 wrote on top of the old one as well: 2, which 1 told that it is past, lacks
+ * with that what it lacked before. */
+static void test_past__what_others_write_on_it_ends_no_doubt(void **state)
+{
+    net n;
+    net_link *l;
+
+    (void)state;
+    l = begin(&n, 48);
+    leave(&n, 1, 1, true);
+    settle_later(&n);
+    net_connect(&n, 2, 3);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 3, "orders", 1, "s"), "open");
+    net_reconnect(&n, l);
+    settle_later(&n);
+    assert_int_not_equal(passed, 0);
+    assert_false(is_whole(&n, 2));
+    net_set(&n, 3, "orders", 1, "a", "late");
+    while (net_half_trip(&n, &n.links[n.link_count - 1]))
+        ;
+    while (net_send(&n, l, 1)) /* 1 does not hear of it yet */
+        ;
+    assert_string_equal(net_get(&n, 2, "orders", 1, "a"), "late");
+    assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "open");
+    assert_false(is_whole(&n, 2));
+    settle_later(&n);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_not_equal(net_get(&n, i, "orders", 1, "s"), "open");
+    assert_true(is_whole(&n, 2));
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 /* What its own app wrote and let go, since another keeps it, a server has not
  * given to who was away: the keeper's state would be past there. */
 static void test_past__own_writes_that_went_were_not_given(void **state)
@@ -328,6 +362,7 @@ int main(void)
         cmocka_unit_test(test_past__who_never_had_it_does_not_take_it),
         cmocka_unit_test(test_past__who_has_an_older_one_does_not_take_it),
         cmocka_unit_test(test_past__what_was_changed_since_is_none),
+        cmocka_unit_test(test_past__what_others_write_on_it_ends_no_doubt),
         cmocka_unit_test(test_past__own_writes_that_went_were_not_given),
         cmocka_unit_test(test_past__who_has_what_went_is_whole_by_what_stays),
         cmocka_unit_test(test_past__what_is_not_told_yet_is_unseen),
