@@ -338,7 +338,8 @@ static tako_err is_absent(apply *a, const sync_held *h, uint32_t coll,
         return TAKO_OK;
     TAKO_TRY(crdt_meta_context(&a->s->arena, row.meta, &ours));
     TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &theirs));
-    out->lacks = !crdt_context_covers(&ours, &theirs);
+    out->lacks = !crdt_context_covers(&ours, &theirs) &&
+                 (row.body.len == 0 || crdt_context_covers(&theirs, &ours));
     return TAKO_OK;
 }
 

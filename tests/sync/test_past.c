@@ -185,6 +185,43 @@ static void test_past__who_has_an_older_one_does_not_take_it(void **state)
     net_fini(&n);
 }
 
+/* But who wrote on an older one has no older one: what another joined with its
+ * insert over a marker is made of what it has had, and is news. */
+static void test_past__what_another_joined_is_none(void **state)
+{
+    net_link *l;
+    net n;
+
+    (void)state;
+    net_init(&n, 49, 2);
+    n.forgetful = true;
+    passed = 0;
+    n.nodes[0].host.passed = host_passed;
+    net_subscribe(&n, 0, "orders");
+    net_subscribe(&n, 1, "orders?open");
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    net_set(&n, 0, "orders", 1, "a", "first");
+    l = net_connect(&n, 0, 1);
+    settle_later(&n);
+    net_set(&n, 0, "orders", 1, "s", "done");
+    settle_later(&n);
+    leave(&n, 1, 1, false);
+    net_insert(&n, 1, "orders", 1, "open", "mine");
+    while (strcmp(net_get(&n, 0, "orders", 1, "p"), "mine") != 0)
+        assert_true(net_half_trip(&n, l));
+    net_disconnect(&n, l);
+    assert_string_equal(net_get(&n, 0, "orders", 1, "s"), "open");
+    assert_string_equal(net_get(&n, 1, "orders", 1, "a"), "");
+    net_set(&n, 1, "orders", 1, "s", "done");
+    net_reconnect(&n, l);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "a"), "first");
+    assert_string_equal(net_get(&n, 0, "orders", 1, "s"), "done");
+    assert_int_equal(passed, 0);
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 /* What was written on top of it meanwhile is news: that is taken, and goes back
  * as what it is now. */
 static void test_past__what_was_changed_since_is_none(void **state)
@@ -361,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_past__who_let_it_go_does_not_take_it_back),
         cmocka_unit_test(test_past__who_never_had_it_does_not_take_it),
         cmocka_unit_test(test_past__who_has_an_older_one_does_not_take_it),
+        cmocka_unit_test(test_past__what_another_joined_is_none),
         cmocka_unit_test(test_past__what_was_changed_since_is_none),
         cmocka_unit_test(test_past__what_others_write_on_it_ends_no_doubt),
         cmocka_unit_test(test_past__own_writes_that_went_were_not_given),
