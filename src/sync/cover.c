@@ -451,8 +451,7 @@ tako_err sync_claims_get(sync_session *s, tako_reader *in, bool closed,
         if ((head & SYNC_CLAIM_KIND) >= SYNC_CLAIMS)
             return tako_fail(e, TAKO_CORRUPT, "malformed claims");
         if (sub != NULL && closed)
-            err = claim_set(s, sub,
-                            head & (SYNC_CLAIM_FLAG | SYNC_CLAIM_KIND));
+            err = claim_set(s, sub, head & (SYNC_CLAIM_FLAG | SYNC_CLAIM_KIND));
         if (err != TAKO_OK)
             return tako_fail(e, err, "out of memory");
     }
