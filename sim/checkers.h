@@ -68,11 +68,15 @@ typedef struct sim_state {
     uint64_t version;
 } sim_state;
 
+#define SIM_BURIED 4u
+
 typedef struct sim_seen { /* a document at a node */
     uint64_t generation;
     bool alive;
-    bool left; /* it was, and a marker stands for it */
-    bool dead; /* it was, and a notice does */
+    bool left;                   /* it was, and a marker stands for it */
+    bool dead;                   /* it was, and a notice does */
+    uint64_t buried[SIM_BURIED]; /* of the births by which it was, the last */
+    size_t buried_count;
 } sim_seen;
 
 typedef struct sim_model {

@@ -19,8 +19,8 @@ static uint64_t gone_of(world_store *x, crdt_actor actor)
     tako_buf v = tako_buf_on(&x->w.t.env);
     uint64_t hlc = 0;
 
-    must(&x->w, store_held_each(x->c, store_coll_name(x->c, x->coll), see_gone,
-                                &v));
+    must(&x->w,
+         store_held_each(x->c, store_coll_name(x->c, x->coll), see_gone, &v));
     assert_int_equal(v.len % ENTRY, 0);
     for (size_t at = 0; at < v.len; at += ENTRY) {
         tako_reader in = tako_reader_of(tako_slice_of(v.ptr + at + 16, 8));
