@@ -27,6 +27,7 @@
  *
  * Only collections that some subscription of this session named are taken:
  * a peer cannot fill a database with what nobody asked for. */
+#include "crdt/tree.h"
 #include "sync/state.h"
 
 /* ---- collections ------------------------------------------------------------ */
@@ -312,27 +313,37 @@ static bool is_asked(sync_session *s, const sync_held *h)
     return false;
 }
 
-/* Is nothing here of what comes, or a tombstone of another life of it? */
+/* What is absent here, of which something comes. */
+typedef struct absence {
+    bool nothing; /* no document, or a marker of one that left */
+    bool later;   /* that one had seen all of what comes, and more */
+    bool ended;   /* a tombstone of another life of it */
+} absence;
+
 static tako_err is_absent(apply *a, const sync_held *h, uint32_t coll,
-                          bool *nothing, bool *ended)
+                          absence *out)
 {
     crdt_context ours = { NULL, 0, 0 }, theirs = { NULL, 0, 0 };
+    tako_slice meta;
     store_row row;
     tako_err err = TAKO_NOTFOUND; /* where nothing was, nothing is looked for */
+    bool left;
 
     if (!a->cold)
         err = store_get(store_writer(a->st), coll, h->record.id, &row);
-    *ended = false;
-    *nothing =
-        err == TAKO_NOTFOUND || (err == TAKO_OK && store_row_is_left(&row));
+    left = err == TAKO_OK && store_row_is_left(&row);
+    *out = (absence){ .nothing = err == TAKO_NOTFOUND || left };
     if (err != TAKO_OK)
         return err == TAKO_NOTFOUND ? TAKO_OK : err;
-    if (row.body.len > 0 || store_row_is_marker(&row) ||
-        store_row_is_notice(&row))
+    if (row.body.len > 0 || store_row_is_notice(&row) ||
+        (store_row_is_marker(&row) && !left))
         return TAKO_OK;
-    TAKO_TRY(crdt_meta_context(&a->s->arena, row.meta, &ours));
+    meta = left ? crdt_marker_meta(row.meta) : row.meta;
+    TAKO_TRY(crdt_meta_context(&a->s->arena, meta, &ours));
     TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &theirs));
-    *ended = !crdt_context_covers(&ours, &theirs);
+    out->ended = !left && !crdt_context_covers(&ours, &theirs);
+    out->later = left && crdt_context_covers(&ours, &theirs) &&
+                 !crdt_context_covers(&theirs, &ours);
     return TAKO_OK;
 }
 
@@ -344,18 +355,19 @@ static tako_err is_no_matter(apply *a, const sync_held *h, uint32_t coll,
     const sync_coll *c = &a->s->colls[h->name];
     tako_slice name = tako_slice_of(c->name, c->len);
     const sync_holds *holds = a->verdict.holds;
-    bool nothing, ended;
+    absence here;
 
     *no_matter = false;
-    TAKO_TRY(is_absent(a, h, coll, &nothing, &ended));
-    if (!nothing && !ended)
+    TAKO_TRY(is_absent(a, h, coll, &here));
+    if (!here.nothing && !here.ended)
         return TAKO_OK;
-    *no_matter = nothing && h->record.body.len > 0 && !is_asked(a->s, h);
+    *no_matter = here.nothing && h->record.body.len > 0 && !is_asked(a->s, h);
     if (*no_matter)
         return TAKO_OK;
     while (holds != NULL && !tako_slice_eq(holds->coll, name))
         holds = holds->next;
-    if (holds != NULL)
+    *no_matter = here.later && h->record.body.len > 0;
+    if (holds != NULL && !*no_matter)
         TAKO_TRY(sync_is_past(a->s, holds, &h->record, no_matter));
     return *no_matter ? sync_tell_past(a->s, name, &h->record) : TAKO_OK;
 }

@@ -10,7 +10,8 @@
  *
  * PAST  A state of which nothing is here, and that matches a part whose V covers
  * all its events, is not taken: this node had all of that, and has it no more. The
- * peer is told, before anything of what brought it is acknowledged. Not so where
+ * peer is told, before anything of what brought it is acknowledged. So is one of
+ * which a later state left here, as its marker knows, whatever V says. Not so where
  * the peer covers that part and has all that V says: then it is as it is now, and
  * who gave us the rest had evicted it.
  *
