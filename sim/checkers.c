@@ -395,6 +395,23 @@ bool sim_has_or_ended(const sim_model *m, const sim_written *d, size_t at)
     return false;
 }
 
+bool sim_had(const sim_model *m, uint32_t key, size_t from, size_t at)
+{
+    const sim_list *l = &m->by_key[key];
+    bool any = false;
+
+    for (size_t i = 0; i < l->count; i++) {
+        const sim_written *d = written_on(&m->writes[l->items[i]], key);
+
+        if ((d->holders >> from & 1) == 0)
+            continue;
+        any = any || (d->let_go >> at & 1) != 0;
+        if ((d->let_go >> at & 1) == 0 && !sim_has(m, d, at))
+            return false;
+    }
+    return any;
+}
+
 /* ---- what a commit brought ------------------------------------------------------------- */
 
 static void check_fresh(sim_model *m, sim_node *n, bool own)
