@@ -214,6 +214,55 @@ static void test_blob_seek__who_never_answers_costs_no_time(void **state)
     blobs_end(&m);
 }
 
+/* Half of it is kept; the process starts anew, so nothing of it is in memory. */
+static void half_fetched(mesh *m, link **l, uint8_t id[32])
+{
+    sync_blob_state s;
+
+    blobs_begin(m, 1, 2);
+    *l = blobs_join(m, 0, 1);
+    blobs_put(m, 0, 1, BLOBS_LEN, id);
+    blobs_fetch(m, 1, id, BLOBS_LEN);
+    for (unsigned i = 0; i < 60; i++)
+        (void)blobs_move_any(m);
+    blobs_link_down(*l);
+    sync_blobs_free(m->b[1]);
+    blobs_node_begin(m, 1);
+    blobs_fetch(m, 1, id, BLOBS_LEN);
+    assert_int_equal(sync_blobs_state(m->b[1], id, &s), TAKO_OK);
+    assert_in_range(s.have, 3, s.parts - 1);
+}
+
+/* Nobody referred to what is fetched for a while, and it was collected: all of
+ * it is wanted again, nothing more often than that. */
+static void test_blob_seek__what_was_collected_is_wanted_again(void **state)
+{
+    blob_collected c = { .more = true };
+    uint8_t id[32];
+    uint64_t in;
+    store *s;
+    mesh m;
+    link *l;
+
+    (void)state;
+    half_fetched(&m, &l, id);
+    s = m.n.nodes[1].st;
+    assert_int_equal(store_begin(s, NULL), TAKO_OK);
+    assert_int_equal(store_blob_collect(s, UINT64_MAX / 2, 1, 1000, &c, NULL),
+                     TAKO_OK);
+    assert_int_equal(store_commit(s, NULL, NULL), TAKO_OK);
+    assert_int_equal(c.blobs, 1);
+    in = blobs_counts(&m, 1).parts_in;
+    blobs_link_up(l);
+    for (unsigned i = 0; i < 2000; i++)
+        (void)blobs_move_any(&m);
+    assert_true(blobs_here(&m, 1, id, 1, BLOBS_LEN));
+    in = blobs_counts(&m, 1).parts_in - in;
+    assert_in_range(in, blobs_parts_of(BLOBS_LEN),
+                    blobs_parts_of(BLOBS_LEN) + 8);
+    blobs_end(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_blob_seek__goes_on_where_it_was_cut_off),
         cmocka_unit_test(test_blob_seek__silence_is_not_waited_for),
         cmocka_unit_test(test_blob_seek__who_never_answers_costs_no_time),
+        cmocka_unit_test(test_blob_seek__what_was_collected_is_wanted_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
