@@ -263,6 +263,32 @@ static void test_blob_seek__what_was_collected_is_wanted_again(void **state)
     blobs_end(&m);
 }
 
+/* The node by which parts are checked is damaged on disk: it is wanted again,
+ * and replaced. */
+static void test_blob_seek__what_is_damaged_is_wanted_again(void **state)
+{
+    static const char sql[] = "UPDATE blob_part SET data=zeroblob(length(data))"
+                              "WHERE length(data)=1312"; /* 41 hashes */
+    uint8_t id[32];
+    uint64_t in;
+    mesh m;
+    link *l;
+
+    (void)state;
+    half_fetched(&m, &l, id);
+    assert_int_equal(sqlite3_exec(store_conn_db(store_writer(m.n.nodes[1].st)),
+                                  sql, NULL, NULL, NULL),
+                     SQLITE_OK);
+    in = blobs_counts(&m, 1).parts_in;
+    blobs_link_up(l);
+    for (unsigned i = 0; i < 2000; i++)
+        (void)blobs_move_any(&m);
+    assert_true(blobs_here(&m, 1, id, 1, BLOBS_LEN));
+    in = blobs_counts(&m, 1).parts_in - in;
+    assert_true(in <= blobs_parts_of(BLOBS_LEN));
+    blobs_end(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_blob_seek__silence_is_not_waited_for),
         cmocka_unit_test(test_blob_seek__who_never_answers_costs_no_time),
         cmocka_unit_test(test_blob_seek__what_was_collected_is_wanted_again),
+        cmocka_unit_test(test_blob_seek__what_is_damaged_is_wanted_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
