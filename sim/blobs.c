@@ -431,14 +431,14 @@ static void check_survived(sim_blobs *b, const sim_node *n, content *c,
     if ((err != TAKO_OK && err != TAKO_NOTFOUND) ||
         store_blob_refs(n->reader, c->id, &refs, NULL) != TAKO_OK)
         return;
-    if ((err == TAKO_OK && f.whole) || refs == 0)
+    if (err == TAKO_OK && f.whole)
         return;
-    if (surely)
+    if (surely && refs > 0)
         sim_fail(b->world, "what is committed survives",
                  "%s: the attachment of %llu bytes was here, and is not",
                  n->name, (unsigned long long)c->len);
     c->held &= ~bit_of(n);
-    b->counts.lost += c->held == 0;
+    b->counts.lost += !surely && c->held == 0;
 }
 
 static void on_started(void *ctx, sim_node *n)

@@ -222,6 +222,63 @@ static void check_state(sim_model *m, const sim_node *n, uint32_t key,
     m->state_count++;
 }
 
+static uint64_t birth_hash(crdt_dot dot)
+{
+    return tako_hash64(zero_key, tako_slice_of(dot.actor.id, 16)) ^
+           dot.hlc * UINT64_C(0xbf58476d1ce4e5b9);
+}
+
+static tako_err note_buried(sim_model *m, sim_seen *s, tako_slice meta)
+{
+    crdt_dot *births;
+    size_t count;
+
+    tako_arena_reset(&m->arena);
+    TAKO_TRY(crdt_notice_read(&m->arena, meta, &births, &count));
+    for (size_t i = 0; i < count; i++)
+        s->buried[s->buried_count++ % SIM_BURIED] = birth_hash(births[i]);
+    return TAKO_OK;
+}
+
+static bool is_buried(const sim_seen *s, crdt_dot birth)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < s->buried_count && i < SIM_BURIED; i++)
+        found = found || s->buried[i] == birth_hash(birth);
+    return found;
+}
+
+/* What was found to be dead here is not shown again. Another life may be, that
+ * began elsewhere, in whichever generation. */
+static void check_buried(sim_model *m, const sim_node *n, uint32_t key,
+                         const store_row *row)
+{
+    sim_seen *s = &m->seen[n->index][key];
+    crdt_doc *d = NULL;
+    tako_err err = TAKO_OK;
+    bool ended, again = false;
+
+    if (crdt_meta_is_notice(row->meta)) {
+        err = note_buried(m, s, row->meta);
+    } else if (s->buried_count > 0 && row->body.len > 0) {
+        tako_arena_reset(&m->arena);
+        err = crdt_doc_decode(&m->arena, row->meta, row->body, &d, NULL);
+    }
+    for (size_t i = 0; d != NULL && i < crdt_doc_births(d, NULL, 0); i++) {
+        crdt_dot birth = crdt_doc_birth(d, i, &ended);
+
+        again = again || (!ended && is_buried(s, birth));
+    }
+    if (err != TAKO_OK)
+        sim_fail(m->world, "P8 no resurrection", "%s: k%u cannot be read",
+                 n->name, key);
+    else if (again && !n->reads_only)
+        sim_fail(m->world, "P8 no resurrection",
+                 "%s: k%u shows a life of which it knew that it was over",
+                 n->name, key);
+}
+
 /* What was found to be dead has ended the life that it was in. What was reaped
  * is in the last one that was seen, for ever. */
 static void check_generation(sim_model *m, const sim_node *n, uint32_t key,
@@ -234,7 +291,7 @@ static void check_generation(sim_model *m, const sim_node *n, uint32_t key,
 
     if (crdt_notice_is_bare(row->meta))
         g = 0; /* let go, as if it had never been */
-    if (g < s->generation && !n->reads_only)
+    if (g < s->generation && !s->dead && !n->reads_only)
         sim_fail(m->world, "P8 no resurrection",
                  "%s: k%u was in generation %llu and is in %llu", n->name, key,
                  (unsigned long long)s->generation, (unsigned long long)g);
@@ -305,6 +362,7 @@ static void look_at(sim_model *m, sim_node *n, uint32_t key,
     int64_t sum, shown;
 
     m->stamp++;
+    check_buried(m, n, key, row);
     if (store_row_is_marker(row)) {
         check_generation(m, n, key, row);
         check_left(m, n, key);
@@ -335,6 +393,23 @@ bool sim_has_or_ended(const sim_model *m, const sim_written *d, size_t at)
             !m->world->nodes[i]->reads_only)
             return true;
     return false;
+}
+
+bool sim_had(const sim_model *m, uint32_t key, size_t from, size_t at)
+{
+    const sim_list *l = &m->by_key[key];
+    bool any = false;
+
+    for (size_t i = 0; i < l->count; i++) {
+        const sim_written *d = written_on(&m->writes[l->items[i]], key);
+
+        if ((d->holders >> from & 1) == 0)
+            continue;
+        any = any || (d->let_go >> at & 1) != 0;
+        if ((d->let_go >> at & 1) == 0 && !sim_has(m, d, at))
+            return false;
+    }
+    return any;
 }
 
 /* ---- what a commit brought ------------------------------------------------------------- */

@@ -68,11 +68,15 @@ typedef struct sim_state {
     uint64_t version;
 } sim_state;
 
+#define SIM_BURIED 4u
+
 typedef struct sim_seen { /* a document at a node */
     uint64_t generation;
     bool alive;
-    bool left; /* it was, and a marker stands for it */
-    bool dead; /* it was, and a notice does */
+    bool left;                   /* it was, and a marker stands for it */
+    bool dead;                   /* it was, and a notice does */
+    uint64_t buried[SIM_BURIED]; /* of the births by which it was, the last */
+    size_t buried_count;
 } sim_seen;
 
 typedef struct sim_model {
@@ -134,6 +138,9 @@ size_t sim_not_everywhere(const sim_model *m, size_t token, size_t *at);
 bool sim_has(const sim_model *m, const sim_written *d, size_t at);
 /* Or has no such document, and it ended elsewhere. */
 bool sim_has_or_ended(const sim_model *m, const sim_written *d, size_t at);
+/* Of all that node `from` has of a document, node `at` has let some go, and has
+ * the rest. */
+bool sim_had(const sim_model *m, uint32_t key, size_t from, size_t at);
 bool sim_wanted(const sim_model *m, const sim_node *n, const store_row *row);
 /* The node says that it is neither catching up nor loose. */
 bool sim_says_whole(const sim_model *m, const sim_node *n);

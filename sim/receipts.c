@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* RECEIPTS -- see receipts.h. A claim is looked at from above whenever it
- * stands, not once: a state only grows, so what was true stays true, and a
- * keeper that lost it with its power is found out when it is up again. */
+ * stands, not once: a state only grows until it is let go, so what was true
+ * stays true, and a keeper that lost it with its power is found out when it is
+ * up again. */
 #include "sim/receipts.h"
 
 #include "store/deaths.h"
@@ -22,6 +23,16 @@ static sim_node *node_of(const sim_world *w, const uint8_t device[32])
 static bool context_of(const store_row *row, tako_arena *a, crdt_context *out)
 {
     return crdt_meta_context(a, row->meta, out) == TAKO_OK;
+}
+
+/* Has the keeper let go what it had, and another document there since? */
+static bool began_anew(const sim_receipts *r, const sim_node *n,
+                       const sim_node *keeper, const store_row *row)
+{
+    uint32_t key = sim_key_of(row->id);
+
+    return key < SIM_KEYS_MAX && r->model->seen[keeper->index][key].alive &&
+           sim_had(r->model, key, n->index, keeper->index);
 }
 
 /* Has the keeper seen what the document has seen at the teller? */
@@ -48,33 +59,6 @@ static bool covers(sim_node *keeper, tako_slice coll_name, const store_row *row)
     return good;
 }
 
-/* Had the keeper each write that the document shows at the teller, and let some
- * go with the document? What it inserts after that has seen none of them
- * (SYNC.md 3); that they are somewhere is asked when they go. */
-static bool has_let_go(const sim_receipts *r, const sim_node *n,
-                       const sim_node *keeper, const store_row *row)
-{
-    uint32_t key = sim_key_of(row->id);
-    const sim_list none = { NULL, 0, 0 };
-    const sim_list *l = key == SIM_KEYS_MAX ? &none : &r->model->by_key[key];
-    bool any = false;
-
-    for (size_t i = 0; i < l->count; i++) {
-        const sim_write *w = &r->model->writes[l->items[i]];
-
-        for (size_t k = 0; k < w->count; k++) {
-            const sim_written *d = &w->docs[k];
-
-            if (d->key != key || (d->holders >> n->index & 1) == 0)
-                continue;
-            if (((d->holders | d->let_go) >> keeper->index & 1) == 0)
-                return false;
-            any = any || (d->let_go >> keeper->index & 1) != 0;
-        }
-    }
-    return any;
-}
-
 static void check_claim(sim_receipts *r, sim_node *n, uint64_t lsn,
                         sim_node *keeper, const store_touch *t)
 {
@@ -90,7 +74,7 @@ static void check_claim(sim_receipts *r, sim_node *n, uint64_t lsn,
     r->claims++;
     sim_node_watch(keeper, true);
     if (!covers(keeper, store_coll_name(n->reader, t->coll), &row) &&
-        !has_let_go(r, n, keeper, &row))
+        !began_anew(r, n, keeper, &row))
         sim_fail(n->world, "a keeper has it",
                  "%s says that %s keeps commit %llu, which has it not "
                  "(row %lld, of commit %llu)",

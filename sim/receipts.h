@@ -3,7 +3,9 @@
  *
  *   a keeper has it   who is said to keep a commit has a state of each of its
  *       documents that has seen what the teller's has; also after its power
- *       failed, since it said so of its disk.
+ *       failed, since it said so of its disk. Or it had that, and let the
+ *       document go: what others began anew under its key, without knowing, has
+ *       seen nothing of that (SYNC.md 3).
  *   every keeper becomes known   when all is healed and in sync, whoever wrote
  *       knows of each of its last commits that all others keep it (or that
  *       TAKO_RECEIPTS_KEEPERS_MAX do), where all want the whole collection. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* LEAVE -- documents that matched a subscription of ours and match none any
- * more (SYNC.md 3). They are noted in table `leaving`, durably, and go in steps
- * of bounded length, each under the writer's lock for a moment.
+ * more (SYNC.md 3). They are noted in table `leaving`, durably and at once, and go
+ * in steps of bounded length, each under the writer's lock for a moment.
  *
  * WHICH  Of a commit: what matched before, and not now. Of a subscription that
  * ended: what matched it and matches no other; the collection is walked for
@@ -542,7 +542,18 @@ uint64_t node_leave_deadline(const node *n)
 
     if (n->sub_count == 0 || n->archive)
         return UINT64_MAX;
-    return v->at_ms < v->start_ms ? v->start_ms : v->at_ms;
+    return v->at_ms < v->start_ms && v->going_count == 0 ? v->start_ms
+                                                         : v->at_ms;
+}
+
+/* Before anything may leave. A program that ends as soon would not find it
+ * again. */
+static void note_early(node *n, uint64_t now_ms)
+{
+    step p = { n, n->host->write_try(n->host->ctx), false };
+    bool noted = p.st != NULL && write_all(&p, NULL, 0) == TAKO_OK;
+
+    n->leave.at_ms = noted ? n->leave.start_ms : now_ms + NODE_LEAVE_ASK_MS;
 }
 
 void node_leave_tick(node *n, uint64_t now_ms)
@@ -552,6 +563,10 @@ void node_leave_tick(node *n, uint64_t now_ms)
 
     if (now_ms < node_leave_deadline(n))
         return;
+    if (now_ms < v->start_ms) {
+        note_early(n, now_ms);
+        return;
+    }
     v->at_ms = UINT64_MAX;
     w = sweep_next(n, now_ms);
     if (w != NULL && (w->forgotten || forget_held(n, w)))

@@ -314,7 +314,8 @@ tako_err blob_part_insert(store *s, int64_t number, uint32_t place,
 {
     tako_err err;
     sqlite3_stmt *stmt = blob_sql(
-        &s->writer, "INSERT INTO blob_part(at,data)VALUES(?1,?2)", &err, e);
+        &s->writer, "INSERT OR REPLACE INTO blob_part(at,data)VALUES(?1,?2)",
+        &err, e);
 
     if (stmt == NULL)
         return txn_break(s, err);
@@ -418,10 +419,12 @@ tako_err store_blob_take(store *s, const uint8_t id[BLOB_ID_BYTES],
         if (p->part >= f.form.parts ||
             p->bytes.len != blob_part_len(&f.form, p->part))
             err = tako_fail(e, TAKO_INVALID, "no part of this attachment");
-        if (err != TAKO_OK || blob_bit(bits.ptr, p->part))
+        if (err != TAKO_OK)
             continue;
         err = blob_part_insert(s, f.number, blob_place(&f.form, p->part),
                                p->bytes, e);
+        if (blob_bit(bits.ptr, p->part))
+            continue;
         blob_bit_set(bits.ptr, p->part);
         f.have++;
         f.bytes += p->bytes.len;

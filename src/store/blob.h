@@ -98,8 +98,8 @@ typedef struct blob_piece {
 /* Makes room for a content that is to arrive; nothing when it is there. */
 tako_err store_blob_expect(store *s, const uint8_t id[BLOB_ID_BYTES],
                            uint64_t len, tako_errbuf *e);
-/* Keeps parts of it. *whole: now all are here. TAKO_NOTFOUND: there is no such
- * content (any more). */
+/* Keeps parts of it, also in place of such as are here and damaged. *whole: now
+ * all are here. TAKO_NOTFOUND: there is no such content (any more). */
 tako_err store_blob_take(store *s, const uint8_t id[BLOB_ID_BYTES],
                          const blob_piece *pieces, size_t count, bool *whole,
                          tako_errbuf *e);

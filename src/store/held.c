@@ -159,42 +159,49 @@ static void gone_raise(tako_buf *v, crdt_actor actor, uint64_t hlc, bool *moved)
         v->ptr[at + 16 + i] = (uint8_t)(hlc >> (56 - 8 * i));
 }
 
-static tako_err copy_gone(void *ctx, const store_held *held)
-{
-    tako_buf *v = ctx;
+typedef struct own_held {
+    tako_buf gone, former;
+} own_held;
 
-    if (held->gone)
-        tako_put_bytes(v, held->v);
-    return v->failed ? TAKO_NOMEM : TAKO_OK;
+static tako_err copy_own(void *ctx, const store_held *held)
+{
+    own_held *own = ctx;
+    tako_buf *to = held->gone ? &own->gone : &own->former;
+
+    if (held->text.len == 0)
+        tako_put_bytes(to, held->v);
+    return to->failed ? TAKO_NOMEM : TAKO_OK;
 }
 
-static tako_err gone_read(store *s, tako_slice coll, tako_buf *v,
-                          tako_buf *former)
+static tako_err gone_write(store *s, tako_slice coll, own_held *own,
+                           const crdt_context *context)
 {
-    TAKO_TRY(store_held_each(&s->writer, coll, copy_gone, v));
-    return actor_former(&s->writer, former);
+    bool moved = false;
+    crdt_actor actor = s->state.actor;
+
+    gone_raise(&own->gone, actor, crdt_context_get(context, actor), &moved);
+    for (size_t i = 0; i < own->former.len; i += HELD_ENTRY_BYTES) {
+        memcpy(actor.id, own->former.ptr + i, sizeof actor.id);
+        gone_raise(&own->gone, actor, crdt_context_get(context, actor), &moved);
+    }
+    if (own->gone.failed)
+        return TAKO_NOMEM;
+    if (!moved)
+        return TAKO_OK;
+    return store_held_put(s, coll,
+                          &(store_held){ .v = tako_buf_slice(&own->gone) });
 }
 
 tako_err held_gone(store *s, tako_slice coll, const crdt_context *context,
                    tako_errbuf *e)
 {
-    tako_buf v = tako_buf_on(s->env), former = tako_buf_on(s->env);
-    tako_err err = gone_read(s, coll, &v, &former);
-    bool moved = false;
-    crdt_actor actor;
+    own_held own = { tako_buf_on(s->env), tako_buf_on(s->env) };
+    tako_err err = store_held_each(&s->writer, coll, copy_own, &own);
 
-    gone_raise(&v, s->state.actor, crdt_context_get(context, s->state.actor),
-               &moved);
-    for (size_t i = 0; err == TAKO_OK && i + 16 <= former.len; i += 16) {
-        memcpy(actor.id, former.ptr + i, sizeof actor.id);
-        gone_raise(&v, actor, crdt_context_get(context, actor), &moved);
-    }
-    if (err == TAKO_OK && (v.failed || former.failed))
-        err = TAKO_NOMEM;
-    if (err == TAKO_OK && moved)
-        err = store_held_put(s, coll, &(store_held){ .v = tako_buf_slice(&v) });
-    tako_buf_fini(&v);
-    tako_buf_fini(&former);
+    if (err == TAKO_OK)
+        err = gone_write(s, coll, &own, context);
+    tako_buf_fini(&own.gone);
+    tako_buf_fini(&own.former);
     return err == TAKO_OK
                ? err
                : tako_fail(e, err, "noting what of our own goes failed");

@@ -27,6 +27,7 @@
  *
  * Only collections that some subscription of this session named are taken:
  * a peer cannot fill a database with what nobody asked for. */
+#include "crdt/tree.h"
 #include "sync/state.h"
 
 /* ---- collections ------------------------------------------------------------ */
@@ -313,32 +314,41 @@ static bool is_asked(sync_session *s, uint32_t coll, tako_slice id,
     return false;
 }
 
+/* What is absent here, of which something comes. */
 typedef struct absence {
-    bool nothing; /* is here of what comes, */
-    bool denied;  /* since it was let go with denied writes; */
-    bool lacks; /* or what we do not ask for is, a tombstone too, without it */
+    bool
+        nothing; /* no document is here, but perhaps a marker of one that left */
+    bool later;  /* which had seen all of what comes, and more; */
+    bool denied; /* or it was let go with denied writes */
+    bool lacks;  /* or what we do not ask for is, a tombstone too, without it */
 } absence;
 
 static tako_err is_absent(apply *a, const sync_held *h, uint32_t coll,
                           absence *out)
 {
     crdt_context ours = { NULL, 0, 0 }, theirs = { NULL, 0, 0 };
+    tako_slice meta;
     store_row row;
     tako_err err = TAKO_NOTFOUND; /* where nothing was, nothing is looked for */
+    bool left;
 
     if (!a->cold)
         err = store_get(store_writer(a->st), coll, h->record.id, &row);
-    *out = (absence){ .nothing = err == TAKO_NOTFOUND };
+    left = err == TAKO_OK && store_row_is_left(&row);
+    *out = (absence){ .nothing = err == TAKO_NOTFOUND || left };
     if (err != TAKO_OK)
         return err == TAKO_NOTFOUND ? TAKO_OK : err;
     out->denied = store_row_is_denied(&row);
-    out->nothing = out->denied || store_row_is_left(&row);
-    if (store_row_is_marker(&row) || store_row_is_notice(&row) ||
+    out->nothing = out->nothing || out->denied;
+    if (store_row_is_notice(&row) || (store_row_is_marker(&row) && !left) ||
         (row.body.len > 0 && is_asked(a->s, h->name, row.id, row.body)))
         return TAKO_OK;
-    TAKO_TRY(crdt_meta_context(&a->s->arena, row.meta, &ours));
+    meta = left ? crdt_marker_meta(row.meta) : row.meta;
+    TAKO_TRY(crdt_meta_context(&a->s->arena, meta, &ours));
     TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &theirs));
-    out->lacks = !crdt_context_covers(&ours, &theirs) &&
+    out->later = left && crdt_context_covers(&ours, &theirs) &&
+                 !crdt_context_covers(&theirs, &ours);
+    out->lacks = !left && !crdt_context_covers(&ours, &theirs) &&
                  (row.body.len == 0 || crdt_context_covers(&theirs, &ours));
     return TAKO_OK;
 }
@@ -351,20 +361,21 @@ static tako_err is_no_matter(apply *a, const sync_held *h, uint32_t coll,
     const sync_coll *c = &a->s->colls[h->name];
     tako_slice name = tako_slice_of(c->name, c->len);
     const sync_holds *holds = a->verdict.holds;
-    absence is;
+    absence here;
 
     *no_matter = false;
-    TAKO_TRY(is_absent(a, h, coll, &is));
-    if (!is.nothing && !is.lacks)
+    TAKO_TRY(is_absent(a, h, coll, &here));
+    if (!here.nothing && !here.lacks)
         return TAKO_OK;
-    *no_matter = is.nothing && h->record.body.len > 0 &&
+    *no_matter = here.nothing && h->record.body.len > 0 &&
                  !is_asked(a->s, h->name, h->record.id, h->record.body);
     if (*no_matter)
         return TAKO_OK;
     while (holds != NULL && !tako_slice_eq(holds->coll, name))
         holds = holds->next;
-    if (holds != NULL)
-        TAKO_TRY(sync_is_past(a->s, holds, &h->record, is.denied, no_matter));
+    *no_matter = here.later && h->record.body.len > 0;
+    if (holds != NULL && !*no_matter)
+        TAKO_TRY(sync_is_past(a->s, holds, &h->record, here.denied, no_matter));
     return *no_matter ? sync_tell_past(a->s, name, &h->record) : TAKO_OK;
 }
 

@@ -286,22 +286,32 @@ static void node_keep(blob_seek *k, uint32_t part, tako_slice bytes)
     k->nodes[at].part = b->failed ? 0 : part;
 }
 
-/* From the store, where a fetch goes on after a pause. */
+/* From the store, where a fetch goes on after a pause. What was collected
+ * meanwhile, or is damaged, is wanted again; once it is kept, it is seen what
+ * else is gone. */
 static void inner_load(blob_seek *k, uint32_t part)
 {
     blob_view v;
     tako_slice bytes;
+    tako_err err;
 
     if (!blob_bit(k->have, part) || !k->expected)
         return;
-    if (blob_view_open(k->b->reader, k->id, &v, NULL) == TAKO_OK &&
-        v.facts.form.len == k->form.len &&
-        blob_view_part(&v, k->b->reader, part, &bytes, NULL) == TAKO_OK) {
+    err = blob_view_open(k->b->reader, k->id, &v, NULL);
+    if (err == TAKO_OK && v.facts.form.len != k->form.len)
+        err = TAKO_NOTFOUND;
+    if (err == TAKO_OK)
+        err = blob_view_part(&v, k->b->reader, part, &bytes, NULL);
+    if (err == TAKO_OK) {
         if (part > 0)
             node_keep(k, part, bytes);
         else
             tako_put_bytes(&k->root, bytes);
         k->rooted = k->rooted || (part == 0 && !k->root.failed);
+    } else if (err == TAKO_NOTFOUND || err == TAKO_CORRUPT) {
+        blob_bit_clear(k->have, part);
+        k->have_count--;
+        k->kept_count--;
     }
     blob_view_close(&v);
 }

@@ -14,7 +14,10 @@
  * an older state is here that matches nothing: what came after it until it matched
  * nothing again was never sent. And of what went with denied writes (denied.c):
  * since V was emptied with them, it says only what was or is here after. But what
- * we wrote before it says only again.
+ * we wrote before it says only again. So is one of which a later state left here,
+ * as its marker knows, whatever V says. Not so where the peer covers that part and
+ * has all that V says: then it is as it is now, and who gave us the rest had
+ * evicted it.
  *
  * DOUBTS  Who is told, has the document in no later state, and has it match,
  * doubts: while there is one, it does not take that peer's word for being
@@ -41,6 +44,29 @@ static bool is_part(const sync_session *s, const sync_predicate *p)
 
 /* ---- past here -------------------------------------------------------------------- */
 
+/* What this app wrote and let go, the peer knows of by its vector, or by the
+ * document's own. */
+static bool knows_gone(const sync_sub *sub, const sync_holds *h,
+                       const crdt_context *context)
+{
+    for (size_t i = 0; i < h->gone.count; i++)
+        if (!crdt_context_has(&sub->theirs, h->gone.dots[i]) &&
+            !crdt_context_has(context, h->gone.dots[i]))
+            return false;
+    return true;
+}
+
+static bool is_present(const sync_hold *o, const sync_holds *h,
+                       const crdt_context *context)
+{
+    const sync_sub *sub = o->sub;
+
+    return sub->claim == SYNC_CLAIM_ALL && !sub->verify &&
+           sync_vector_covers_but(&sub->theirs, &h->base, h->self) &&
+           sync_vector_covers_but(&sub->theirs, &o->old_v, h->self) &&
+           knows_gone(sub, h, context);
+}
+
 tako_err sync_is_past(sync_session *s, const sync_holds *h,
                       const sync_record *r, bool denied, bool *past)
 {
@@ -62,7 +88,8 @@ tako_err sync_is_past(sync_session *s, const sync_holds *h,
         if (!denied)
             TAKO_TRY(crdt_context_join(&s->arena, &had, &h->base));
         TAKO_TRY(crdt_context_join(&s->arena, &had, &o->old_v));
-        *past = crdt_context_covers(&had, &context);
+        *past =
+            crdt_context_covers(&had, &context) && !is_present(o, h, &context);
     }
     return TAKO_OK;
 }

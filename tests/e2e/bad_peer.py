@@ -574,6 +574,12 @@ def claims_of_nothing(bad):
     expect_end(opened, "malformed claims")
 
 
+def claims_of_an_unknown_kind(bad):
+    opened = bad.greeted()
+    cut(opened, b"\6\5\0")
+    expect_end(opened, "malformed claims")
+
+
 def claims_among_states(bad):
     opened = bad.greeted()
     opened.send(link.CATCHUP, b"\7\0\0\6\0\0")
@@ -582,7 +588,7 @@ def claims_among_states(bad):
 
 def claims_of_an_unknown_number_are_skipped(bad):
     opened = bad.greeted()
-    cut(opened, b"\6" + varint(8 * 77 + 2) + b"\1\0" + b"B" * 16 + b"\1\4")
+    cut(opened, b"\6" + varint(16 * 77 + 2) + b"\1\0" + b"B" * 16 + b"\1\4")
     bad.serve(opened)
     opened.close()
 

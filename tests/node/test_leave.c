@@ -189,6 +189,39 @@ static void test_leave__waits_for_the_keeper(void **state)
     world_fini(&w);
 }
 
+static void begin_again(world *w)
+{
+    world_start(w, 1);
+    world_dial(w, 1, "tcp://hub:1");
+    world_subscribe(w, 1, 1, OPEN);
+}
+
+/* A program that is up for moments alone: nothing leaves so early, but what is
+ * to leave is known the next time. */
+static void test_leave__is_noted_by_who_ends_soon(void **state)
+{
+    world w;
+
+    (void)state;
+    star(&w, 11, 2);
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    world_subscribe(&w, 1, 1, OPEN);
+    world_insert(&w, 0, 1, "open");
+    world_run(&w, 10000);
+    world_stop(&w, 1);
+    (void)world_do(&w, 0, "UPDATE orders SET s = 'done'");
+    begin_again(&w);
+    world_run(&w, 3000);
+    assert_true(world_equal(&w));
+    assert_int_equal(leaving(&w, 1), 1);
+    world_stop(&w, 1);
+    begin_again(&w);
+    world_run(&w, 100000);
+    assert_false(has(&w, 1, 1));
+    assert_int_equal(leaving(&w, 1), 0);
+    world_fini(&w);
+}
+
 /* Two keepers end their subscriptions at once: the smaller key stays. */
 static void test_leave__both_keepers_ask_at_once(void **state)
 {
@@ -460,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_leave__an_archive_stays),
         cmocka_unit_test(test_leave__who_may_not_write_is_no_keeper),
         cmocka_unit_test(test_leave__waits_for_the_keeper),
+        cmocka_unit_test(test_leave__is_noted_by_who_ends_soon),
         cmocka_unit_test(test_leave__both_keepers_ask_at_once),
         cmocka_unit_test(test_leave__a_yes_spoils_own_questions),
         cmocka_unit_test(test_leave__asks_further_away),

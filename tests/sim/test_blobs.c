@@ -148,6 +148,29 @@ static void test_blobs__that_an_end_takes_are_missed(void **state)
     end(&d, "what is committed survives");
 }
 
+/* An end that may take it takes the document too, which comes back from others:
+ * another end, before anybody looked, took nothing. */
+static void test_blobs__are_not_taken_twice(void **state)
+{
+    static const char others[] = /* twice: as it was */
+        "UPDATE blob_ref SET id=CAST(substr(id,17)||substr(id,1,16) AS BLOB)";
+    desk d;
+
+    (void)state;
+    begin(&d);
+    attach(&d, d.p.a, 1, LEN);
+    sql(d.p.a, "DELETE FROM blob_part; DELETE FROM blob");
+    sql(d.p.a, others);
+    d.p.a->skew_ms = 1; /* what goes now was not promised */
+    sim_node_end(d.p.a, SIM_DISK_KILL, SIM_SECOND / 10);
+    pair_run(&d.p, 200);
+    sql(d.p.a, others);
+    d.p.a->skew_ms = 0;
+    sim_node_end(d.p.a, SIM_DISK_KILL, SIM_SECOND / 10);
+    pair_run(&d.p, 200);
+    end(&d, "");
+}
+
 static void test_blobs__that_nobody_refers_to_must_go(void **state)
 {
     desk d;
@@ -229,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_blobs__nobody_has_are_said_to_be_unavailable),
         cmocka_unit_test(test_blobs__that_are_other_bytes_are_found),
         cmocka_unit_test(test_blobs__that_an_end_takes_are_missed),
+        cmocka_unit_test(test_blobs__are_not_taken_twice),
         cmocka_unit_test(test_blobs__that_nobody_refers_to_must_go),
         cmocka_unit_test(test_blobs__that_are_referred_to_must_stay),
         cmocka_unit_test(test_blobs__are_not_kept_by_who_does_not_want_them),

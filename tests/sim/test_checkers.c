@@ -2,6 +2,8 @@
 /* Each checker is shown what it is for: a world in which somebody cheats. */
 #include "sim/support_plan.h"
 
+#include "store/deaths.h"
+
 static void start(pair *p, store_durability durability)
 {
     pair_init(p, 7, durability);
@@ -50,6 +52,64 @@ static void test_checkers__a_document_does_not_come_back(void **state)
     assert_true(pair_op(&p, p.a, SIM_OP_UPDATE, 1));
     pair_run(&p, 1000);
     finish(&p, "P8 no resurrection");
+}
+
+static void read_row(const sim_node *n, store_row *row)
+{
+    uint32_t coll;
+
+    assert_int_equal(
+        store_coll_find(n->reader, tako_slice_str(SIM_COLLECTION), &coll),
+        TAKO_OK);
+    assert_int_equal(
+        store_get(n->reader, coll, tako_slice_of("\x62k2", 3), row), TAKO_OK);
+}
+
+static crdt_dot birth_at(pair *p, const sim_node *n)
+{
+    tako_arena a = tako_arena_on(&p->t.env);
+    crdt_context c;
+    store_row row;
+    crdt_dot dot;
+
+    read_row(n, &row);
+    assert_int_equal(crdt_meta_context(&a, row.meta, &c), TAKO_OK);
+    assert_int_equal(c.count, 1);
+    dot = c.dots[0];
+    tako_arena_fini(&a);
+    return dot;
+}
+
+static void bury(const sim_node *n, crdt_dot birth)
+{
+    store_grave g = { birth, store_grave_mark(tako_slice_of("\x62k2", 3)) };
+    uint32_t coll;
+    bool fresh;
+
+    assert_int_equal(
+        store_coll_find(n->reader, tako_slice_str(SIM_COLLECTION), &coll),
+        TAKO_OK);
+    assert_int_equal(store_begin(n->store, NULL), TAKO_OK);
+    assert_int_equal(store_bury(n->store, coll, &g, &fresh, NULL), TAKO_OK);
+    assert_int_equal(store_commit(n->store, NULL, NULL), TAKO_OK);
+}
+
+/* Both insert one key; a knows that what b made of it died elsewhere. */
+static void test_checkers__another_life_may_follow_a_death(void **state)
+{
+    pair p;
+
+    (void)state;
+    start(&p, STORE_NORMAL);
+    sim_link_cut(p.link, 2);
+    assert_true(pair_op(&p, p.a, SIM_OP_INSERT, 2));
+    assert_true(pair_op(&p, p.b, SIM_OP_INSERT, 2));
+    bury(p.a, birth_at(&p, p.b));
+    sim_link_mend(p.link, 2);
+    pair_run(&p, 60000);
+    assert_false(p.w->failed);
+    assert_int_equal(crdt_dot_cmp(birth_at(&p, p.a), birth_at(&p, p.b)), 0);
+    pair_fini(&p);
 }
 
 static void test_checkers__nobody_takes_what_may_not_be_written(void **state)
@@ -174,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_checkers__a_token_that_goes_is_a_lost_write),
         cmocka_unit_test(test_checkers__a_counter_is_the_sum_of_its_tokens),
         cmocka_unit_test(test_checkers__a_document_does_not_come_back),
+        cmocka_unit_test(test_checkers__another_life_may_follow_a_death),
         cmocka_unit_test(test_checkers__nobody_takes_what_may_not_be_written),
         cmocka_unit_test(test_checkers__equal_contexts_have_equal_bytes),
         cmocka_unit_test(test_checkers__half_a_transaction_is_seen),

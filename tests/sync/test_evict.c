@@ -357,6 +357,38 @@ static void test_evict__a_change_makes_all_equal(void **state)
     }
 }
 
+/* Who evicted one covers all the same. Who was complete by that, and never had
+ * it, takes it from who has. */
+static void test_evict__comes_from_who_has_it(void **state)
+{
+    net n;
+    net_link *l;
+
+    (void)state;
+    for (int live = 0; live < 2; live++) {
+        net_init(&n, 8, 3);
+        net_subscribe(&n, 0, "orders");
+        net_subscribe(&n, 1, "orders?open");
+        net_subscribe(&n, 2, "orders?open");
+        l = net_connect(&n, 0, 1);
+        net_insert(&n, 0, "orders", 1, "open", "pad");
+        net_insert(&n, 0, "orders", 2, "open", "pad");
+        net_settle(&n);
+        net_disconnect(&n, l);
+        net_evict(&n, 1, "orders", 1, false);
+        net_connect(&n, 1, 2);
+        net_settle_later(&n, 4);
+        assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "open");
+        net_connect(&n, 0, 2);
+        if (live)
+            net_insert(&n, 0, "orders", 3, "open", "pad");
+        net_settle_later(&n, 4);
+        assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "open");
+        assert_int_equal(n.last_error, TAKO_OK);
+        net_fini(&n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_evict__an_insert_merges),
         cmocka_unit_test(test_evict__random_histories_come_to_rest),
         cmocka_unit_test(test_evict__a_change_makes_all_equal),
+        cmocka_unit_test(test_evict__comes_from_who_has_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,38 @@ static void test_past__who_let_it_go_does_not_take_it_back(void **state)
     }
 }
 
+/* Is complete of nothing any more, as after subscribing anew. */
+static void forget_whole(net *n, size_t node)
+{
+    const store_held row = { .text = tako_slice_str("orders?open"), .why = 1 };
+
+    net_begin(n, node);
+    assert_int_equal(
+        store_held_put(n->nodes[node].st, tako_slice_str("orders"), &row),
+        TAKO_OK);
+    net_commit_now(n, node);
+}
+
+/* Whoever is complete or not: the marker of a later state tells. */
+static void test_past__a_marker_knows_it_too(void **state)
+{
+    net n;
+    net_link *l;
+
+    (void)state;
+    l = begin(&n, 46);
+    leave(&n, 1, 1, false);
+    net_disconnect(&n, &n.links[0]);
+    forget_whole(&n, 1);
+    net_reconnect(&n, l);
+    settle_later(&n);
+    assert_int_not_equal(passed, 0);
+    assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "open");
+    assert_string_not_equal(net_get(&n, 1, "orders", 1, "s"), "open");
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 /* Likewise who came later: it is complete, and never had it. */
 static void test_past__who_never_had_it_does_not_take_it(void **state)
 {
@@ -193,12 +225,13 @@ static void test_past__what_another_joined_is_none(void **state)
     net n;
 
     (void)state;
-    net_init(&n, 49, 2);
+    net_init(&n, 49, 3);
     n.forgetful = true;
     passed = 0;
     n.nodes[0].host.passed = host_passed;
     net_subscribe(&n, 0, "orders");
     net_subscribe(&n, 1, "orders?open");
+    net_subscribe(&n, 2, "orders?open");
     net_insert(&n, 0, "orders", 1, "open", "pad");
     net_set(&n, 0, "orders", 1, "a", "first");
     l = net_connect(&n, 0, 1);
@@ -213,6 +246,10 @@ static void test_past__what_another_joined_is_none(void **state)
     assert_string_equal(net_get(&n, 0, "orders", 1, "s"), "open");
     assert_string_equal(net_get(&n, 1, "orders", 1, "a"), "");
     net_set(&n, 1, "orders", 1, "s", "done");
+    net_insert(&n, 2, "orders", 2, "open",
+               "pad"); /* of which 0 has not heard */
+    net_connect(&n, 1, 2);
+    settle_later(&n);
     net_reconnect(&n, l);
     settle_later(&n);
     assert_string_equal(net_get(&n, 1, "orders", 1, "a"), "first");
@@ -396,6 +433,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_past__who_let_it_go_does_not_take_it_back),
+        cmocka_unit_test(test_past__a_marker_knows_it_too),
         cmocka_unit_test(test_past__who_never_had_it_does_not_take_it),
         cmocka_unit_test(test_past__who_has_an_older_one_does_not_take_it),
         cmocka_unit_test(test_past__what_another_joined_is_none),
