@@ -211,7 +211,16 @@ static bool on_match(void *ctx, void *owner, unsigned matched)
     return o->kind == OBSERVED_CHANGES && !o->reset;
 }
 
-static void mark_one(marking *m, const store_change *c)
+/* What change i left; read only where it is not at hand: the transaction is over,
+ * and each read begins one. */
+static bool state_now(marking *m, size_t i, const store_change *c)
+{
+    return store_change_now(m->db->store, i, &m->now) ||
+           store_get_row(store_writer(m->db->store), c->coll, c->row,
+                         &m->now) == TAKO_OK;
+}
+
+static void mark_one(marking *m, size_t i, const store_change *c)
 {
     api_observers *all = &m->db->observers;
     store_conn *conn = store_writer(m->db->store);
@@ -220,7 +229,7 @@ static void mark_one(marking *m, const store_change *c)
     if (coll == NULL || !live_wants(all->live, coll) ||
         (!c->alive && !c->alive_before))
         return;
-    if (store_get_row(conn, c->coll, c->row, &m->now) != TAKO_OK) {
+    if (!state_now(m, i, c)) {
         live_lost(all->live, coll, on_match, m);
         return;
     }
@@ -297,7 +306,7 @@ void api_observers_mark(tako_db *db, uint64_t lsn)
             store_change c;
 
             store_change_at(db->store, i, &c);
-            mark_one(&m, &c);
+            mark_one(&m, i, &c);
         }
     }
     mark_conflicts(db, count);

@@ -10,6 +10,10 @@
  * caller from the lsn in its row; only then is its entry looked for, with a
  * hash table that is made at the first such case.
  *
+ * NOW. The states that the first few entries wrote are kept as well, while they
+ * are small. One is right as long as nothing else writes the row: so a second
+ * change forgets it, and a row that goes forgets all.
+ *
  * Savepoints: entries are appended, so undoing truncates. An entry before the
  * savepoint can only have turned its `alive`: such flips are logged. */
 #include "store/internal.h"
@@ -157,6 +161,8 @@ tako_err change_reserve(change_list *l)
 void change_new(change_list *l, uint32_t coll, int64_t row, bool alive)
 {
     TAKO_ASSERT(l->count < l->cap);
+    if (l->count < CHANGE_NOW_MAX)
+        l->now[l->count].kept = false;
     l->entries[l->count++] = (change_entry){ row, pack(coll, alive), 0 };
     l->view->current = false;
 }
@@ -198,6 +204,30 @@ void change_old_done(change_list *l, uint32_t coll, int64_t row, bool alive)
     l->prior_count++;
     change_new(l, coll, row, alive);
     l->entries[l->count - 1].prior = (uint32_t)l->prior_count;
+}
+
+void change_wrote(change_list *l, const store_row *row)
+{
+    size_t bytes = row->id.len + row->meta.len + row->body.len;
+    change_now *n;
+    uint8_t *at;
+
+    if (l->count > CHANGE_NOW_MAX || bytes > CHANGE_NOW_BYTES_MAX)
+        return;
+    n = &l->now[l->count - 1];
+    at = blocks_take(l, bytes);
+    if (at == NULL)
+        return;
+    *n = (change_now){ true, *row };
+    n->row.id = block_put(&at, row->id);
+    n->row.meta = block_put(&at, row->meta);
+    n->row.body = block_put(&at, row->body);
+}
+
+void change_gone(change_list *l)
+{
+    for (size_t i = 0; i < CHANGE_NOW_MAX; i++)
+        l->now[i].kept = false;
 }
 
 /* ---- finding an entry again ---------------------------------------------- */
@@ -264,6 +294,8 @@ tako_err change_again(change_list *l, uint32_t coll, int64_t row, bool alive)
     x = entry_find(l, coll, row);
     if (x == NULL)
         return TAKO_CORRUPT; /* a row with an lsn that is not yet given out */
+    if (x < l->entries + CHANGE_NOW_MAX)
+        l->now[x - l->entries].kept = false;
     if (x->coll_alive == pack(coll, alive))
         return TAKO_OK;
     err = grow(l->env, &p, &l->flip_cap, l->flip_count, sizeof *l->flips);
@@ -333,6 +365,17 @@ void store_change_at(const store *s, size_t i, store_change *out)
         out->alive_before = prior->body.len > 0;
         out->joined = prior->joined;
     }
+}
+
+bool store_change_now(const store *s, size_t i, store_row *out)
+{
+    const change_list *l = &s->changes;
+
+    TAKO_ASSERT(i < l->count);
+    if (i >= CHANGE_NOW_MAX || !l->now[i].kept)
+        return false;
+    *out = l->now[i].row;
+    return true;
 }
 
 const store_change *store_changes(const store *s, size_t *count)

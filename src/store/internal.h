@@ -196,13 +196,24 @@ typedef struct change_flip { /* `alive` of an entry, before a savepoint's */
     bool alive;
 } change_flip;
 
+/* What the first entries' documents are now, where that is little: kept so that
+ * who is told of the commit need not read it. */
+#define CHANGE_NOW_MAX       8u
+#define CHANGE_NOW_BYTES_MAX 4096u /* of one */
+
+typedef struct change_now {
+    bool kept;
+    store_row row;
+} change_now;
+
 typedef struct change_view change_view;
 
 typedef struct change_block change_block; /* of bytes, see change.c */
 
 typedef struct change_list {
     const tako_env *env;
-    change_block *blocks; /* what was before */
+    change_block *blocks; /* what was before, and what is now */
+    change_now now[CHANGE_NOW_MAX];
     change_entry *entries;
     size_t count, cap;
     change_prior *priors;
@@ -230,6 +241,11 @@ void change_new(change_list *l, uint32_t coll, int64_t row, bool alive);
  * hold. Nothing is recorded before change_old_done. */
 tako_err change_old(change_list *l, const change_prior *prior);
 void change_old_done(change_list *l, uint32_t coll, int64_t row, bool alive);
+/* What the entry added last says of its document: `row` is copied, or, where that
+ * is much, not kept. Changed again it is forgotten. */
+void change_wrote(change_list *l, const store_row *row);
+/* Some row went without an entry. */
+void change_gone(change_list *l);
 /* One that this transaction changed already. */
 tako_err change_again(change_list *l, uint32_t coll, int64_t row, bool alive);
 

@@ -65,12 +65,8 @@ static tako_err insert_state(store *s, uint32_t coll, const doc_key *key,
                              tako_slice meta, tako_slice body, tako_errbuf *e)
 {
     int64_t row;
-    tako_err err = change_reserve(&s->changes);
 
-    if (err != TAKO_OK)
-        return tako_fail(e, err, "out of memory");
     TAKO_TRY(row_insert_new(s, coll, key, meta, body, &row, e));
-    change_new(&s->changes, coll, row, body.len > 0);
     return body.len > 0 ? TAKO_OK : tomb_note(s, coll, row, meta, e);
 }
 

@@ -213,6 +213,7 @@ tako_err row_remove(store *s, uint32_t coll, int64_t row, tako_slice id,
     (void)sqlite3_bind_int64(stmt, 1, row);
     rc = sqlite3_step(stmt);
     store_done(&s->writer, stmt);
+    change_gone(&s->changes);
     return rc == SQLITE_DONE
                ? TAKO_OK
                : txn_break(s, conn_fail(&s->writer, rc, "removing a row", e));

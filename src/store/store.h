@@ -351,6 +351,10 @@ tako_err store_change_joined(store *s, uint32_t coll, int64_t row);
  * store_changes() makes (NULL with *count > 0 means: out of memory). */
 size_t store_change_count(const store *s);
 void store_change_at(const store *s, size_t i, store_change *out);
+/* What the document of change i is now, as store_get_row would say, where it is
+ * at hand: of few and small changes. Borrowed from the store until the next
+ * transaction. */
+bool store_change_now(const store *s, size_t i, store_row *out);
 
 /* ---- checkpoints ----------------------------------------------------------------- */
 

@@ -14,35 +14,31 @@
 
 /* ---- rows ---------------------------------------------------------------- */
 
-static tako_err bind_state(sqlite3_stmt *stmt, uint64_t lsn, tako_slice version,
-                           tako_slice meta, tako_slice body)
+static tako_err bind_state(sqlite3_stmt *stmt, const store_row *row)
 {
-    int rc = conn_bind(stmt, 3, version);
+    int rc = conn_bind(stmt, 3, tako_slice_of(row->version, 16));
 
     if (rc == SQLITE_OK)
-        rc = sqlite3_bind_int64(stmt, 4, (int64_t)lsn);
+        rc = sqlite3_bind_int64(stmt, 4, (int64_t)row->lsn);
     if (rc == SQLITE_OK)
-        rc = conn_bind_or_null(stmt, 5, body);
+        rc = conn_bind_or_null(stmt, 5, row->body);
     if (rc == SQLITE_OK)
-        rc = conn_bind(stmt, 6, meta);
+        rc = conn_bind(stmt, 6, row->meta);
     return rc == SQLITE_OK ? TAKO_OK : TAKO_NOMEM;
 }
 
 /* TAKO_EXISTS when the row, or an equal negative id, is there; any other
  * failure has rolled back. */
-static tako_err row_insert(store *s, uint32_t coll, int64_t row,
-                           tako_slice column, tako_slice meta, tako_slice body,
-                           tako_errbuf *e)
+static tako_err row_insert(store *s, uint32_t coll, const store_row *row,
+                           tako_slice column, tako_errbuf *e)
 {
     sqlite3_stmt *stmt = NULL;
-    uint8_t version[16];
     tako_err err;
     int rc;
 
     TAKO_TRY(conn_coll_stmt(&s->writer, coll, COLL_INSERT, &stmt, e));
-    crdt_version(meta, body, version);
-    err = bind_state(stmt, s->txn.lsn, tako_slice_of(version, 16), meta, body);
-    if (err != TAKO_OK || sqlite3_bind_int64(stmt, 1, row) != SQLITE_OK ||
+    err = bind_state(stmt, row);
+    if (err != TAKO_OK || sqlite3_bind_int64(stmt, 1, row->row) != SQLITE_OK ||
         conn_bind(stmt, 2, column) != SQLITE_OK)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     rc = sqlite3_step(stmt);
@@ -57,17 +53,16 @@ static tako_err row_insert(store *s, uint32_t coll, int64_t row,
     return err == TAKO_EXISTS ? err : txn_break(s, err);
 }
 
-static tako_err row_update(store *s, uint32_t coll, int64_t row,
-                           const uint8_t version[16], tako_slice meta,
-                           tako_slice body, tako_errbuf *e)
+static tako_err row_update(store *s, uint32_t coll, const store_row *row,
+                           tako_errbuf *e)
 {
     sqlite3_stmt *stmt = NULL;
     tako_err err;
     int rc;
 
     TAKO_TRY(conn_coll_stmt(&s->writer, coll, COLL_UPDATE, &stmt, e));
-    err = bind_state(stmt, s->txn.lsn, tako_slice_of(version, 16), meta, body);
-    if (err != TAKO_OK || sqlite3_bind_int64(stmt, 1, row) != SQLITE_OK)
+    err = bind_state(stmt, row);
+    if (err != TAKO_OK || sqlite3_bind_int64(stmt, 1, row->row) != SQLITE_OK)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
     rc = sqlite3_step(stmt);
     if (rc != SQLITE_DONE)
@@ -77,27 +72,25 @@ static tako_err row_update(store *s, uint32_t coll, int64_t row,
 }
 
 /* Under a negative row, with the whole id in the column. */
-static tako_err insert_below(store *s, uint32_t coll, const doc_key *key,
-                             tako_slice meta, tako_slice body, int64_t *row,
+static tako_err insert_below(store *s, uint32_t coll, store_row *row,
                              tako_errbuf *e)
 {
-    TAKO_TRY(coll_next_row(s, coll, row, e));
-    return row_insert(s, coll, *row, key->id, meta, body, e);
+    TAKO_TRY(coll_next_row(s, coll, &row->row, e));
+    return row_insert(s, coll, row, row->id, e);
 }
 
 static tako_err insert_anywhere(store *s, uint32_t coll, const doc_key *key,
-                                tako_slice meta, tako_slice body, int64_t *row,
-                                tako_errbuf *e)
+                                store_row *row, tako_errbuf *e)
 {
     sqlite3_stmt *stmt = NULL;
     bool taken;
     tako_err err;
 
     if (!key->ulid)
-        return insert_below(s, coll, key, meta, body, row, e);
-    *row = key->row;
-    err = row_insert(s, coll, key->row,
-                     tako_slice_of(key->rest, STORE_REST_BYTES), meta, body, e);
+        return insert_below(s, coll, row, e);
+    row->row = key->row;
+    err =
+        row_insert(s, coll, row, tako_slice_of(key->rest, STORE_REST_BYTES), e);
     if (err != TAKO_EXISTS)
         return err;
     err = row_find(&s->writer, coll, key, &stmt, &taken, e);
@@ -107,17 +100,28 @@ static tako_err insert_anywhere(store *s, uint32_t coll, const doc_key *key,
     }
     if (err != TAKO_NOTFOUND)
         return err;
-    return insert_below(s, coll, key, meta, body, row, e);
+    return insert_below(s, coll, row, e);
 }
 
 tako_err row_insert_new(store *s, uint32_t coll, const doc_key *key,
                         tako_slice meta, tako_slice body, int64_t *row,
                         tako_errbuf *e)
 {
-    TAKO_TRY(insert_anywhere(s, coll, key, meta, body, row, e));
-    return blob_refs_near(meta, body)
-               ? blob_refs_change(s, coll, *row, meta, body, e)
-               : TAKO_OK;
+    store_row now = {
+        .id = key->id, .meta = meta, .body = body, .lsn = s->txn.lsn
+    };
+    tako_err err = change_reserve(&s->changes);
+
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "out of memory");
+    crdt_version(meta, body, now.version);
+    TAKO_TRY(insert_anywhere(s, coll, key, &now, e));
+    *row = now.row;
+    if (blob_refs_near(meta, body))
+        TAKO_TRY(blob_refs_change(s, coll, *row, meta, body, e));
+    change_new(&s->changes, coll, *row, body.len > 0);
+    change_wrote(&s->changes, &now);
+    return TAKO_OK;
 }
 
 /* ---- edits --------------------------------------------------------------- */
@@ -206,6 +210,11 @@ tako_err edit_replace(store *s, doc_edit *d, const uint8_t version[16],
                       tako_slice meta, tako_slice body, tako_errbuf *e)
 {
     bool first = d->lsn != s->txn.lsn;
+    store_row now = { .row = d->row,
+                      .id = d->key.id,
+                      .meta = meta,
+                      .body = body,
+                      .lsn = s->txn.lsn };
     tako_err err;
 
     if (first) {
@@ -218,7 +227,8 @@ tako_err edit_replace(store *s, doc_edit *d, const uint8_t version[16],
         if (err != TAKO_OK)
             return tako_fail(e, err, "out of memory");
     }
-    TAKO_TRY(row_update(s, d->coll, d->row, version, meta, body, e));
+    memcpy(now.version, version, sizeof now.version);
+    TAKO_TRY(row_update(s, d->coll, &now, e));
     if (d->tokens || blob_refs_near(d->meta, d->body) ||
         blob_refs_near(meta, body)) {
         d->tokens = true;
@@ -228,6 +238,7 @@ tako_err edit_replace(store *s, doc_edit *d, const uint8_t version[16],
         TAKO_TRY(tomb_note(s, d->coll, d->row, meta, e));
     if (first) {
         change_old_done(&s->changes, d->coll, d->row, body.len > 0);
+        change_wrote(&s->changes, &now);
         return TAKO_OK;
     }
     err = change_again(&s->changes, d->coll, d->row, body.len > 0);
@@ -240,11 +251,8 @@ tako_err edit_replace(store *s, doc_edit *d, const uint8_t version[16],
 static tako_err save_new(store *s, doc_edit *d, tako_slice meta,
                          tako_slice body, tako_errbuf *e)
 {
-    if (change_reserve(&s->changes) != TAKO_OK)
-        return tako_fail(e, TAKO_NOMEM, "out of memory");
     TAKO_TRY(row_insert_new(s, d->coll, &d->key, meta, body, &d->row, e));
     d->tokens = blob_refs_near(meta, body);
-    change_new(&s->changes, d->coll, d->row, body.len > 0);
     d->stored = true;
     return body.len > 0 ? TAKO_OK : tomb_note(s, d->coll, d->row, meta, e);
 }
@@ -369,15 +377,9 @@ tako_err store_insert(store *s, uint32_t coll, tako_slice id, tako_slice fields,
     TAKO_TRY(forgot_after(s, coll, id, &after, e));
     conn_buf_reset(&s->meta);
     err = crdt_fresh_meta_at(dot, after + 1, fields, &s->meta);
-    if (err == TAKO_OK)
-        err = change_reserve(&s->changes);
     if (err != TAKO_OK)
         return tako_fail(e, err, "inserting failed");
     err = row_insert_new(s, coll, &key, tako_buf_slice(&s->meta), fields, &row,
                          e);
-    if (err == TAKO_EXISTS)
-        return insert_after(s, coll, id, fields, dot, e);
-    if (err == TAKO_OK)
-        change_new(&s->changes, coll, row, true);
-    return err;
+    return err == TAKO_EXISTS ? insert_after(s, coll, id, fields, dot, e) : err;
 }

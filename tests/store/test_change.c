@@ -106,6 +106,71 @@ static void test_change__names_each_document_once(void **state)
     world_end(&x);
 }
 
+/* What is at hand of a change is what the row says; *kept counts them. */
+static void now_agrees(world_store *x, size_t *kept)
+{
+    for (size_t i = 0; i < store_change_count(x->s); i++) {
+        store_change c;
+        store_row now, row;
+
+        if (!store_change_now(x->s, i, &now))
+            continue;
+        ++*kept;
+        store_change_at(x->s, i, &c);
+        must(&x->w, store_get_row(store_writer(x->s), c.coll, c.row, &row));
+        assert_true(now.row == row.row && now.lsn == row.lsn);
+        assert_true(tako_slice_eq(now.id, row.id));
+        assert_true(tako_slice_eq(now.meta, row.meta));
+        assert_true(tako_slice_eq(now.body, row.body));
+        assert_memory_equal(now.version, row.version, sizeof row.version);
+    }
+}
+
+/* Whatever a transaction does to a document, twice or undone. */
+static void test_change__keeps_what_documents_are_now(void **state)
+{
+    enum { DOCS = 12 };
+    world_store x;
+    test_world *w = &x.w;
+    bool alive[DOCS] = { false };
+    size_t kept = 0;
+
+    (void)state;
+    world_begin(&x, test_seed(4));
+    for (int txn = 0; txn < 300; txn++) {
+        must(w, store_begin(x.s, &w->e));
+        for (uint64_t n = 1 + test_below(&w->t, 4); n > 0; n--) {
+            uint64_t k = test_below(&w->t, DOCS);
+            bool saved = test_below(&w->t, 4) == 0, was = alive[k];
+
+            if (saved)
+                must(w, store_savepoint(x.s, &w->e));
+            if (!alive[k]) {
+                put_one(w, x.s, x.coll, id_at(w, k), "{\"a\":1}");
+                alive[k] = true;
+            } else if (test_below(&w->t, 3) == 0) {
+                delete_one(w, x.s, x.coll, id_at(w, k));
+                alive[k] = false;
+            } else {
+                set_one(w, x.s, x.coll, id_at(w, k), "a",
+                        txn % 2 == 0 ? "2" : "\"other\"");
+            }
+            now_agrees(&x, &kept);
+            if (saved && test_below(&w->t, 2) == 0) {
+                store_savepoint_undo(x.s);
+                alive[k] = was;
+            } else if (saved) {
+                store_savepoint_keep(x.s);
+            }
+            now_agrees(&x, &kept);
+        }
+        must(w, store_commit(x.s, NULL, &w->e));
+        now_agrees(&x, &kept);
+    }
+    assert_true(kept > 300);
+    world_end(&x);
+}
+
 /* What a bulk load of fresh documents holds in memory. */
 static void test_change__a_fresh_document_costs_little(void **state)
 {
@@ -135,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_change__tells_what_was_before),
         cmocka_unit_test(test_change__names_each_document_once),
+        cmocka_unit_test(test_change__keeps_what_documents_are_now),
         cmocka_unit_test(test_change__a_fresh_document_costs_little),
     };
 
