@@ -14,10 +14,18 @@
  *
  * GONE, the row of a collection and no text: the greatest hlc of each actor of
  * ours in documents that left it or were evicted. Up to there, not all that
- * was written here is here any more. */
+ * was written here is here any more.
+ *
+ * KEPT. Each cut that is applied reads this table, and next to nothing else
+ * writes it: so what the writer's connection shows of it is in memory, as long as
+ * it is not much, in the table's order. It is that exactly, also inside a
+ * transaction, since each write goes through held_put or held_former, and
+ * whatever rolls one back forgets it (held_forget) until it is read again.
+ * Readers, which see snapshots of their own, read the table. */
 #include "store/internal.h"
 
-#define HELD_ENTRY_BYTES 24u
+#define HELD_ENTRY_BYTES    24u
+#define HELD_KEPT_BYTES_MAX (64u << 10)
 
 static void held_read(sqlite3_stmt *stmt, store_held *out)
 {
@@ -28,16 +36,135 @@ static void held_read(sqlite3_stmt *stmt, store_held *out)
     out->gone = out->text.len == 0 && sqlite3_column_int64(stmt, 4) != 0;
 }
 
+/* ---- kept ------------------------------------------------------------------ */
+
+void held_forget(store *s)
+{
+    s->held.known = false;
+}
+
+static void kept_put(tako_buf *b, tako_slice coll, const store_held *held)
+{
+    tako_put_block(b, coll);
+    tako_put_block(b, held->text);
+    tako_put_block(b, held->v);
+    tako_put_block(b, held->target);
+    tako_put_u8(b, held->why);
+}
+
+/* False at the end. */
+static bool kept_next(tako_reader *in, tako_slice *coll, store_held *out)
+{
+    if (tako_reader_left(in) == 0)
+        return false;
+    *coll = tako_read_block(in);
+    out->text = tako_read_block(in);
+    out->v = tako_read_block(in);
+    out->target = tako_read_block(in);
+    out->why = tako_read_u8(in);
+    out->gone = out->text.len == 0 && coll->len > 0;
+    TAKO_ASSERT(!in->failed);
+    return true;
+}
+
+static tako_err kept_load(store *s)
+{
+    store_conn *c = &s->writer;
+    tako_buf *b = &s->held.rows;
+    sqlite3_stmt *stmt =
+        store_sql(c,
+                  "SELECT text,v,target,why,coll<>x'',coll FROM held"
+                  " ORDER BY coll,text",
+                  NULL);
+    store_held held;
+    int rc;
+
+    if (stmt == NULL)
+        return conn_fail(c, sqlite3_extended_errcode(c->db), "held", NULL);
+    tako_buf_reset(b);
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW && !b->failed &&
+           b->len <= HELD_KEPT_BYTES_MAX) {
+        held_read(stmt, &held);
+        kept_put(b, conn_column(stmt, 5), &held);
+    }
+    s->held.much = rc == SQLITE_ROW && !b->failed;
+    store_done(c, stmt);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return conn_fail(c, rc, "held", NULL);
+    s->held.known = rc == SQLITE_DONE && !b->failed;
+    if (!s->held.known)
+        tako_buf_fini(b);
+    return TAKO_OK;
+}
+
+static int key_cmp(tako_slice coll, tako_slice text, tako_slice coll2,
+                   tako_slice text2)
+{
+    int d = tako_slice_cmp(coll, coll2);
+
+    return d != 0 ? d : tako_slice_cmp(text, text2);
+}
+
+/* What was written is in its place; without memory nothing is known. */
+static void kept_write(store *s, tako_slice coll, const store_held *held)
+{
+    tako_buf *b = &s->held.rows, row = tako_buf_on(s->env);
+    tako_reader in = tako_reader_of(tako_buf_slice(b));
+    size_t at = 0, end = 0;
+    tako_slice coll2;
+    store_held old;
+    int d = -1;
+
+    if (!s->held.known)
+        return;
+    while (d < 0 && kept_next(&in, &coll2, &old)) {
+        d = key_cmp(coll2, old.text, coll, held->text);
+        at = d < 0 ? in.pos : at;
+        end = d <= 0 ? in.pos : at;
+    }
+    kept_put(&row, coll, held);
+    memmove(b->ptr + at, b->ptr + end, b->len - end);
+    b->len -= end - at;
+    tako_buf_insert(b, at, tako_buf_slice(&row));
+    if (row.failed || b->failed || b->len > HELD_KEPT_BYTES_MAX)
+        held_forget(s);
+    tako_buf_fini(&row);
+}
+
+/* Those of `coll`. */
+static tako_err kept_each(const store *s, tako_slice coll,
+                          tako_err (*fn)(void *ctx, const store_held *held),
+                          void *ctx)
+{
+    tako_reader in = tako_reader_of(tako_buf_slice(&s->held.rows));
+    tako_slice of;
+    store_held held;
+
+    while (kept_next(&in, &of, &held))
+        if (tako_slice_eq(of, coll))
+            TAKO_TRY(fn(ctx, &held));
+    return TAKO_OK;
+}
+
+/* ---- reading and writing ---------------------------------------------------- */
+
 tako_err store_held_each(store_conn *c, tako_slice coll,
                          tako_err (*fn)(void *ctx, const store_held *held),
                          void *ctx)
 {
+    store *s = c->store;
     sqlite3_stmt *stmt;
     store_held held;
     tako_err err = TAKO_OK;
     int rc = SQLITE_DONE;
 
     TAKO_ARG(c != NULL && fn != NULL);
+    if (c == &s->writer && !s->held.known && !s->held.much)
+        TAKO_TRY(kept_load(s));
+    if (c == &s->writer && s->held.known) {
+        TAKO_TRY(kept_each(s, coll, fn, ctx));
+        return kept_each(s, TAKO_SLICE_NONE, fn, ctx);
+    }
     stmt = store_sql(c,
                      "SELECT text,v,target,why,1 FROM held WHERE coll=?1"
                      " UNION ALL "
@@ -74,7 +201,9 @@ tako_err store_held_put(store *s, tako_slice coll, const store_held *held)
     (void)conn_bind(stmt, 3, held->v);
     (void)conn_bind(stmt, 4, held->target);
     (void)sqlite3_bind_int64(stmt, 5, held->why);
-    return conn_step(c, stmt, "held", NULL);
+    TAKO_TRY(conn_step(c, stmt, "held", NULL));
+    kept_write(s, coll, held);
+    return TAKO_OK;
 }
 
 tako_err store_own_last(store_conn *c, crdt_dot *out)
@@ -85,6 +214,10 @@ tako_err store_own_last(store_conn *c, crdt_dot *out)
 
     TAKO_ARG(c != NULL && out != NULL);
     memset(out, 0, sizeof *out);
+    if (c == &c->store->writer) {
+        *out = (crdt_dot){ c->store->state.actor, c->store->own_kept };
+        return TAKO_OK;
+    }
     stmt = store_sql(c,
                      "SELECT actor,taken,(SELECT own FROM feed WHERE"
                      " feed.lsn>state.since ORDER BY feed.lsn DESC LIMIT 1)"
@@ -114,6 +247,7 @@ tako_err held_former(store *s, crdt_dot last, tako_errbuf *e)
 
     if (last.hlc == 0)
         return TAKO_OK;
+    held_forget(s);
     memcpy(entry, last.actor.id, 16);
     for (size_t i = 0; i < 8; i++)
         entry[16 + i] = (uint8_t)(last.hlc >> (56 - 8 * i));

@@ -167,6 +167,7 @@ tako_err held_former(store *s, crdt_dot last, tako_errbuf *e);
 /* A document with this context goes from here, in the open transaction. */
 tako_err held_gone(store *s, tako_slice coll, const crdt_context *context,
                    tako_errbuf *e);
+void held_forget(store *s); /* something was rolled back */
 
 /* ---- what merging lost (lost.c) ------------------------------------------ */
 
@@ -307,6 +308,13 @@ typedef struct reaper {
     uint32_t done_ttl;
 } reaper;
 
+/* Table held as the writer sees it (held.c). */
+typedef struct held_kept {
+    tako_buf rows;
+    bool known; /* rows are those of the table */
+    bool much;  /* it is too long to be kept */
+} held_kept;
+
 struct store {
     const tako_env *env;
     const tako_files *files;
@@ -356,6 +364,7 @@ struct store {
     int wal_pages;       /* in the log after the last commit */
     int wal_tried;       /* of these, when it was checkpointed last */
 
+    held_kept held;
     yards yards;
     uint64_t forgot_count; /* rows of table forgot, or more */
     bool forgot_known;     /* is that so? */

@@ -40,6 +40,7 @@ static store *store_new(const store_opts *o)
     s->meta = tako_buf_on(o->env);
     s->body = tako_buf_on(o->env);
     s->blob = tako_buf_on(o->env);
+    s->held.rows = tako_buf_on(o->env);
     s->seen_arena = tako_arena_on(o->env);
     s->writer.env = o->env;
     s->writer.store = s;
@@ -73,6 +74,7 @@ static void store_free(store *s)
     tako_buf_fini(&s->meta);
     tako_buf_fini(&s->body);
     tako_buf_fini(&s->blob);
+    tako_buf_fini(&s->held.rows);
     tako_env_free(env, s, sizeof *s);
 }
 

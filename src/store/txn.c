@@ -39,6 +39,7 @@ static void txn_undo(store *s)
     coll_rows_forget(c);
     yards_forget(s);
     forgot_unknown(s);
+    held_forget(s);
 }
 
 static void txn_end(store *s)
@@ -209,6 +210,7 @@ void store_savepoint_undo(store *s)
     coll_rows_forget(&s->writer);
     yards_forget(s);
     forgot_unknown(s);
+    held_forget(s);
 }
 
 /* ---- dots and clocks ----------------------------------------------------- */

@@ -1,6 +1,118 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What of our own is gone. */
+/* What is complete here is at hand as the table has it, and what of our own is
+ * gone is known. */
+#include "store/internal.h"
+
+#include <stdlib.h>
+
 #include "store/support_files.h"
+
+static const char *const names[] = { "", "orders", "probe" };
+
+static tako_err gather(void *ctx, const store_held *held)
+{
+    tako_buf *b = ctx;
+
+    tako_put_block(b, held->text);
+    tako_put_block(b, held->v);
+    tako_put_block(b, held->target);
+    tako_put_u8(b, held->why);
+    tako_put_u8(b, held->gone);
+    return b->failed ? TAKO_NOMEM : TAKO_OK;
+}
+
+/* What is kept is what the table says, row by row; `conn` sees the same. */
+static void agrees(world_store *x, store_conn *conn)
+{
+    test_world *w = &x->w;
+    crdt_dot ours, theirs;
+
+    for (size_t i = 1; i < sizeof names / sizeof names[0]; i++) {
+        tako_buf kept = tako_buf_on(&w->t.env), read = tako_buf_on(&w->t.env);
+        tako_slice coll = tako_slice_str(names[i]);
+
+        must(w, store_held_each(store_writer(x->s), coll, gather, &kept));
+        must(w, store_held_each(conn, coll, gather, &read));
+        assert_true(
+            tako_slice_eq(tako_buf_slice(&kept), tako_buf_slice(&read)));
+        tako_buf_fini(&kept);
+        tako_buf_fini(&read);
+    }
+    must(w, store_own_last(store_writer(x->s), &ours));
+    must(w, store_own_last(conn, &theirs));
+    assert_true(crdt_actor_cmp(ours.actor, theirs.actor) == 0);
+    assert_true(ours.hlc == theirs.hlc);
+}
+
+static void put_random(world_store *x, size_t longest)
+{
+    test_world *w = &x->w;
+    uint8_t *bytes = calloc(1, longest);
+    store_held row = { .why = (uint8_t)test_below(&w->t, 3) };
+    char text[2] = { (char)('a' + (int)test_below(&w->t, 6)), 0 };
+    tako_slice coll = tako_slice_str(names[1 + test_below(&w->t, 2)]);
+
+    assert_non_null(bytes);
+    bytes[0] = (uint8_t)test_below(&w->t, 256);
+    row.text = tako_slice_str(text);
+    row.v = tako_slice_of(bytes, test_below(&w->t, longest));
+    row.target = tako_slice_of(bytes, test_below(&w->t, longest));
+    must(w, store_held_put(x->s, coll, &row));
+    free(bytes);
+}
+
+/* In any transaction, whatever is undone of it, and with any actor. */
+static void run(size_t longest)
+{
+    world_store x;
+    test_world *w = &x.w;
+    store_conn *reader;
+
+    world_begin(&x, test_seed(longest));
+    must(w, store_reader_open(x.s, &reader, &w->e));
+    for (int i = 0; i < 200; i++) {
+        must(w, store_begin(x.s, &w->e));
+        if (test_below(&w->t, 2) == 0)
+            put_one(w, x.s, x.coll, id_at(w, (uint64_t)i), "{}");
+        for (uint64_t n = test_below(&w->t, 4); n > 0; n--) {
+            bool saved = test_below(&w->t, 3) == 0;
+
+            if (saved)
+                must(w, store_savepoint(x.s, &w->e));
+            put_random(&x, longest);
+            if (saved && test_below(&w->t, 2) == 0)
+                store_savepoint_undo(x.s);
+            else if (saved)
+                store_savepoint_keep(x.s);
+        }
+        if (test_below(&w->t, 4) == 0)
+            store_rollback(x.s);
+        else
+            must(w, store_commit(x.s, NULL, &w->e));
+        agrees(&x, reader);
+        if (test_below(&w->t, 20) == 0) {
+            must(w, store_renew_actor(x.s, &w->e));
+            agrees(&x, reader);
+        }
+    }
+    store_reader_close(reader);
+    world_end(&x);
+}
+
+static void test_held__keeps_what_the_table_has(void **state)
+{
+    (void)state;
+    run(200);
+}
+
+/* Too long to be kept, at first or later on. */
+static void test_held__reads_what_is_too_long(void **state)
+{
+    (void)state;
+    run(20000);
+}
+
+/* ---- gone ---------------------------------------------------------------- */
 
 #define ENTRY 24u
 
@@ -103,6 +215,8 @@ static void test_held__former_actors_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_held__keeps_what_the_table_has),
+        cmocka_unit_test(test_held__reads_what_is_too_long),
         cmocka_unit_test(
             test_held__what_went_is_known_up_to_its_last_own_event),
         cmocka_unit_test(test_held__former_actors_count),
