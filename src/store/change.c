@@ -378,6 +378,14 @@ bool store_change_now(const store *s, size_t i, store_row *out)
     return true;
 }
 
+bool store_wrote(const store *s, uint32_t coll, tako_slice id, store_row *out)
+{
+    size_t n = s->changes.count;
+
+    return n > 0 && s->changes.entries[n - 1].coll_alive >> 1 == coll &&
+           store_change_now(s, n - 1, out) && tako_slice_eq(out->id, id);
+}
+
 const store_change *store_changes(const store *s, size_t *count)
 {
     change_view *v = s->changes.view;

@@ -355,6 +355,8 @@ void store_change_at(const store *s, size_t i, store_change *out);
  * at hand: of few and small changes. Borrowed from the store until the next
  * transaction. */
 bool store_change_now(const store *s, size_t i, store_row *out);
+/* The same where the last change was to this document. */
+bool store_wrote(const store *s, uint32_t coll, tako_slice id, store_row *out);
 
 /* ---- checkpoints ----------------------------------------------------------------- */
 

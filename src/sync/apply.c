@@ -199,9 +199,10 @@ static tako_err note_known(apply *a, uint32_t coll, const sync_held *h,
     crdt_context now = { NULL, 0, 0 };
     store_row row;
     bool same;
-    tako_err err;
+    tako_err err = TAKO_OK;
 
-    err = store_get(store_writer(a->st), coll, h->record.id, &row);
+    if (!store_wrote(a->st, coll, h->record.id, &row))
+        err = store_get(store_writer(a->st), coll, h->record.id, &row);
     if (err == TAKO_NOTFOUND || (err == TAKO_OK && store_row_is_notice(&row)))
         return TAKO_OK; /* a tombstone of what was reaped here */
     TAKO_TRY(err);
