@@ -8,7 +8,12 @@
  * queue waits. After NODE_GAP_MS it is taken as lost (the app was out of
  * memory), and the sessions start over from summaries. A gap cannot be seen
  * before the first commit that the node hears of, as numbers leap when a
- * database is opened; so who knows of a loss says it. */
+ * database is opened; so who knows of a loss says it.
+ *
+ * LATEST. A small commit brings along what a snapshot of it would show of its
+ * documents and of what is complete, so that the cut that follows it at once,
+ * as most do, reads nothing (src/sync/live.c). The node keeps the last one until
+ * its turn ends. */
 #include "node/internal.h"
 
 static tako_slice pack(uint8_t **at, tako_slice s)
@@ -22,16 +27,58 @@ static tako_slice pack(uint8_t **at, tako_slice s)
     return copy;
 }
 
-tako_err node_commit_copy(const tako_env *env, const store *s, uint64_t lsn,
+/* The states that the commit left: whether all are at hand, and their bytes. */
+static bool shows(store *s, size_t count, tako_slice *held, size_t *bytes)
+{
+    store_row row;
+
+    *bytes = count * sizeof row;
+    for (size_t i = 0; i < count; i++) {
+        if (!store_change_now(s, i, &row))
+            return false;
+        *bytes += row.id.len + row.meta.len + row.body.len;
+    }
+    if (!store_held_kept(s, held) || held->len > NODE_LATEST_HELD_BYTES)
+        return false;
+    *bytes += held->len;
+    return true;
+}
+
+static void show(node_commit *c, store *s, tako_slice held, store_row *rows,
+                 uint8_t **at)
+{
+    c->shown = true;
+    c->latest = (sync_latest){ .lsn = c->lsn,
+                               .moves = store_held_moves(store_writer(s)),
+                               .count = c->count,
+                               .changes = c->changes,
+                               .rows = rows };
+    for (size_t i = 0; i < c->count; i++) {
+        store_row *row = &rows[i];
+
+        (void)store_change_now(s, i, row);
+        row->id = pack(at, row->id);
+        row->meta = pack(at, row->meta);
+        row->body = pack(at, row->body);
+    }
+    c->latest.held = pack(at, held);
+    (void)store_own_last(store_writer(s), &c->latest.own);
+}
+
+tako_err node_commit_copy(const tako_env *env, store *s, uint64_t lsn,
                           node_commit **out)
 {
     size_t count = store_change_count(s);
     size_t bytes = sizeof(node_commit) + count * sizeof(store_change);
+    size_t now_bytes;
+    tako_slice held;
+    bool shown = shows(s, count, &held, &now_bytes);
     store_change change;
     node_commit *c;
     uint8_t *at;
 
     *out = NULL;
+    bytes += shown ? now_bytes : 0;
     for (size_t i = 0; i < count; i++) {
         store_change_at(s, i, &change);
         bytes +=
@@ -46,6 +93,12 @@ tako_err node_commit_copy(const tako_env *env, const store *s, uint64_t lsn,
                         .bytes = bytes,
                         .count = count };
     at = (uint8_t *)&c->changes[count];
+    if (shown) {
+        store_row *rows = (store_row *)&c->changes[count];
+
+        at = (uint8_t *)(rows + count);
+        show(c, s, held, rows, &at);
+    }
     for (size_t i = 0; i < count; i++) {
         store_change_at(s, i, &c->changes[i]);
         c->changes[i].id = pack(&at, c->changes[i].id);
@@ -100,6 +153,12 @@ static void lost_commits(node *n)
             sync_session_start_over(l->session);
 }
 
+void node_commits_rest(node *n)
+{
+    node_commit_free(n->latest);
+    n->latest = NULL;
+}
+
 void node_commits_drain(node *n, uint64_t now_ms)
 {
     while (n->commits != NULL) {
@@ -115,7 +174,8 @@ void node_commits_drain(node *n, uint64_t now_ms)
         n->gap_ms = 0;
         n->commits = c->next;
         tell(n, c);
-        node_commit_free(c);
+        node_commits_rest(n);
+        n->latest = c;
     }
 }
 
@@ -164,6 +224,7 @@ void node_commits_forget(node *n, const sync_session *by)
 
 void node_commits_free(node *n)
 {
+    node_commits_rest(n);
     while (n->commits != NULL) {
         node_commit *c = n->commits;
 

@@ -11,23 +11,24 @@
 #include "sync/session.h"
 #include "sync/tables.h"
 
-#define NODE_LANE_BYTES    (256u << 10) /* queued of a lane: no more then */
-#define NODE_STREAM_BYTES  (256u << 10) /* queued below the link, likewise */
-#define NODE_BLOB_BYTES    (4u << 10) /* likewise, before an attachment's part */
-#define NODE_OUTPUT_BYTES  (64u << 10) /* taken from a link at a time */
-#define NODE_PUMP_TURNS    16u         /* of work, before others have theirs */
-#define NODE_GAP_MS        20u         /* patience with a commit on its way */
-#define NODE_STABLE_MS     10000u      /* up so long: back-off starts over */
-#define NODE_QUIET_MS      5000u /* nothing said so long: the store is synced */
-#define NODE_RECEIPT_BYTES 12u   /* shorter ones bring no document */
-#define NODE_CARE_MS       3600000u /* between two looks for what to reap */
-#define NODE_CARE_FIRST_MS 20000u   /* after the start */
-#define NODE_CARE_STEP_MS  200u     /* between two pieces of it */
-#define NODE_PEERS_MAX     256u
-#define NODE_LISTENERS_MAX 16u
-#define NODE_BUFFER_KEEP   (64u << 10)
-#define NODE_CLOCK_MS      1000u /* between two times that the store hears */
-#define NODE_KEPT_MS       1000u /* between two times of saying what is kept */
+#define NODE_LANE_BYTES        (256u << 10) /* queued of a lane: no more then */
+#define NODE_STREAM_BYTES      (256u << 10) /* queued below the link, likewise */
+#define NODE_BLOB_BYTES        (4u << 10) /* likewise, before an attachment's part */
+#define NODE_OUTPUT_BYTES      (64u << 10) /* taken from a link at a time */
+#define NODE_PUMP_TURNS        16u    /* of work, before others have theirs */
+#define NODE_GAP_MS            20u    /* patience with a commit on its way */
+#define NODE_STABLE_MS         10000u /* up so long: back-off starts over */
+#define NODE_QUIET_MS          5000u /* nothing said so long: the store is synced */
+#define NODE_RECEIPT_BYTES     12u      /* shorter ones bring no document */
+#define NODE_CARE_MS           3600000u /* between two looks for what to reap */
+#define NODE_CARE_FIRST_MS     20000u   /* after the start */
+#define NODE_CARE_STEP_MS      200u     /* between two pieces of it */
+#define NODE_PEERS_MAX         256u
+#define NODE_LISTENERS_MAX     16u
+#define NODE_BUFFER_KEEP       (64u << 10)
+#define NODE_LATEST_HELD_BYTES (8u << 10) /* beside what a commit left */
+#define NODE_CLOCK_MS          1000u /* between two times that the store hears */
+#define NODE_KEPT_MS           1000u /* between two times of saying what is kept */
 
 /* Of documents that leave (leave.c): */
 #define NODE_LEAVE_GRACE_MS  5000u  /* after a start, after an unsubscribe */
@@ -62,6 +63,8 @@ struct node_commit {
     const sync_session *by; /* whose merge it was; NULL: it is gone */
     bool merged;            /* not the app's */
     size_t bytes;           /* of the block */
+    bool shown;             /* latest is what it left */
+    sync_latest latest;
     size_t count;
     store_change changes[];
 };
@@ -223,6 +226,7 @@ struct node {
     sync_blobs_host blobs_host;
     query_pool *pool;     /* of all predicates; NULL: none was made yet */
     node_commit *commits; /* not yet told, in order */
+    node_commit *latest;  /* told last, until the turn ends; NULL: none */
     uint64_t told;        /* the last commit that sessions heard of */
     uint64_t gap_ms;      /* since when a commit before the first is missing */
     bool marked;          /* the store has the dirty mark, for what we sent */
@@ -299,6 +303,7 @@ node_link *node_link_to(const node *n, const uint8_t device[32],
 /* ---- commits.c --------------------------------------------------------------- */
 
 void node_commits_drain(node *n, uint64_t now_ms);
+void node_commits_rest(node *n); /* what was told is sent */
 uint64_t node_commits_deadline(const node *n);
 void node_commits_forget(node *n, const sync_session *by);
 void node_commits_free(node *n);

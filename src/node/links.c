@@ -170,6 +170,13 @@ static bool link_covered(void *ctx, uint32_t number)
     return false;
 }
 
+static const sync_latest *link_latest(void *ctx)
+{
+    const node_commit *c = ((const node_link *)ctx)->node->latest;
+
+    return c != NULL && c->shown ? &c->latest : NULL;
+}
+
 static void link_passed(void *ctx, uint32_t coll, int64_t row, uint64_t lsn)
 {
     const node_link *l = ctx;
@@ -252,6 +259,7 @@ static node_link *link_new(node *n, sec_side side, const char *address)
                            .others = link_others,
                            .covered = link_covered,
                            .passed = link_passed,
+                           .latest = link_latest,
                            .event = link_on_event,
                            .kept = node_kept,
                            .note = node_note,

@@ -108,6 +108,7 @@ void node_turn(node *n)
         node_peers_dial(n, now);
         node_keepers_look(n, now);
     }
+    node_commits_rest(n);
     if (n->out.cap > NODE_BUFFER_KEEP && n->timer_ms != 0)
         tako_buf_fini(&n->out);
     n->turning = false;

@@ -23,7 +23,7 @@ typedef struct node node;
 typedef struct node_commit node_commit;
 
 /* Copies the last commit's changes while the writer is still locked. */
-tako_err node_commit_copy(const tako_env *env, const store *s, uint64_t lsn,
+tako_err node_commit_copy(const tako_env *env, store *s, uint64_t lsn,
                           node_commit **out);
 void node_commit_free(node_commit *c);
 

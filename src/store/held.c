@@ -41,6 +41,7 @@ static void held_read(sqlite3_stmt *stmt, store_held *out)
 void held_forget(store *s)
 {
     s->held.known = false;
+    (void)atomic_fetch_add(&s->held.moves, 1u);
 }
 
 static void kept_put(tako_buf *b, tako_slice coll, const store_held *held)
@@ -132,11 +133,11 @@ static void kept_write(store *s, tako_slice coll, const store_held *held)
 }
 
 /* Those of `coll`. */
-static tako_err kept_each(const store *s, tako_slice coll,
+static tako_err kept_each(tako_slice kept, tako_slice coll,
                           tako_err (*fn)(void *ctx, const store_held *held),
                           void *ctx)
 {
-    tako_reader in = tako_reader_of(tako_buf_slice(&s->held.rows));
+    tako_reader in = tako_reader_of(kept);
     tako_slice of;
     store_held held;
 
@@ -144,6 +145,27 @@ static tako_err kept_each(const store *s, tako_slice coll,
         if (tako_slice_eq(of, coll))
             TAKO_TRY(fn(ctx, &held));
     return TAKO_OK;
+}
+
+tako_err store_held_in(tako_slice kept, tako_slice coll,
+                       tako_err (*fn)(void *ctx, const store_held *held),
+                       void *ctx)
+{
+    TAKO_TRY(kept_each(kept, coll, fn, ctx));
+    return kept_each(kept, TAKO_SLICE_NONE, fn, ctx);
+}
+
+bool store_held_kept(store *s, tako_slice *out)
+{
+    if (!s->held.known && (s->held.much || kept_load(s) != TAKO_OK))
+        return false;
+    *out = tako_buf_slice(&s->held.rows);
+    return s->held.known;
+}
+
+uint64_t store_held_moves(const store_conn *c)
+{
+    return atomic_load(&c->store->held.moves);
 }
 
 /* ---- reading and writing ---------------------------------------------------- */
@@ -154,17 +176,14 @@ tako_err store_held_each(store_conn *c, tako_slice coll,
 {
     store *s = c->store;
     sqlite3_stmt *stmt;
+    tako_slice kept;
     store_held held;
     tako_err err = TAKO_OK;
     int rc = SQLITE_DONE;
 
     TAKO_ARG(c != NULL && fn != NULL);
-    if (c == &s->writer && !s->held.known && !s->held.much)
-        TAKO_TRY(kept_load(s));
-    if (c == &s->writer && s->held.known) {
-        TAKO_TRY(kept_each(s, coll, fn, ctx));
-        return kept_each(s, TAKO_SLICE_NONE, fn, ctx);
-    }
+    if (c == &s->writer && store_held_kept(s, &kept))
+        return store_held_in(kept, coll, fn, ctx);
     stmt = store_sql(c,
                      "SELECT text,v,target,why,1 FROM held WHERE coll=?1"
                      " UNION ALL "
@@ -201,6 +220,7 @@ tako_err store_held_put(store *s, tako_slice coll, const store_held *held)
     (void)conn_bind(stmt, 3, held->v);
     (void)conn_bind(stmt, 4, held->target);
     (void)sqlite3_bind_int64(stmt, 5, held->why);
+    (void)atomic_fetch_add(&s->held.moves, 1u);
     TAKO_TRY(conn_step(c, stmt, "held", NULL));
     kept_write(s, coll, held);
     return TAKO_OK;
@@ -245,9 +265,9 @@ tako_err held_former(store *s, crdt_dot last, tako_errbuf *e)
     uint8_t entry[HELD_ENTRY_BYTES];
     sqlite3_stmt *stmt;
 
+    held_forget(s); /* the actor goes, whatever it wrote */
     if (last.hlc == 0)
         return TAKO_OK;
-    held_forget(s);
     memcpy(entry, last.actor.id, 16);
     for (size_t i = 0; i < 8; i++)
         entry[16 + i] = (uint8_t)(last.hlc >> (56 - 8 * i));

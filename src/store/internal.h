@@ -167,7 +167,7 @@ tako_err held_former(store *s, crdt_dot last, tako_errbuf *e);
 /* A document with this context goes from here, in the open transaction. */
 tako_err held_gone(store *s, tako_slice coll, const crdt_context *context,
                    tako_errbuf *e);
-void held_forget(store *s); /* something was rolled back */
+void held_forget(store *s); /* something was rolled back, or moved */
 
 /* ---- what merging lost (lost.c) ------------------------------------------ */
 
@@ -311,8 +311,9 @@ typedef struct reaper {
 /* Table held as the writer sees it (held.c). */
 typedef struct held_kept {
     tako_buf rows;
-    bool known; /* rows are those of the table */
-    bool much;  /* it is too long to be kept */
+    bool known;              /* rows are those of the table */
+    bool much;               /* it is too long to be kept */
+    _Atomic(uint64_t) moves; /* see store_held_moves() */
 } held_kept;
 
 struct store {

@@ -397,6 +397,16 @@ typedef struct store_held {
 tako_err store_held_each(store_conn *c, tako_slice coll,
                          tako_err (*fn)(void *ctx, const store_held *held),
                          void *ctx);
+/* The same of rows that store_held_kept() gave. */
+tako_err store_held_in(tako_slice kept, tako_slice coll,
+                       tako_err (*fn)(void *ctx, const store_held *held),
+                       void *ctx);
+/* All of them, in a form of its own, borrowed until the next store call. False:
+ * they are too many to be at hand, or could not be read. */
+bool store_held_kept(store *s, tako_slice *out);
+/* Another number whenever a row of them, or who the present actor is, was changed
+ * since, in a transaction that ended or not. Any thread. */
+uint64_t store_held_moves(const store_conn *c);
 /* Inside a transaction. */
 tako_err store_held_put(store *s, tako_slice coll, const store_held *held);
 /* The present actor and its last committed hlc (0: none), as c sees them. */

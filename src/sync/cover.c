@@ -114,11 +114,17 @@ static tako_err read_all(reading *r, store_conn *c)
 {
     tako_arena *a = &r->s->arena;
     sync_holds *h = r->holds;
+    const sync_latest *shown = c == r->s->reader ? r->s->shown : NULL;
     crdt_dot own;
 
-    TAKO_TRY(store_held_each(c, h->coll, read_row, r));
+    if (shown != NULL) {
+        TAKO_TRY(store_held_in(shown->held, h->coll, read_row, r));
+        own = shown->own;
+    } else {
+        TAKO_TRY(store_held_each(c, h->coll, read_row, r));
+        TAKO_TRY(store_own_last(c, &own));
+    }
     TAKO_TRY(add_subs(r));
-    TAKO_TRY(store_own_last(c, &own));
     h->self = own.actor;
     if (own.hlc != 0)
         TAKO_TRY(crdt_context_add(a, &h->base, own));

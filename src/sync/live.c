@@ -18,6 +18,12 @@
  * cut waits for them SYNC_STALL_MS, and if they still do not come, reads from
  * the feed what they touched.
  *
+ * MOST CUTS are of the last commit alone: then the host has at hand what a
+ * snapshot of that commit shows (sync_latest), and none is begun. So where each
+ * document that is dirty was changed by it, none goes but as its state, and
+ * nothing of what is complete was written since (store_held_moves): a snapshot
+ * begun now would show the same, or a commit more.
+ *
  * THE BASE of a delta is the state before the first unsent change, if the
  * peer has it: a want that is served matched it, and it was sent in the
  * catch-up (its lsn is at most the want's) or in a cut (at most sent_lsn).
@@ -297,13 +303,30 @@ static bool matches_now(sync_session *s, uint32_t coll, const store_row *row,
     return false;
 }
 
+static const store_row *row_in(const sync_latest *l, uint32_t coll, int64_t row)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (l->changes[i].row == row && l->changes[i].coll == coll)
+            return &l->rows[i];
+    return NULL;
+}
+
+static tako_err get_row(sync_session *s, const sync_dirty_doc *doc,
+                        store_row *out)
+{
+    if (s->shown == NULL)
+        return store_get_row(s->reader, doc->coll, doc->row, out);
+    *out = *row_in(s->shown, doc->coll, doc->row);
+    return TAKO_OK;
+}
+
 static tako_err put_doc(sync_session *s, sync_writer *w,
                         const sync_dirty_doc *doc, uint32_t *documents,
                         tako_errbuf *e)
 {
     sync_doc_name name;
     store_row row;
-    tako_err err = store_get_row(s->reader, doc->coll, doc->row, &row);
+    tako_err err = get_row(s, doc, &row);
 
     if (err == TAKO_NOTFOUND)
         return TAKO_OK;
@@ -483,6 +506,27 @@ static void put_rest(sync_session *s, tako_buf *out)
     s->counts.cuts_out++;
 }
 
+/* What is dirty, where the last commit shows all of it. */
+static const sync_latest *shown(sync_session *s)
+{
+    const sync_dirty *d = &s->dirty;
+    const sync_latest *l =
+        s->host->latest == NULL ? NULL : s->host->latest(s->host->ctx);
+
+    if (l == NULL || l->lsn != s->heard || sync_dirty_left(d) > l->count ||
+        sync_dirty_left(d) == 0 || s->close_due || s->close_asked ||
+        s->overflow || l->moves != store_held_moves(s->reader))
+        return NULL;
+    for (uint32_t i = d->first; i < d->count; i++) {
+        const store_row *row = row_in(l, d->docs[i].coll, d->docs[i].row);
+
+        if (row == NULL || d->docs[i].whole || store_row_is_marker(row) ||
+            store_row_is_notice(row))
+            return NULL;
+    }
+    return l;
+}
+
 tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
                        tako_errbuf *e)
 {
@@ -500,6 +544,12 @@ tako_err sync_cut_step(sync_session *s, uint64_t now_ms, tako_buf *out,
         return TAKO_OK;
     if (sync_dirty_left(&s->dirty) > 0)
         TAKO_TRY(sync_mark(s, e));
+    s->shown = shown(s);
+    if (s->shown != NULL) {
+        err = cut_in_snapshot(s, now_ms, s->shown->lsn, out, e);
+        s->shown = NULL;
+        return err;
+    }
     TAKO_TRY(store_snapshot_begin(s->reader, &lsn, e));
     err = cut_in_snapshot(s, now_ms, lsn, out, e);
     store_snapshot_end(s->reader);

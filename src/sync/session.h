@@ -63,6 +63,18 @@ typedef enum sync_event {
     SYNC_EVENT_DENIED,    /* so many documents were not taken, here or there */
 } sync_event;
 
+/* What a snapshot of commit `lsn` shows of the documents that it changed, and of
+ * what is complete (cover.c). */
+typedef struct sync_latest {
+    uint64_t lsn;
+    uint64_t moves;  /* store_held_moves() then */
+    crdt_dot own;    /* store_own_last() */
+    tako_slice held; /* store_held_kept() */
+    size_t count;
+    const store_change *changes;
+    const store_row *rows; /* of each change */
+} sync_latest;
+
 typedef struct sync_host {
     void *ctx;
 
@@ -108,6 +120,9 @@ typedef struct sync_host {
     bool (*predicate_whole)(void *ctx, const sync_predicate *p);
     /* What the peer's wall clock shows now, as it says. NULL: nothing is done. */
     void (*clock)(void *ctx, uint64_t wall_ms);
+    /* The commit that sessions were told of last, where it is at hand, and only
+     * for this call's caller; NULL: it is read. */
+    const sync_latest *(*latest)(void *ctx);
     /* What is done with receipts; NULL: nothing. */
     const sync_receipts_host *receipts;
 } sync_host;

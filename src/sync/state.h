@@ -332,7 +332,8 @@ struct sync_session {
     const tako_env *env;
     const sync_host *host;
     store_conn *reader;
-    sync_blob_peer *blobs; /* NULL: none are spoken of */
+    const sync_latest *shown; /* what the cut at hand is of; NULL: reader's */
+    sync_blob_peer *blobs;    /* NULL: none are spoken of */
     sync_tables *tables;
     sync_tables *own_tables; /* when nobody gave us some */
     uint8_t peer[TAKO_NAME_BYTES_MAX];
