@@ -268,6 +268,7 @@ typedef struct api_observers {
     uint32_t running; /* its callback may be running; 0 none */
     atomic_uint count;
     bool stop;
+    bool woken; /* the dispatcher is owed a signal */
 
     struct live *live; /* which commits matter to whom */
     query_pool *pool;  /* of its predicates */

@@ -288,7 +288,7 @@ void api_observers_mark_lost(tako_db *db)
         return;
     sys_mutex_lock(db->observers.mutex);
     mark_conflicts(db, 0);
-    sys_mutex_unlock(db->observers.mutex);
+    api_observers_leave(&db->observers);
 }
 
 void api_observers_mark(tako_db *db, uint64_t lsn)
@@ -311,7 +311,7 @@ void api_observers_mark(tako_db *db, uint64_t lsn)
     }
     mark_conflicts(db, count);
     all->marked = lsn;
-    sys_mutex_unlock(all->mutex);
+    api_observers_leave(all);
 }
 
 /* ---- who watches what ------------------------------------------------------------------ */

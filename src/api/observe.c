@@ -58,7 +58,19 @@ void api_observer_wake(api_observers *all, api_observer *o)
     else
         all->queue = o;
     all->queue_last = o;
-    sys_cond_signal(all->work);
+    all->woken = true;
+}
+
+/* The signal comes after the mutex: the dispatcher, which may run at once, would
+ * only go to sleep again on it. */
+void api_observers_leave(api_observers *all)
+{
+    bool woken = all->woken;
+
+    all->woken = false;
+    sys_mutex_unlock(all->mutex);
+    if (woken)
+        sys_cond_signal(all->work);
 }
 
 static void queue_remove(api_observers *all, api_observer *o)
@@ -314,7 +326,7 @@ static tako_err observer_start(tako_db *db, api_observer *o, uint32_t *id,
         sys_mutex_lock(db->observers.mutex);
         err = observer_add(db, o, q, e);
         *id = o->id;
-        sys_mutex_unlock(db->observers.mutex);
+        api_observers_leave(&db->observers);
     }
     api_query_give(&r->queries, q);
     api_reader_give(db, r);
@@ -402,7 +414,7 @@ tako_err tako_observer_next(tako_db *db, tako_observer observer)
         o->asked = true;
         api_observer_wake(all, o);
     }
-    sys_mutex_unlock(all->mutex);
+    api_observers_leave(all);
     return o != NULL ? TAKO_OK : api_fail(db, TAKO_NOTFOUND, NULL);
 }
 

@@ -82,6 +82,8 @@ typedef struct api_delivery {
 
 /* Queues it if it is due and may deliver. */
 void api_observer_wake(api_observers *all, api_observer *o);
+/* Lets go of the mutex where something may have been queued. */
+void api_observers_leave(api_observers *all);
 
 /* ---- changes.c; with the mutex held ----------------------------------------- */
 

@@ -194,22 +194,46 @@ static bool is_live(api_sync *s)
     return live;
 }
 
+/* Out of the list again, unless it was drained meanwhile. */
+static bool take_back(api_sync *s, const api_pending *p)
+{
+    api_pending **at = &s->first, *last = NULL;
+
+    while (*at != NULL && *at != p) {
+        last = *at;
+        at = &last->next;
+    }
+    if (*at == NULL)
+        return false;
+    *at = p->next;
+    if (s->last == p)
+        s->last = last;
+    return true;
+}
+
+/* The loop is woken after the gate, on which it would go to sleep again. */
 static bool commit_queue(tako_db *db, api_pending *p)
 {
     api_sync *s = &db->sync;
-    bool taken = false;
+    bool taken, post;
 
     sys_mutex_lock(s->gate);
-    if (s->live &&
-        (s->posted || s->net.post(s->net.ctx, commits_drain, db) == TAKO_OK)) {
+    taken = s->live;
+    post = taken && !s->posted;
+    if (taken) {
         s->posted = true;
         if (s->last != NULL)
             s->last->next = p;
         else
             s->first = p;
         s->last = p;
-        taken = true;
     }
+    sys_mutex_unlock(s->gate);
+    if (!post || s->net.post(s->net.ctx, commits_drain, db) == TAKO_OK)
+        return taken;
+    sys_mutex_lock(s->gate);
+    s->posted = false;
+    taken = !take_back(s, p);
     sys_mutex_unlock(s->gate);
     return taken;
 }

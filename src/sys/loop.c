@@ -3,13 +3,17 @@
  *
  * Posts. Any thread appends to `posts` under the mutex and wakes the loop;
  * the loop swaps the array with an empty one and runs it in order. So a post
- * costs an append, and a burst costs one wake-up.
+ * costs an append, and a burst costs one wake-up. The wake-up itself comes after
+ * the mutex, on which the loop would go to sleep again; `posting` keeps the
+ * handle alive meanwhile.
  *
  * End. sys_loop_stop() refuses new posts and wakes the loop, which runs what
  * was posted before, closes all handles (each stream's on_close runs on the
  * way), and returns from uv_run when none is left. Name look-ups under way
  * are let go (lookup.c), so stopping never waits for the network. */
 #include "sys/loop.h"
+
+#include <sched.h>
 
 #include "base/check.h"
 
@@ -54,16 +58,21 @@ static tako_err loop_post(void *ctx, void (*fn)(void *arg), void *arg)
     mutex_lock(l);
     err = l->stopping ? TAKO_CLOSED
                       : posts_add(l->env, &l->posts, (sys_post){ fn, arg });
-    /* Under the mutex: after a stop the handle may be gone. */
     if (err == TAKO_OK)
-        (void)uv_async_send(&l->async);
+        (void)atomic_fetch_add(&l->posting, 1u);
     mutex_unlock(l);
-    return err;
+    if (err != TAKO_OK)
+        return err;
+    (void)uv_async_send(&l->async);
+    (void)atomic_fetch_sub(&l->posting, 1u);
+    return TAKO_OK;
 }
 
 static void close_handles(sys_loop *l)
 {
     l->closing = true;
+    while (atomic_load(&l->posting) > 0)
+        (void)sched_yield(); /* no more begin: it is stopping */
     tcp_close_all(l);
     lookup_abandon_all(l);
     uv_close((uv_handle_t *)&l->timer, NULL);

@@ -4,6 +4,7 @@
 #define TAKO_SYS_LOOP_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "base/buf.h"
@@ -47,6 +48,7 @@ struct sys_loop {
     sys_posts posts;
     bool stopping; /* no new posts */
     uint64_t thread_id;
+    atomic_uint posting; /* threads that still use `async` */
 
     sys_posts running; /* swapped with posts, so that their memory is reused */
 
