@@ -142,7 +142,7 @@ static void *lookup_main(void *arg)
     TAKO_ASSERT(pthread_mutex_lock(&u->mutex) == 0);
     u->ready = true;
     if (u->loop != NULL)
-        (void)uv_async_send(&u->loop->async);
+        loop_wake(u->loop);
     TAKO_ASSERT(pthread_mutex_unlock(&u->mutex) == 0);
     lookup_drop(u);
     return NULL;

@@ -3,9 +3,11 @@
  *
  * Posts. Any thread appends to `posts` under the mutex and wakes the loop;
  * the loop swaps the array with an empty one and runs it in order. So a post
- * costs an append, and a burst costs one wake-up. The wake-up itself comes after
- * the mutex, on which the loop would go to sleep again; `posting` keeps the
- * handle alive meanwhile.
+ * costs an append, and a burst costs one wake-up.
+ *
+ * Wake-ups are a byte in a pipe, written after the mutex, on which the loop would
+ * go to sleep again (uv_async_send is no better: until it has returned, the loop
+ * spins). `waking` keeps the pipe open meanwhile.
  *
  * End. sys_loop_stop() refuses new posts and wakes the loop, which runs what
  * was posted before, closes all handles (each stream's on_close runs on the
@@ -13,7 +15,9 @@
  * are let go (lookup.c), so stopping never waits for the network. */
 #include "sys/loop.h"
 
+#include <errno.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include "base/check.h"
 
@@ -50,43 +54,76 @@ static void posts_fini(const tako_env *env, sys_posts *p)
     *p = (sys_posts){ NULL, 0, 0 };
 }
 
+/* With the mutex held. True: wake() is to be called without it. */
+static bool wake_owed(sys_loop *l)
+{
+    if (l->woken)
+        return false;
+    l->woken = true;
+    (void)atomic_fetch_add(&l->waking, 1u);
+    return true;
+}
+
+static void wake(sys_loop *l)
+{
+    ssize_t n;
+
+    do {
+        n = write(l->wake_fds[1], "", 1);
+    } while (n < 0 && errno == EINTR);
+    TAKO_ASSERT(n == 1);
+    (void)atomic_fetch_sub(&l->waking, 1u);
+}
+
+void loop_wake(sys_loop *l)
+{
+    bool owed;
+
+    mutex_lock(l);
+    owed = wake_owed(l);
+    mutex_unlock(l);
+    if (owed)
+        wake(l);
+}
+
 static tako_err loop_post(void *ctx, void (*fn)(void *arg), void *arg)
 {
     sys_loop *l = ctx;
     tako_err err;
+    bool owed;
 
     mutex_lock(l);
     err = l->stopping ? TAKO_CLOSED
                       : posts_add(l->env, &l->posts, (sys_post){ fn, arg });
-    if (err == TAKO_OK)
-        (void)atomic_fetch_add(&l->posting, 1u);
+    owed = err == TAKO_OK && wake_owed(l);
     mutex_unlock(l);
-    if (err != TAKO_OK)
-        return err;
-    (void)uv_async_send(&l->async);
-    (void)atomic_fetch_sub(&l->posting, 1u);
-    return TAKO_OK;
+    if (owed)
+        wake(l);
+    return err;
 }
 
 static void close_handles(sys_loop *l)
 {
     l->closing = true;
-    while (atomic_load(&l->posting) > 0)
-        (void)sched_yield(); /* no more begin: it is stopping */
     tcp_close_all(l);
     lookup_abandon_all(l);
     uv_close((uv_handle_t *)&l->timer, NULL);
     uv_close((uv_handle_t *)&l->flush, NULL);
-    uv_close((uv_handle_t *)&l->async, NULL);
+    uv_close((uv_handle_t *)&l->wake, NULL);
 }
 
-static void on_async(uv_async_t *async)
+static void on_wake(uv_poll_t *poll, int status, int events)
 {
-    sys_loop *l = async->data;
+    sys_loop *l = poll->data;
+    char bytes[16];
     sys_posts run;
     bool stopping;
 
+    (void)status;
+    (void)events;
+    (void)!read(l->wake_fds[0], bytes, sizeof bytes);
     mutex_lock(l);
+    l->woken = false;
     run = l->posts;
     l->posts = l->running;
     l->running = (sys_posts){ NULL, 0, 0 };
@@ -164,10 +201,24 @@ static void loop_free(sys_loop *l)
 {
     const tako_env *env = l->env;
 
+    for (size_t i = 0; i < 2; i++)
+        if (l->wake_fds[i] >= 0)
+            (void)close(l->wake_fds[i]);
     posts_fini(env, &l->posts);
     posts_fini(env, &l->running);
     tako_env_free(env, l->read_buf, SYS_READ_BYTES);
     tako_env_free(env, l, sizeof *l);
+}
+
+static int wake_init(sys_loop *l)
+{
+    int rc = uv_pipe(l->wake_fds, UV_NONBLOCK_PIPE, UV_NONBLOCK_PIPE);
+
+    if (rc == 0)
+        rc = uv_poll_init(&l->uv, &l->wake, l->wake_fds[0]);
+    if (rc == 0)
+        rc = uv_poll_start(&l->wake, UV_READABLE, on_wake);
+    return rc;
 }
 
 tako_err sys_loop_start(const tako_env *env, sys_loop **out, tako_net *net,
@@ -180,6 +231,7 @@ tako_err sys_loop_start(const tako_env *env, sys_loop **out, tako_net *net,
         return TAKO_NOMEM;
     l->env = env;
     l->timer_at = UINT64_MAX;
+    l->wake_fds[0] = l->wake_fds[1] = -1;
     /* not zeroed, so that pages that no read fills are never touched */
     l->read_buf = env->realloc(env->ctx, NULL, 0, SYS_READ_BYTES);
     if (l->read_buf == NULL || pthread_mutex_init(&l->mutex, NULL) != 0) {
@@ -189,14 +241,14 @@ tako_err sys_loop_start(const tako_env *env, sys_loop **out, tako_net *net,
     rc = uv_loop_init(&l->uv);
     if (rc != 0)
         goto fail;
-    rc = uv_async_init(&l->uv, &l->async, on_async);
+    rc = wake_init(l);
     if (rc != 0) {
         (void)uv_loop_close(&l->uv);
         goto fail;
     }
     (void)uv_timer_init(&l->uv, &l->timer);
     (void)uv_idle_init(&l->uv, &l->flush);
-    l->async.data = l->timer.data = l->flush.data = l;
+    l->wake.data = l->timer.data = l->flush.data = l;
 
     if (sys_thread_start(env, loop_main, l, &l->thread) != TAKO_OK) {
         close_handles(l);
@@ -275,9 +327,11 @@ void sys_loop_stop(sys_loop *l)
     TAKO_ASSERT(!on_loop_thread(l));
     mutex_lock(l);
     l->stopping = true;
-    (void)uv_async_send(&l->async);
     mutex_unlock(l);
+    loop_wake(l);
     sys_thread_join(l->thread);
+    while (atomic_load(&l->waking) > 0)
+        (void)sched_yield(); /* no more begin: it is stopping */
     TAKO_ASSERT(uv_loop_close(&l->uv) == 0);
     (void)pthread_mutex_destroy(&l->mutex);
     loop_free(l);

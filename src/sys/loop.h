@@ -38,17 +38,19 @@ typedef struct sys_lookup sys_lookup;
 struct sys_loop {
     const tako_env *env;
     uv_loop_t uv;
-    uv_async_t async;
+    uv_poll_t wake; /* of wake_fds[0] */
+    uv_file wake_fds[2];
     uv_timer_t timer;
     uv_idle_t flush; /* active while `dirty` is not empty */
     sys_thread *thread;
     bool closing; /* loop thread only: no new handles */
 
-    pthread_mutex_t mutex; /* guards the next three */
+    pthread_mutex_t mutex; /* guards the next four */
     sys_posts posts;
     bool stopping; /* no new posts */
+    bool woken;    /* it will look, and needs no telling */
     uint64_t thread_id;
-    atomic_uint posting; /* threads that still use `async` */
+    atomic_uint waking; /* threads that still write to it */
 
     sys_posts running; /* swapped with posts, so that their memory is reused */
 
@@ -64,6 +66,10 @@ struct sys_loop {
     size_t lookup_count;
     uint8_t *read_buf;
 };
+
+/* ---- loop.c ------------------------------------------------------------- */
+/* The loop looks for posts and answers to look-ups. Any thread. */
+void loop_wake(sys_loop *l);
 
 /* ---- tcp.c -------------------------------------------------------------- */
 /* Fills the stream part of the table. */
