@@ -148,6 +148,123 @@ static void test_live__what_a_merge_joined_goes_on(void **state)
     net_fini(&n);
 }
 
+/* What the host has at hand of a commit, made to show what was before it: so
+ * that what a cut is made of can be told. */
+typedef struct at_hand {
+    tako_arena a;
+    sync_latest latest;
+    store_change change;
+    store_row row;
+} at_hand;
+
+static at_hand hand; /* a host's ctx is the node */
+
+static const sync_latest *hand_over(void *ctx)
+{
+    (void)ctx;
+    return hand.latest.count > 0 ? &hand.latest : NULL;
+}
+
+static void hand_take(net *n)
+{
+    store *st = n->nodes[0].st;
+    tako_slice held;
+
+    tako_arena_reset(&hand.a);
+    store_change_at(st, 0, &hand.change);
+    assert_true(store_change_now(st, 0, &hand.row));
+    hand.row.id = tako_arena_copy(&hand.a, hand.row.id);
+    hand.row.meta = tako_arena_copy(&hand.a, hand.change.meta_before);
+    hand.row.body = tako_arena_copy(&hand.a, hand.change.body_before);
+    assert_true(store_held_kept(st, &held));
+    hand.latest = (sync_latest){ .lsn = store_lsn(st),
+                                 .moves = store_held_moves(store_writer(st)),
+                                 .held = tako_arena_copy(&hand.a, held),
+                                 .count = 1,
+                                 .changes = &hand.change,
+                                 .rows = &hand.row };
+    assert_int_equal(store_own_last(store_writer(st), &hand.latest.own),
+                     TAKO_OK);
+}
+
+static void hand_begin(net *n)
+{
+    net_init(n, 7, 2);
+    hand = (at_hand){ .a = tako_arena_on(&n->t.env) };
+    net_subscribe_all(n, "orders");
+    net_insert(n, 0, "orders", 1, "open", "pad");
+    net_insert(n, 0, "orders", 2, "open", "pad");
+    n->nodes[0].host.latest = hand_over;
+    net_connect(n, 0, 1);
+    net_settle(n);
+    net_set(n, 0, "orders", 1, "s", "first");
+    hand_take(n);
+}
+
+static void hand_end(net *n)
+{
+    assert_int_equal(n->last_error, TAKO_OK);
+    tako_arena_fini(&hand.a);
+    net_fini(n);
+}
+
+static void test_live__a_commit_at_hand_is_not_read(void **state)
+{
+    net n;
+
+    (void)state;
+    hand_begin(&n);
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "open");
+    hand_end(&n);
+}
+
+static void test_live__a_commit_at_hand_that_is_not_the_last_is(void **state)
+{
+    net n;
+
+    (void)state;
+    hand_begin(&n);
+    net_set(&n, 0, "orders", 1, "s", "second");
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "second");
+    hand_end(&n);
+}
+
+/* The other one was changed before, and was not sent. */
+static void test_live__a_commit_at_hand_is_not_all_that_is_dirty(void **state)
+{
+    net n;
+
+    (void)state;
+    hand_begin(&n);
+    net_set(&n, 0, "orders", 2, "s", "second");
+    hand_take(&n);
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "first");
+    assert_string_equal(net_get(&n, 1, "orders", 2, "s"), "second");
+    hand_end(&n);
+}
+
+static void test_live__what_is_complete_moves_under_a_commit(void **state)
+{
+    static const uint8_t v[24] = { 1 };
+    store_held row = { .text = tako_slice_str("orders"),
+                       .v = tako_slice_of(v, sizeof v) };
+    tako_errbuf e;
+    net n;
+
+    (void)state;
+    hand_begin(&n);
+    assert_int_equal(store_begin(n.nodes[0].st, &e), TAKO_OK);
+    assert_int_equal(
+        store_held_put(n.nodes[0].st, tako_slice_str("others"), &row), TAKO_OK);
+    assert_int_equal(store_commit(n.nodes[0].st, NULL, &e), TAKO_OK);
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "first");
+    hand_end(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +273,10 @@ int main(void)
         cmocka_unit_test(test_live__what_leaves_an_interest_is_told_once),
         cmocka_unit_test(test_live__too_many_changes_start_over),
         cmocka_unit_test(test_live__what_a_merge_joined_goes_on),
+        cmocka_unit_test(test_live__a_commit_at_hand_is_not_read),
+        cmocka_unit_test(test_live__a_commit_at_hand_that_is_not_the_last_is),
+        cmocka_unit_test(test_live__a_commit_at_hand_is_not_all_that_is_dirty),
+        cmocka_unit_test(test_live__what_is_complete_moves_under_a_commit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
