@@ -124,8 +124,10 @@ static void kept_write(store *s, tako_slice coll, const store_held *held)
         end = d <= 0 ? in.pos : at;
     }
     kept_put(&row, coll, held);
-    memmove(b->ptr + at, b->ptr + end, b->len - end);
-    b->len -= end - at;
+    if (end > at) {
+        memmove(b->ptr + at, b->ptr + end, b->len - end);
+        b->len -= end - at;
+    }
     tako_buf_insert(b, at, tako_buf_slice(&row));
     if (row.failed || b->failed || b->len > HELD_KEPT_BYTES_MAX)
         held_forget(s);
