@@ -349,8 +349,7 @@ static tako_err is_absent(apply *a, const sync_held *h, uint32_t coll,
     TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &theirs));
     out->later = left && crdt_context_covers(&ours, &theirs) &&
                  !crdt_context_covers(&theirs, &ours);
-    out->lacks = !left && !crdt_context_covers(&ours, &theirs) &&
-                 (row.body.len == 0 || crdt_context_covers(&theirs, &ours));
+    out->lacks = !left && !crdt_context_covers(&ours, &theirs);
     return TAKO_OK;
 }
 

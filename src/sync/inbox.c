@@ -257,6 +257,7 @@ static tako_err applied(sync_session *s, tako_errbuf *e)
     sync_inbox_drop(s);
     if (note_given(s) != TAKO_OK)
         return tako_fail(e, TAKO_NOMEM, "out of memory");
+    sync_past_heard(s);
     s->applied = s->close_in;
     if (s->close_in > s->ack_out)
         s->ack_due = s->close_in;

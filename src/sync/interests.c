@@ -24,6 +24,7 @@ void sync_sub_free(sync_session *s, sync_sub *sub)
     sync_table_let_go(sub->table, s->now_ms);
     sync_vector_fini(s->env, &sub->theirs);
     sync_vector_fini(s->env, &sub->given);
+    sync_vector_fini(s->env, &sub->passed);
     sync_vector_fini(s->env, &sub->said);
     sync_vector_fini(s->env, &sub->lacks);
     if (sub->predicate != NULL)
@@ -264,6 +265,7 @@ void sync_sub_again(sync_session *s, sync_sub *sub)
     sub->claim = SYNC_CLAIM_NONE;
     sub->big = sub->placed = false;
     sub->given.count = sub->said.count = 0; /* `theirs` bounds what is held */
+    sub->passed.count = 0;
     sub->said_whole = sub->verify = sub->agreed.known = false;
     sub->offer = OFFER_NONE;
     sub->early = false;

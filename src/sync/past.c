@@ -11,13 +11,15 @@
  * PAST  A state of which nothing is here, and that matches a part whose V covers
  * all its events, is not taken: this node had all of that, and has it no more. The
  * peer is told, before anything of what brought it is acknowledged. Likewise where
- * an older state is here that matches nothing: what came after it until it matched
- * nothing again was never sent. And of what went with denied writes (denied.c):
- * since V was emptied with them, it says only what was or is here after. But what
- * we wrote before it says only again. So is one of which a later state left here,
- * as its marker knows, whatever V says. Not so where the peer covers that part and
- * has all that V says: then it is as it is now, and who gave us the rest had
- * evicted it.
+ * a state without all of that is here which matches nothing, perhaps with writes
+ * of our own: what came after until it matched nothing again was never sent. So is
+ * one of which a later state left here, as its marker knows, whatever V says. And
+ * of what went with denied writes (denied.c): since V was emptied with them, it
+ * says only what was or is here after. But what we wrote before it says only again.
+ *
+ * Not so where the peer has, completely, all that V says: then it is as it is
+ * now. A third had evicted it, or it was made elsewhere of events that were here
+ * one by one. Where the peer has not all that yet, it is asked anew once it has.
  *
  * DOUBTS  Who is told, has the document in no later state, and has it match,
  * doubts: while there is one, it does not take that peer's word for being
@@ -44,6 +46,23 @@ static bool is_part(const sync_session *s, const sync_predicate *p)
 
 /* ---- past here -------------------------------------------------------------------- */
 
+/* Does the peer have all of this, for certain, but for what we wrote? That it
+ * does not say. */
+static bool peer_has(const sync_session *s, const sync_sub *sub,
+                     const crdt_context *v)
+{
+    for (size_t i = 0; i < v->count; i++) {
+        crdt_dot dot = v->dots[i];
+
+        if (crdt_actor_cmp(dot.actor, s->actor) == 0)
+            continue;
+        dot.hlc = crdt_context_get(&sub->theirs, dot.actor);
+        if (sync_claimed(s, sub, dot).hlc < v->dots[i].hlc)
+            return false;
+    }
+    return true;
+}
+
 /* What this app wrote and let go, the peer knows of by its vector, or by the
  * document's own. */
 static bool knows_gone(const sync_sub *sub, const sync_holds *h,
@@ -56,15 +75,23 @@ static bool knows_gone(const sync_sub *sub, const sync_holds *h,
     return true;
 }
 
-static bool is_present(const sync_hold *o, const sync_holds *h,
-                       const crdt_context *context)
+static bool is_present(const sync_session *s, const sync_hold *o,
+                       const sync_holds *h, const crdt_context *context)
 {
-    const sync_sub *sub = o->sub;
+    return !o->sub->verify && peer_has(s, o->sub, &h->base) &&
+           peer_has(s, o->sub, &o->old_v) && knows_gone(o->sub, h, context);
+}
 
-    return sub->claim == SYNC_CLAIM_ALL && !sub->verify &&
-           sync_vector_covers_but(&sub->theirs, &h->base, h->self) &&
-           sync_vector_covers_but(&sub->theirs, &o->old_v, h->self) &&
-           knows_gone(sub, h, context);
+/* What V says now, where the peer has not heard of all that. */
+static tako_err note_passed(sync_session *s, const sync_hold *o,
+                            const sync_holds *h)
+{
+    sync_sub *sub = o->sub;
+
+    if (peer_has(s, sub, &h->base) && peer_has(s, sub, &o->old_v))
+        return TAKO_OK;
+    TAKO_TRY(sync_vector_join(s->env, &sub->passed, &h->base));
+    return sync_vector_join(s->env, &sub->passed, &o->old_v);
 }
 
 tako_err sync_is_past(sync_session *s, const sync_holds *h,
@@ -88,10 +115,24 @@ tako_err sync_is_past(sync_session *s, const sync_holds *h,
         if (!denied)
             TAKO_TRY(crdt_context_join(&s->arena, &had, &h->base));
         TAKO_TRY(crdt_context_join(&s->arena, &had, &o->old_v));
-        *past =
-            crdt_context_covers(&had, &context) && !is_present(o, h, &context);
+        *past = crdt_context_covers(&had, &context) &&
+                !is_present(s, o, h, &context);
+        if (*past)
+            TAKO_TRY(note_passed(s, o, h));
     }
     return TAKO_OK;
+}
+
+void sync_past_heard(sync_session *s)
+{
+    for (size_t i = 0; i < s->sub_count; i++) {
+        sync_sub *sub = &s->subs[i];
+
+        if (sub->passed.count == 0 || !peer_has(s, sub, &sub->passed))
+            continue;
+        sub->passed.count = 0;
+        sub->verify = true;
+    }
 }
 
 tako_err sync_tell_past(sync_session *s, tako_slice coll, const sync_record *r)

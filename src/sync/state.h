@@ -267,6 +267,7 @@ typedef struct sync_sub {
     uint64_t complete_ms;  /* wall clock of the last close that was whole */
     sync_agreement agreed; /* what the server said last */
     bool doubts;        /* the server's word for being complete does not do */
+    sync_vector passed; /* what it gave was past to who has this much */
     bool verify;        /* it pushes again: what it did not is asked for */
     uint32_t useless;   /* cuts in a row that brought nothing */
     bool gaps;          /* since it was asked for, not all was pushed */
@@ -674,6 +675,8 @@ tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e);
  * any more? denied: it went, whatever we wrote of it, with denied writes. */
 tako_err sync_is_past(sync_session *s, const sync_holds *h,
                       const sync_record *r, bool denied, bool *past);
+/* What the peer has rose: is what it gave, and was past, to be asked for? */
+void sync_past_heard(sync_session *s);
 tako_err sync_tell_past(sync_session *s, tako_slice coll, const sync_record *r);
 tako_err sync_on_past(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* The peer has what it sends. */

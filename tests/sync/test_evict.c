@@ -365,7 +365,7 @@ static void test_evict__comes_from_who_has_it(void **state)
     net_link *l;
 
     (void)state;
-    for (int live = 0; live < 2; live++) {
+    for (int how = 0; how < 3; how++) {
         net_init(&n, 8, 3);
         net_subscribe(&n, 0, "orders");
         net_subscribe(&n, 1, "orders?open");
@@ -379,10 +379,18 @@ static void test_evict__comes_from_who_has_it(void **state)
         net_connect(&n, 1, 2);
         net_settle_later(&n, 4);
         assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "open");
+        if (how == 2) /* of which who has it has not heard */
+            net_insert(&n, 1, "orders", 4, "open", "pad");
+        net_settle(&n);
         net_connect(&n, 0, 2);
-        if (live)
+        if (how == 1)
             net_insert(&n, 0, "orders", 3, "open", "pad");
         net_settle_later(&n, 4);
+        if (how == 2) {
+            assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "-");
+            net_reconnect(&n, l);
+            net_settle_later(&n, 4);
+        }
         assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "open");
         assert_int_equal(n.last_error, TAKO_OK);
         net_fini(&n);
