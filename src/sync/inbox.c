@@ -20,6 +20,9 @@
  *     and whole states are never refused, so this ends;
  *   that depend on what another link is to bring (cover.c): tried again after
  *     every commit, and taken as they are after SYNC_WAIT_MS.
+ * What waits for a subscription that is asked anew is dropped: what is so still,
+ * comes with the answer; and what the server changed since and did not push, since
+ * not all is pushed, does not.
  * Staged and held are applied together, in one transaction, with what comes.
  * Both are bounded: by TAKO_SYNC_CUT_BYTES_MAX, TAKO_SYNC_HELD_BYTES_MAX. */
 #include "sync/state.h"
@@ -60,6 +63,49 @@ void sync_inbox_drop(sync_session *s)
     held_drop(s);
     staged_drop(s);
     needs_drop(s);
+}
+
+/* Is it there only for this subscription? */
+static bool is_only_for(sync_session *s, const sync_sub *sub,
+                        const sync_held *h)
+{
+    const sync_coll *c = &s->colls[h->name];
+    tako_slice name = tako_slice_of(c->name, c->len);
+    bool mine = false;
+
+    if (h->record.delta || h->record.body.len == 0)
+        return false;
+    for (size_t i = 0; i < s->sub_count; i++) {
+        if (!tako_slice_eq(s->subs[i].collection, name) ||
+            !s->host->predicate_match(s->host->ctx, s->subs[i].predicate,
+                                      h->record.id, h->record.body))
+            continue;
+        if (&s->subs[i] != sub)
+            return false;
+        mine = true;
+    }
+    return mine;
+}
+
+static void outdate(sync_session *s, const sync_sub *sub, sync_list *list)
+{
+    sync_held **at = &list->first;
+
+    while (*at != NULL) {
+        if (is_only_for(s, sub, *at)) {
+            *at = (*at)->next;
+            list->count--;
+        } else {
+            at = &(*at)->next;
+        }
+    }
+    list->tail = at;
+}
+
+void sync_inbox_outdate(sync_session *s, const sync_sub *sub)
+{
+    outdate(s, sub, &s->staged);
+    outdate(s, sub, &s->held);
 }
 
 /* Copies records to the end of a list. */

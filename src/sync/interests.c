@@ -256,6 +256,7 @@ tako_err sync_on_served(sync_session *s, tako_reader *in, tako_errbuf *e)
 void sync_sub_again(sync_session *s, sync_sub *sub)
 {
     (void)sync_sub_reached(s, sub, &sub->stored);
+    sync_inbox_outdate(s, sub);
     sync_sub_rest(s, sub);
     sync_unjoin(s, sub->number);
     sync_retire(s, sub);

@@ -651,6 +651,8 @@ tako_err sync_inbox_fed(sync_session *s, tako_errbuf *e);
 tako_err sync_inbox_step(sync_session *s, tako_errbuf *e);
 uint64_t sync_inbox_deadline(const sync_session *s);
 void sync_inbox_drop(sync_session *s);
+/* A subscription is asked anew: what came for it alone, and waits, goes. */
+void sync_inbox_outdate(sync_session *s, const sync_sub *sub);
 
 /* ---- lazy.c --------------------------------------------------------------------- */
 

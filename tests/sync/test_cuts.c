@@ -3,6 +3,8 @@
  * rules of cuts, each as the schedule that breaks the simpler reading. */
 #include "sync/support_net.h"
 
+#include "sync/state.h"
+
 #include "sync/wire.h"
 
 #include <stdio.h>
@@ -496,6 +498,60 @@ static void test_cuts__a_claim_of_a_retired_number_bounds(void **state)
     net_fini(&n);
 }
 
+/* Node 0 has heard of a commit that nobody has, or has it. */
+static void stranger(net *n, bool has)
+{
+    crdt_dot dot = { { "nobody at all" }, 1000 };
+    const crdt_context one = { &dot, 1, 1 };
+    tako_slice coll = tako_slice_str("orders");
+    tako_buf v = tako_buf_on(&n->t.env);
+    store_held row = { .text = coll, .why = !has };
+
+    sync_vector_put(&v, &one);
+    row.v = has ? tako_buf_slice(&v) : TAKO_SLICE_NONE;
+    row.target = has ? TAKO_SLICE_NONE : tako_buf_slice(&v);
+    net_begin(n, 0);
+    assert_int_equal(store_held_put(n->nodes[0].st, coll, &row), TAKO_OK);
+    net_commit_now(n, 0);
+    tako_buf_fini(&v);
+}
+
+/* A cut waits for what it depends on; what the server commits then it does not
+ * push, and is asked for, anew. The answer is later than what waits. */
+static void test_cuts__what_waits_is_older_than_a_new_answer(void **state)
+{
+    sync_session *asks;
+    net_link *l;
+    net n;
+
+    (void)state;
+    net_init(&n, 23, 3);
+    net_subscribe(&n, 0, "orders");
+    net_subscribe(&n, 1, "orders?open");
+    net_subscribe(&n, 2, "orders?open");
+    l = net_connect(&n, 0, 1);
+    net_connect(&n, 1, 2);
+    net_settle_later(&n, 2);
+    asks = l->ends[1].session;
+    stranger(&n, false);
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    net_settle(&n);
+    assert_non_null(asks->held.first);
+    l->ends[0].session->wants[0].mode = SYNC_PRUNED;
+    net_begin(&n, 0);
+    net_set(&n, 0, "orders", 1, "s", "done");
+    net_insert(&n, 0, "orders", 2, "open", "pad");
+    net_commit_now(&n, 0);
+    stranger(&n, true);
+    sync_sub_again(asks, &asks->subs[0]);
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 2, "s"), "open");
+    assert_string_not_equal(net_get(&n, 1, "orders", 1, "s"), "open");
+    assert_int_equal(held_at(&n, 1).why, 0);
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_cuts__a_ring_is_pruned_and_mended),
         cmocka_unit_test(test_cuts__who_was_not_whole_covers_again),
         cmocka_unit_test(test_cuts__a_claim_of_a_retired_number_bounds),
+        cmocka_unit_test(test_cuts__what_waits_is_older_than_a_new_answer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
