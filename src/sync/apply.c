@@ -254,6 +254,27 @@ static tako_err refuse(apply *a, const sync_held *h, crdt_context seen)
     return need->id.ptr != NULL ? TAKO_OK : TAKO_NOMEM;
 }
 
+/* A delta brought nothing. Where a later state left here, the peer may never
+ * have heard of that. */
+static tako_err tell_left(apply *a, const sync_held *h, uint32_t coll,
+                          const crdt_context *seen)
+{
+    const sync_coll *c = &a->s->colls[h->name];
+    crdt_context ours = { NULL, 0, 0 };
+    store_row row;
+    tako_err err = store_get(store_writer(a->st), coll, h->record.id, &row);
+
+    if (err == TAKO_NOTFOUND || (err == TAKO_OK && !store_row_is_left(&row)))
+        return TAKO_OK;
+    TAKO_TRY(err);
+    TAKO_TRY(
+        crdt_meta_context(&a->s->arena, crdt_marker_meta(row.meta), &ours));
+    if (!crdt_context_covers(seen, &ours))
+        sync_tell_past(a->s, tako_slice_of(c->name, c->len), h->record.id,
+                       seen);
+    return TAKO_OK;
+}
+
 static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
                             crdt_merge_info *info)
 {
@@ -291,8 +312,11 @@ static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
     switch (result) {
     case CRDT_DELTA_NEEDS:
         return refuse(a, h, d.seen);
-    case CRDT_DELTA_APPLIED:
     case CRDT_DELTA_STALE:
+        TAKO_TRY(tell_left(a, h, coll, &d.seen));
+        err = note_known(a, coll, h, &d.seen, info->changed);
+        break;
+    case CRDT_DELTA_APPLIED:
         err = note_known(a, coll, h, &d.seen, info->changed);
         break;
     }
@@ -361,6 +385,7 @@ static tako_err is_no_matter(apply *a, const sync_held *h, uint32_t coll,
     const sync_coll *c = &a->s->colls[h->name];
     tako_slice name = tako_slice_of(c->name, c->len);
     const sync_holds *holds = a->verdict.holds;
+    crdt_context seen = { NULL, 0, 0 };
     absence here;
 
     *no_matter = false;
@@ -376,7 +401,11 @@ static tako_err is_no_matter(apply *a, const sync_held *h, uint32_t coll,
     *no_matter = here.later && h->record.body.len > 0;
     if (holds != NULL && !*no_matter)
         TAKO_TRY(sync_is_past(a->s, holds, &h->record, here.denied, no_matter));
-    return *no_matter ? sync_tell_past(a->s, name, &h->record) : TAKO_OK;
+    if (!*no_matter)
+        return TAKO_OK;
+    TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &seen));
+    sync_tell_past(a->s, name, h->record.id, &seen);
+    return TAKO_OK;
 }
 
 static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,

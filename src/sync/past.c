@@ -135,30 +135,30 @@ void sync_past_heard(sync_session *s)
     }
 }
 
-tako_err sync_tell_past(sync_session *s, tako_slice coll, const sync_record *r)
+void sync_tell_past(sync_session *s, tako_slice coll, tako_slice id,
+                    const crdt_context *seen)
 {
-    crdt_context context = { NULL, 0, 0 };
     tako_buf *b = &s->scratch;
 
-    TAKO_TRY(crdt_meta_context(&s->arena, r->meta, &context));
     tako_buf_reset(b);
     tako_put_block(b, coll);
-    sync_put_id(b, r->id);
-    for (size_t i = 0; i < context.count; i++)
-        sync_put_dot(b, &context.dots[i]);
+    sync_put_id(b, id);
+    for (size_t i = 0; i < seen->count; i++)
+        sync_put_dot(b, &seen->dots[i]);
     sync_control(s, SYNC_MSG_PAST, tako_buf_slice(b));
-    return TAKO_OK;
 }
 
 void sync_session_past(sync_session *s, tako_slice coll, tako_slice id,
                        tako_slice meta)
 {
-    sync_record r = { .id = id, .meta = meta };
+    crdt_context context = { NULL, 0, 0 };
 
     for (size_t i = 0; i < s->want_count && !s->dead; i++)
         if (tako_slice_eq(s->wants[i].collection, coll)) {
-            s->control.failed =
-                sync_tell_past(s, coll, &r) != TAKO_OK || s->control.failed;
+            if (crdt_meta_context(&s->arena, meta, &context) == TAKO_OK)
+                sync_tell_past(s, coll, id, &context);
+            else
+                s->control.failed = true;
             tako_arena_reset(&s->arena);
             return;
         }

@@ -679,7 +679,8 @@ tako_err sync_is_past(sync_session *s, const sync_holds *h,
                       const sync_record *r, bool denied, bool *past);
 /* What the peer has rose: is what it gave, and was past, to be asked for? */
 void sync_past_heard(sync_session *s);
-tako_err sync_tell_past(sync_session *s, tako_slice coll, const sync_record *r);
+void sync_tell_past(sync_session *s, tako_slice coll, tako_slice id,
+                    const crdt_context *seen);
 tako_err sync_on_past(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* The peer has what it sends. */
 tako_err sync_unseen_sent(sync_session *s, store_conn *c,

@@ -164,6 +164,44 @@ static void test_past__a_marker_knows_it_too(void **state)
     net_fini(&n);
 }
 
+/* Nor does a delta of what left here bring it back in silence: 2 has an old state,
+ * 3 brings it another one, which is old as well. */
+static void test_past__a_marker_knows_it_of_a_delta(void **state)
+{
+    net_link *l, *k;
+    net n;
+
+    (void)state;
+    net_init(&n, 51, 4);
+    passed = 0;
+    n.nodes[2].host.passed = host_passed;
+    net_subscribe(&n, 0, "orders");
+    for (size_t i = 1; i < 4; i++)
+        net_subscribe(&n, i, "orders?open");
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    l = net_connect(&n, 0, 2);
+    k = net_connect(&n, 0, 3);
+    net_connect(&n, 0, 1);
+    settle_later(&n);
+    net_disconnect(&n, l);
+    net_set(&n, 0, "orders", 1, "a", "second");
+    settle_later(&n);
+    net_disconnect(&n, k);
+    net_set(&n, 0, "orders", 1, "s", "done");
+    settle_later(&n);
+    leave(&n, 1, 1, false);
+    net_connect(&n, 1, 2);
+    settle_later(&n);
+    assert_int_equal(passed, 1);
+    net_connect(&n, 2, 3);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 2, "orders", 1, "a"), "second");
+    assert_int_equal(passed, 2);
+    assert_string_not_equal(net_get(&n, 1, "orders", 1, "s"), "open");
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 /* Likewise who came later: it is complete, and never had it. */
 static void test_past__who_never_had_it_does_not_take_it(void **state)
 {
@@ -479,6 +517,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_past__who_let_it_go_does_not_take_it_back),
         cmocka_unit_test(test_past__a_marker_knows_it_too),
+        cmocka_unit_test(test_past__a_marker_knows_it_of_a_delta),
         cmocka_unit_test(test_past__who_never_had_it_does_not_take_it),
         cmocka_unit_test(test_past__who_has_an_older_one_does_not_take_it),
         cmocka_unit_test(test_past__what_another_joined_is_none),
