@@ -341,12 +341,33 @@ static bool is_asked(sync_session *s, uint32_t coll, tako_slice id,
 
 /* What is absent here, of which something comes. */
 typedef struct absence {
-    bool
-        nothing; /* no document is here, but perhaps a marker of one that left */
-    bool later;  /* which had seen all of what comes, and more; */
-    bool denied; /* or it was let go with denied writes */
-    bool lacks;  /* or what we do not ask for is, a tombstone too, without it */
+    bool nothing; /* neither that, nor more than a marker or notice */
+    bool later;   /* of what left after it had seen all that, and more; */
+    bool denied;  /* of what was let go with denied writes */
+    bool lacks;   /* or what we do not ask for, or a tombstone, without it */
 } absence;
+
+/* Of what died here, is what comes another life? */
+static tako_err is_other_life(apply *a, const store_row *row,
+                              const sync_record *r, bool *other)
+{
+    tako_arena *arena = &a->s->arena;
+    crdt_doc *d = NULL;
+    crdt_dot *births;
+    size_t count;
+    bool ended;
+
+    TAKO_TRY(crdt_notice_read(arena, row->meta, &births, &count));
+    TAKO_TRY(crdt_doc_decode(arena, r->meta, r->body, &d, a->e));
+    *other = true;
+    for (size_t i = 0; i < crdt_doc_births(d, NULL, 0); i++) {
+        crdt_dot birth = crdt_doc_birth(d, i, &ended);
+
+        for (size_t k = 0; k < count && !ended; k++)
+            *other = *other && crdt_dot_cmp(birth, births[k]) != 0;
+    }
+    return TAKO_OK;
+}
 
 static tako_err is_absent(apply *a, const sync_held *h, uint32_t coll,
                           absence *out)
@@ -365,6 +386,8 @@ static tako_err is_absent(apply *a, const sync_held *h, uint32_t coll,
         return err == TAKO_NOTFOUND ? TAKO_OK : err;
     out->denied = store_row_is_denied(&row);
     out->nothing = out->nothing || out->denied;
+    if (store_row_is_notice(&row) && !out->denied && h->record.body.len > 0)
+        return is_other_life(a, &row, &h->record, &out->nothing);
     if (store_row_is_notice(&row) || (store_row_is_marker(&row) && !left) ||
         (row.body.len > 0 && is_asked(a->s, h->name, row.id, row.body)))
         return TAKO_OK;

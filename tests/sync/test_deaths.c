@@ -172,6 +172,31 @@ static void test_day_35(void **state)
     trio_end(&t);
 }
 
+/* A later life of what died at C comes from B, in a state that ended before C
+ * was complete: that is past there, like any. */
+static void test_a_later_life_may_be_past_too(void **state)
+{
+    trio t;
+
+    (void)state;
+    trio_begin(&t, 31, "orders?open");
+    delete_and_reap(&t);
+    meet(&t.n, t.ac);
+    assert_string_equal(net_get(&t.n, C, "orders", D, "p"), "x");
+    net_insert(&t.n, A, "orders", D, "open", "new");
+    meet(&t.n, t.ab);
+    assert_string_equal(net_get(&t.n, B, "orders", D, "p"), "new");
+    net_begin(&t.n, A);
+    net_set(&t.n, A, "orders", D, "s", "done");
+    net_insert(&t.n, A, "orders", D + 1, "open", "after");
+    net_commit_now(&t.n, A);
+    meet(&t.n, t.ac);
+    assert_string_equal(net_get(&t.n, C, "orders", D + 1, "p"), "after");
+    meet(&t.n, t.bc);
+    assert_string_equal(net_get(&t.n, C, "orders", D, "p"), "x");
+    trio_end(&t);
+}
+
 /* All links up while the word goes round. */
 static void test_passed_on_while_connected(void **state)
 {
@@ -659,6 +684,7 @@ static void test_change_of_what_was_reaped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_later_life_may_be_past_too),
         cmocka_unit_test(test_day_35),
         cmocka_unit_test(test_passed_on_while_connected),
         cmocka_unit_test(test_known_only_to_who_was_away),
