@@ -424,11 +424,14 @@ static tako_err is_no_matter(apply *a, const sync_held *h, uint32_t coll,
     *no_matter = here.later && h->record.body.len > 0;
     if (holds != NULL && !*no_matter)
         TAKO_TRY(sync_is_past(a->s, holds, &h->record, here.denied, no_matter));
-    if (!*no_matter)
+    if (*no_matter) {
+        TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &seen));
+        sync_tell_past(a->s, name, h->record.id, &seen);
         return TAKO_OK;
-    TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &seen));
-    sync_tell_past(a->s, name, h->record.id, &seen);
-    return TAKO_OK;
+    }
+    return a->lane == SYNC_CATCHUP && holds != NULL
+               ? sync_tell_older(a->s, holds, name, &h->record)
+               : TAKO_OK;
 }
 
 static tako_err apply_state(apply *a, const sync_held *h, uint32_t coll,

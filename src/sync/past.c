@@ -21,6 +21,10 @@
  * now. A third had evicted it, or it was made elsewhere of events that were here
  * one by one. Where the peer has not all that yet, it is asked anew once it has.
  *
+ * OLDER  News on top of such a state is taken, and goes to who has the rest. But
+ * the peer may show it without what became of the older one, and is told that V
+ * covers its birth: it doubts until it is another document than what it wrote.
+ *
  * DOUBTS  Who is told, has the document in no later state, and has it match,
  * doubts: while there is one, it does not take that peer's word for being
  * complete, and so says that it is not whole. The host asks keepers whether the
@@ -94,6 +98,15 @@ static tako_err note_passed(sync_session *s, const sync_hold *o,
     return sync_vector_join(s->env, &sub->passed, &o->old_v);
 }
 
+static bool is_of_part(const sync_session *s, const sync_hold *o,
+                       const sync_record *r)
+{
+    return o->sub != NULL && o->old_v.count > 0 &&
+           is_part(s, o->sub->predicate) &&
+           s->host->predicate_match(s->host->ctx, o->sub->predicate, r->id,
+                                    r->body);
+}
+
 tako_err sync_is_past(sync_session *s, const sync_holds *h,
                       const sync_record *r, bool denied, bool *past)
 {
@@ -105,10 +118,7 @@ tako_err sync_is_past(sync_session *s, const sync_holds *h,
     for (const sync_hold *o = h->first; o != NULL && !*past; o = o->next) {
         crdt_context had = { NULL, 0, 0 };
 
-        if (o->sub == NULL || o->old_v.count == 0 ||
-            !is_part(s, o->sub->predicate) ||
-            !s->host->predicate_match(s->host->ctx, o->sub->predicate, r->id,
-                                      r->body))
+        if (!is_of_part(s, o, r))
             continue;
         if (context.count == 0)
             TAKO_TRY(crdt_meta_context(&s->arena, r->meta, &context));
@@ -146,6 +156,44 @@ void sync_tell_past(sync_session *s, tako_slice coll, tako_slice id,
     for (size_t i = 0; i < seen->count; i++)
         sync_put_dot(b, &seen->dots[i]);
     sync_control(s, SYNC_MSG_PAST, tako_buf_slice(b));
+}
+
+/* Those of the lives that it is in of which all up to V was here. */
+static tako_err births_had(sync_session *s, const sync_holds *h,
+                           const sync_hold *o, const sync_record *r,
+                           crdt_context *out)
+{
+    crdt_context had = { NULL, 0, 0 };
+    crdt_doc *doc;
+    bool ended;
+
+    TAKO_TRY(crdt_doc_decode(&s->arena, r->meta, r->body, &doc, NULL));
+    if (is_present(s, o, h, crdt_doc_context(doc)))
+        return TAKO_OK;
+    TAKO_TRY(crdt_context_join(&s->arena, &had, &h->base));
+    TAKO_TRY(crdt_context_join(&s->arena, &had, &o->old_v));
+    for (size_t i = 0; i < crdt_doc_births(doc, NULL, 0); i++) {
+        crdt_dot birth = crdt_doc_birth(doc, i, &ended);
+
+        if (!ended && crdt_context_has(&had, birth))
+            TAKO_TRY(crdt_context_add(&s->arena, out, birth));
+    }
+    return TAKO_OK;
+}
+
+tako_err sync_tell_older(sync_session *s, const sync_holds *h, tako_slice coll,
+                         const sync_record *r)
+{
+    crdt_context births = { NULL, 0, 0 };
+
+    if (r->body.len == 0)
+        return TAKO_OK;
+    for (const sync_hold *o = h->first; o != NULL; o = o->next)
+        if (is_of_part(s, o, r))
+            TAKO_TRY(births_had(s, h, o, r, &births));
+    if (births.count > 0)
+        sync_tell_past(s, coll, r->id, &births);
+    return TAKO_OK;
 }
 
 void sync_session_past(sync_session *s, tako_slice coll, tako_slice id,
@@ -225,12 +273,24 @@ tako_err sync_past_first(sync_session *s, const sync_want *w, uint64_t *lsn)
     return TAKO_OK;
 }
 
+/* Then nothing of it is to go. */
+static bool takes_all(const sync_session *s, tako_slice coll)
+{
+    for (size_t i = 0; i < s->sub_count; i++)
+        if (tako_slice_eq(s->subs[i].collection, coll) &&
+            !is_part(s, s->subs[i].predicate))
+            return true;
+    return false;
+}
+
 static tako_err doubt(sync_session *s, tako_slice name, tako_slice id,
                       const crdt_context *theirs)
 {
     crdt_context ours = { NULL, 0, 0 };
+    uint64_t past_lsn = UINT64_MAX; /* we wrote on it */
     store_row row;
     uint32_t coll;
+    bool all;
     tako_err err = store_coll_find(s->reader, name, &coll);
 
     if (err == TAKO_OK)
@@ -239,14 +299,18 @@ static tako_err doubt(sync_session *s, tako_slice name, tako_slice id,
         return TAKO_OK;
     TAKO_TRY(err);
     TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &ours));
-    if (!crdt_context_covers(theirs, &ours))
-        return TAKO_OK;
+    all = crdt_context_covers(theirs, &ours);
+    if (all)
+        past_lsn = row.lsn;
+    else if (crdt_context_get(&ours, s->actor) <=
+             crdt_context_get(theirs, s->actor))
+        past_lsn = 0; /* others wrote on it */
     if (!list_put(s, &s->doubts,
-                  (sync_doubt){ coll, row.row, row.lsn, row.lsn }))
+                  (sync_doubt){ coll, row.row, row.lsn, past_lsn }))
         return TAKO_LIMIT;
-    if (s->host->passed != NULL)
-        s->host->passed(s->host->ctx, coll, row.row, row.lsn);
     s->judge_due = true;
+    if (all && s->host->passed != NULL && !takes_all(s, name))
+        s->host->passed(s->host->ctx, coll, row.row, row.lsn);
     return TAKO_OK;
 }
 

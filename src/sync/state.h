@@ -128,7 +128,9 @@ typedef struct sync_doubt {
     uint32_t coll;
     int64_t row;
     uint64_t lsn;
-    uint64_t past_lsn; /* of the state that was past there; or 0 */
+    /* Of the state that was past there; 0 or UINT64_MAX: of an older one, on
+     * which others wrote, or we. */
+    uint64_t past_lsn;
 } sync_doubt;
 
 typedef struct sync_doubts {
@@ -681,6 +683,9 @@ tako_err sync_is_past(sync_session *s, const sync_holds *h,
 void sync_past_heard(sync_session *s);
 void sync_tell_past(sync_session *s, tako_slice coll, tako_slice id,
                     const crdt_context *seen);
+/* News is taken, but perhaps of an older one: then the peer is told of that. */
+tako_err sync_tell_older(sync_session *s, const sync_holds *h, tako_slice coll,
+                         const sync_record *r);
 tako_err sync_on_past(sync_session *s, tako_reader *in, tako_errbuf *e);
 /* The peer has what it sends. */
 tako_err sync_unseen_sent(sync_session *s, store_conn *c,

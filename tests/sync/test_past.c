@@ -399,6 +399,37 @@ static void test_past__what_others_write_on_it_ends_no_doubt(void **state)
     net_fini(&n);
 }
 
+/* But as long as nobody is there who knows what became of it, what was written on
+ * the old one is not all of it. */
+static void test_past__what_was_changed_since_may_lack_more(void **state)
+{
+    net n;
+    net_link *l;
+
+    (void)state;
+    l = begin(&n, 50);
+    leave(&n, 1, 1, true);
+    net_disconnect(&n, &n.links[0]);
+    net_set(&n, 2, "orders", 1, "a", "late");
+    net_reconnect(&n, l);
+    settle_later(&n);
+    assert_int_equal(passed, 0);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "a"), "late");
+    assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "open");
+    assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "open");
+    assert_false(is_whole(&n, 2));
+    net_set(&n, 2, "orders", 1, "a", "later"); /* it lacks that still */
+    settle_later(&n);
+    assert_false(is_whole(&n, 2));
+    net_reconnect(&n, &n.links[0]);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 0, "orders", 1, "a"), "later");
+    assert_string_not_equal(net_get(&n, 2, "orders", 1, "s"), "open");
+    assert_true(is_whole(&n, 2));
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 /* What its own app wrote and let go, since another keeps it, a server has not
  * given to who was away: the keeper's state would be past there. */
 static void test_past__own_writes_that_went_were_not_given(void **state)
@@ -523,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_past__what_another_joined_is_none),
         cmocka_unit_test(test_past__who_wrote_on_an_older_one_does_not_take_it),
         cmocka_unit_test(test_past__what_was_changed_since_is_none),
+        cmocka_unit_test(test_past__what_was_changed_since_may_lack_more),
         cmocka_unit_test(test_past__what_others_write_on_it_ends_no_doubt),
         cmocka_unit_test(test_past__own_writes_that_went_were_not_given),
         cmocka_unit_test(test_past__who_has_what_went_is_whole_by_what_stays),
