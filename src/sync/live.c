@@ -118,16 +118,19 @@ static void judge_before(sync_session *s, const store_change *c, bool local,
  *
  * echo: the peer sent this document, and the merge made something else of it.
  * Then it has an older state, whether that matches here or not. What was made
- * is ours alone: a peer that asks for no more than our own gets it too. */
+ * is ours alone: a peer that asks for no more than our own gets it too.
+ *
+ * unseen: the peer has to see it before its word counts again (past.c). */
 static void take_change(sync_session *s, const store_change *c, bool echo,
-                        bool local)
+                        bool local, bool unseen)
 {
     sync_dirty_doc *doc;
     bool fresh, matched, has;
 
     /* An echo is owed whatever the mode: nobody else can know of it, and no
      * summary tells, as it is no event. */
-    if (echo ? !coll_named(s, c->coll) : !coll_wanted(s, c->coll, local))
+    if (echo || unseen ? !coll_named(s, c->coll)
+                       : !coll_wanted(s, c->coll, local))
         return;
     doc = sync_dirty_touch(&s->dirty, c->coll, c->row, &fresh);
     if (doc == NULL) {
@@ -135,7 +138,7 @@ static void take_change(sync_session *s, const store_change *c, bool echo,
         return;
     }
     doc->local = doc->local || local;
-    doc->matched = doc->matched || echo || c->joined ||
+    doc->matched = doc->matched || echo || unseen || c->joined ||
                    crdt_meta_is_marker(c->meta_before) ||
                    (c->lsn_before == 0 && !c->alive); /* deletes travel */
     /* Also the second time: a walk may have sent the state between. */
@@ -177,7 +180,7 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
                                 sync_author author)
 {
     bool own = author == SYNC_BY_SESSION, local = author == SYNC_BY_APP;
-    bool ended = false;
+    bool ended = false, unseen;
     tako_err err = TAKO_OK;
 
     if (s->dead)
@@ -192,11 +195,12 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
     for (size_t i = 0; i < count; i++) {
         ended = ended || !changes[i].alive;
         sync_denied_changed(s, &changes[i]);
-        sync_past_changed(s, &changes[i], lsn, local ? SYNC_BY_APP : author);
+        unseen = sync_past_changed(s, &changes[i], lsn,
+                                   local ? SYNC_BY_APP : author);
         if (own && (changes[i].lsn_before == 0 ||
                     sync_known_has(s, lsn, changes[i].coll, changes[i].row)))
             continue;
-        take_change(s, &changes[i], own, own || local);
+        take_change(s, &changes[i], own, own || local, unseen);
     }
     if (ended)
         err = sync_epoch_risen(s, NULL);

@@ -35,7 +35,8 @@
  * for then it has seen all that is here. What came over another link since,
  * and the peer has neither sent nor acknowledged, it may be past as well: where
  * its word covers all events of such a document, it does not count until the
- * acknowledgement; nor does any word while a commit is here that the session has
+ * acknowledgement. So it is sent whatever the mode of the peer's interest, where
+ * the peer's word counts. Nor does any word while a commit is here that the session has
  * not been told of, since that may have brought such a document.
  *
  * Subscriptions to all of a collection have none of this: nothing stops
@@ -460,7 +461,22 @@ static bool any_part(sync_session *s, uint32_t coll)
     return false;
 }
 
-void sync_past_changed(sync_session *s, const store_change *c, uint64_t lsn,
+/* Is it one whose word counts here, of a part? */
+static bool is_believed(sync_session *s, uint32_t coll)
+{
+    for (size_t i = 0; i < s->sub_count; i++) {
+        const sync_sub *sub = &s->subs[i];
+
+        if (sub->mode == SYNC_EAGER &&
+            (sub->claim == SYNC_CLAIM_ALL || sub->claim == SYNC_CLAIM_PART) &&
+            is_part(s, sub->predicate) &&
+            tako_slice_eq(store_coll_name(s->reader, coll), sub->collection))
+            return true;
+    }
+    return false;
+}
+
+bool sync_past_changed(sync_session *s, const store_change *c, uint64_t lsn,
                        sync_author author)
 {
     sync_doubt *d = list_find(&s->doubts, c->coll, c->row);
@@ -472,9 +488,11 @@ void sync_past_changed(sync_session *s, const store_change *c, uint64_t lsn,
     } else if (d != NULL) {
         *d = s->doubts.list[--s->doubts.count];
     }
-    if (author == SYNC_BY_OTHER && c->alive && any_part(s, c->coll) &&
-        !list_put(s, &s->unseen, (sync_doubt){ c->coll, c->row, lsn, 0 }))
+    if (author != SYNC_BY_OTHER || !c->alive || !any_part(s, c->coll))
+        return false;
+    if (!list_put(s, &s->unseen, (sync_doubt){ c->coll, c->row, lsn, 0 }))
         s->unseen_lsn = lsn;
+    return is_believed(s, c->coll);
 }
 
 void sync_past_seen(sync_session *s)

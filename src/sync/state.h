@@ -697,7 +697,7 @@ tako_err sync_past_first(sync_session *s, const sync_want *w, uint64_t *lsn);
 tako_err sync_doubts_word(sync_session *s, store_conn *c, sync_sub *sub,
                           bool *any);
 /* A commit; an acknowledgement: may a doubt be over? */
-void sync_past_changed(sync_session *s, const store_change *c, uint64_t lsn,
+bool sync_past_changed(sync_session *s, const store_change *c, uint64_t lsn,
                        sync_author author);
 void sync_past_seen(sync_session *s);
 void sync_past_fini(sync_session *s);

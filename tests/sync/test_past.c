@@ -3,6 +3,7 @@
 #include "sync/support_net.h"
 
 #include "store/deaths.h"
+#include "sync/state.h"
 #include "sync/wire.h"
 
 static unsigned passed; /* documents that hosts were told to be past */
@@ -198,6 +199,44 @@ static void test_past__a_marker_knows_it_of_a_delta(void **state)
     assert_string_equal(net_get(&n, 2, "orders", 1, "a"), "second");
     assert_int_equal(passed, 2);
     assert_string_not_equal(net_get(&n, 1, "orders", 1, "s"), "open");
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
+/* 1 is pushed nothing by 2, as it has it from others: but what it has not seen
+ * there it does not vouch for. */
+static void test_past__who_is_pushed_nothing_sees_it_first(void **state)
+{
+    net_link *l, *k;
+    net n;
+
+    (void)state;
+    net_init(&n, 52, 4);
+    net_subscribe(&n, 0, "orders");
+    for (size_t i = 1; i < 4; i++)
+        net_subscribe(&n, i, "orders?open");
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    l = net_connect(&n, 0, 3);
+    k = net_connect(&n, 1, 2);
+    settle_later(&n);
+    net_disconnect(&n, l);
+    k->ends[1].session->wants[0].mode = SYNC_PRUNED;
+    net_begin(&n, 0);
+    net_set(&n, 0, "orders", 1, "s", "done");
+    net_insert(&n, 0, "orders", 2, "open", "pad");
+    net_commit_now(&n, 0);
+    net_connect(&n, 2, 3);
+    net_settle(&n);
+    assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "open");
+    net_connect(&n, 0, 1);
+    net_settle(&n);
+    assert_false(strcmp(net_get(&n, 2, "orders", 1, "s"), "open") == 0 &&
+                 strcmp(net_get(&n, 2, "orders", 2, "s"), "open") == 0 &&
+                 is_whole(&n, 2));
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "open");
+    assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "done");
+    assert_true(is_whole(&n, 2));
     assert_int_equal(n.last_error, TAKO_OK);
     net_fini(&n);
 }
@@ -549,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_past__who_let_it_go_does_not_take_it_back),
         cmocka_unit_test(test_past__a_marker_knows_it_too),
         cmocka_unit_test(test_past__a_marker_knows_it_of_a_delta),
+        cmocka_unit_test(test_past__who_is_pushed_nothing_sees_it_first),
         cmocka_unit_test(test_past__who_never_had_it_does_not_take_it),
         cmocka_unit_test(test_past__who_has_an_older_one_does_not_take_it),
         cmocka_unit_test(test_past__what_another_joined_is_none),
