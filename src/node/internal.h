@@ -115,7 +115,9 @@ typedef struct node_ask {
     uint64_t lsn; /* its state then */
     bool passed;  /* it is a node_passed */
     bool granted;
-    bool spoilt; /* we told another that it may go, after we had asked */
+    bool spoilt;   /* we told another that it may go, after we had asked */
+    bool archived; /* granted by an archive: */
+    uint8_t archive[SEC_KEY_BYTES];
 } node_ask;
 
 typedef struct node_route { /* a question that was passed on */
@@ -334,8 +336,8 @@ uint64_t node_keepers_deadline(const node *n);
 bool node_synced(node *n);
 /* Did the device say that it never lets go of what it keeps? */
 bool node_is_archive(const node *n, const uint8_t device[SEC_KEY_BYTES]);
-/* Some device never lets go of this state. */
-bool node_archived(node *n, uint32_t coll, const store_row *row);
+/* A device that never lets go of this state; NULL: none. */
+const uint8_t *node_archived(node *n, uint32_t coll, const store_row *row);
 
 bool node_is_kept(node *n, uint32_t coll, const store_row *row);
 /* Who has all of the predicate up to this commit of ours: has it the document

@@ -277,12 +277,12 @@ bool node_is_archive(const node *n, const uint8_t device[SEC_KEY_BYTES])
     return false;
 }
 
-bool node_archived(node *n, uint32_t coll, const store_row *row)
+const uint8_t *node_archived(node *n, uint32_t coll, const store_row *row)
 {
     for (const node_keeper *k = n->keepers; k != NULL; k = k->next)
         if (k->archive && keeps(n, k, coll, row))
-            return true;
-    return false;
+            return k->device;
+    return NULL;
 }
 
 bool node_is_kept(node *n, uint32_t coll, const store_row *row)

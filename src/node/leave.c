@@ -297,7 +297,7 @@ static verdict judge(node *n, uint32_t coll, int64_t row, bool passed,
         if (l->session != NULL && l->failed == TAKO_OK &&
             !sync_session_delivered(l->session, coll, out->lsn))
             return WAITS;
-    return node_archived(n, coll, out) ? GOES : ASKS;
+    return node_archived(n, coll, out) != NULL ? GOES : ASKS;
 }
 
 typedef struct step {
@@ -316,10 +316,12 @@ static void tell_past(node *n, uint32_t coll, const store_row *row)
             sync_session_past(l->session, name, row->id, row->meta);
 }
 
+/* asked: who said that it may; NULL: an archive has it. */
 static tako_err let_go(step *p, uint32_t coll, int64_t row, uint64_t lsn,
-                       bool passed)
+                       bool passed, const node_ask *asked)
 {
     tako_buf id = tako_buf_on(p->n->env);
+    const uint8_t *archive = NULL;
     tako_errbuf e = { "" };
     store_row now;
     tako_err err = store_get_row(store_writer(p->st), coll, row, &now);
@@ -328,11 +330,20 @@ static tako_err let_go(step *p, uint32_t coll, int64_t row, uint64_t lsn,
         return TAKO_OK; /* it changed: looked at anew */
     if (err == TAKO_OK && passed)
         tell_past(p->n, coll, &now);
-    if (err == TAKO_OK)
+    if (err == TAKO_OK) {
+        archive = node_archived(p->n, coll, &now);
+        if (archive == NULL && asked != NULL && asked->archived)
+            archive = asked->archive;
         tako_put_bytes(&id, now.id);
+    }
     if (err == TAKO_OK)
-        err = id.failed ? TAKO_NOMEM
-                        : store_leave(p->st, coll, tako_buf_slice(&id), &e);
+        err =
+            id.failed
+                ? TAKO_NOMEM
+                : store_leave(p->st, coll, tako_buf_slice(&id),
+                              tako_slice_of(
+                                  archive, archive == NULL ? 0 : SEC_KEY_BYTES),
+                              &e);
     if (err == TAKO_OK)
         err = store_leaving_remove(p->st, coll, row, &e);
     p->any = p->any || err == TAKO_OK;
@@ -371,7 +382,7 @@ static tako_err write_granted(step *p)
         what = judge(p->n, a->coll, a->row, a->passed, &row);
         if (what != ASKS && what != GOES)
             continue;
-        err = let_go(p, a->coll, a->row, a->lsn, a->passed);
+        err = let_go(p, a->coll, a->row, a->lsn, a->passed, a);
         a->granted = false;
     }
     return err;
@@ -392,12 +403,12 @@ static tako_err write_next(step *p, const store_leaving *list, size_t count)
             err = store_leaving_remove(p->st, list[i].coll, list[i].row, NULL);
             break;
         case GOES:
-            err = let_go(p, list[i].coll, list[i].row, row.lsn, false);
+            err = let_go(p, list[i].coll, list[i].row, row.lsn, false, NULL);
             break;
         case ASKS:
-            v->asks[v->ask_count++] =
-                (node_ask){ list[i].coll, list[i].row, row.lsn,
-                            false,        false,       false };
+            v->asks[v->ask_count++] = (node_ask){ .coll = list[i].coll,
+                                                  .row = list[i].row,
+                                                  .lsn = row.lsn };
             break;
         case WAITS:
             break;
@@ -425,13 +436,14 @@ static tako_err write_passed(step *p)
         if (what == STAYS || (what != WAITS && row.lsn != one.lsn))
             continue;
         if (what == GOES) {
-            err = let_go(p, one.coll, one.row, row.lsn, true);
+            err = let_go(p, one.coll, one.row, row.lsn, true, NULL);
             continue;
         }
         v->passed[left++] = one;
         if (what == ASKS && v->ask_count < NODE_LEAVE_BATCH)
-            v->asks[v->ask_count++] =
-                (node_ask){ one.coll, one.row, row.lsn, true, false, false };
+            v->asks[v->ask_count++] = (node_ask){
+                .coll = one.coll, .row = one.row, .lsn = row.lsn, .passed = true
+            };
     }
     v->passed_count = left;
     return err;

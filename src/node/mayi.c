@@ -305,16 +305,26 @@ static void pass_back(node *n, const question *q, tako_slice body)
             sync_session_note(l->session, SYNC_MSG_YOU_MAY, body);
 }
 
+static void granted(node *n, node_ask *ask, const uint8_t who[SEC_KEY_BYTES])
+{
+    ask->granted = true;
+    if (ask->archived || !node_is_archive(n, who))
+        return;
+    ask->archived = true;
+    memcpy(ask->archive, who, SEC_KEY_BYTES);
+}
+
 static tako_err on_you_may(node_link *l, tako_slice body, tako_errbuf *e)
 {
     node *n = l->node;
     node_leaving *v = &n->leave;
     tako_reader in = tako_reader_of(body);
+    tako_slice who;
     question q;
 
     if (!get_head(&in, &q))
         return bad(e, "YOU_MAY");
-    (void)tako_read_bytes(&in, SEC_KEY_BYTES); /* who says so */
+    who = tako_read_bytes(&in, SEC_KEY_BYTES);
     if (memcmp(q.device, n->identity->public_key, SEC_KEY_BYTES) != 0) {
         pass_back(n, &q, body);
         return in.failed ? bad(e, "YOU_MAY") : TAKO_OK;
@@ -323,7 +333,7 @@ static tako_err on_you_may(node_link *l, tako_slice body, tako_errbuf *e)
         uint64_t number = tako_read_varint(&in);
 
         if (!in.failed && q.serial == v->serial && number < v->ask_count)
-            v->asks[number].granted = true;
+            granted(n, &v->asks[number], who.ptr);
     }
     if (q.serial == v->serial) {
         v->tries = 0;

@@ -32,10 +32,11 @@ static tako_err load_living(store *s, uint32_t coll, tako_slice id, doc_edit *d,
 }
 
 /* What of our own goes with it, and which lives of it had ended, stays known. */
-static tako_err remember(store *s, doc_edit *d, tako_errbuf *e)
+static tako_err remember(store *s, doc_edit *d, tako_slice archive,
+                         tako_errbuf *e)
 {
     TAKO_TRY(held_gone(s, store_coll_name(&s->writer, d->coll),
-                       crdt_doc_context(d->doc), e));
+                       crdt_doc_context(d->doc), archive, e));
     return death_bury_ended(s, d, e);
 }
 
@@ -50,7 +51,7 @@ tako_err store_evict(store *s, uint32_t coll, tako_slice id, bool force,
         crdt_context_get(crdt_doc_context(d.doc), s->state.actor) != 0)
         return tako_fail(e, TAKO_DENIED,
                          "the document has changes made on this device");
-    TAKO_TRY(remember(s, &d, e));
+    TAKO_TRY(remember(s, &d, TAKO_SLICE_NONE, e));
     err = crdt_marker_put(d.doc, &s->meta);
     if (err != TAKO_OK)
         return tako_fail(e, err, "out of memory");
@@ -60,7 +61,8 @@ tako_err store_evict(store *s, uint32_t coll, tako_slice id, bool force,
                         TAKO_SLICE_NONE, e);
 }
 
-tako_err store_leave(store *s, uint32_t coll, tako_slice id, tako_errbuf *e)
+tako_err store_leave(store *s, uint32_t coll, tako_slice id, tako_slice archive,
+                     tako_errbuf *e)
 {
     doc_edit d;
     uint64_t day;
@@ -68,7 +70,7 @@ tako_err store_leave(store *s, uint32_t coll, tako_slice id, tako_errbuf *e)
 
     TAKO_TRY(load_living(s, coll, id, &d, e));
     TAKO_TRY(day_read(s, &day, e));
-    TAKO_TRY(remember(s, &d, e));
+    TAKO_TRY(remember(s, &d, archive, e));
     err = crdt_marker_put_left(d.doc, day, &s->meta);
     if (err != TAKO_OK)
         return tako_fail(e, err, "out of memory");

@@ -14,7 +14,9 @@
  *
  * GONE, the row of a collection and no text: the greatest hlc of each actor of
  * ours in documents that left it or were evicted. Up to there, not all that
- * was written here is here any more.
+ * was written here is here any more. What went since one archive keeps it is
+ * noted apart, in `target` behind the archive's name: of all others it is gone.
+ * That archive, the first that kept something, has it.
  *
  * KEPT. Each cut that is applied reads this table, and next to nothing else
  * writes it: so what the writer's connection shows of it is in memory, as long as
@@ -34,6 +36,19 @@ static void held_read(sqlite3_stmt *stmt, store_held *out)
     out->target = conn_column(stmt, 2);
     out->why = (uint8_t)sqlite3_column_int64(stmt, 3);
     out->gone = out->text.len == 0 && sqlite3_column_int64(stmt, 4) != 0;
+    out->archive = TAKO_SLICE_NONE;
+}
+
+/* As it is told: of what is gone, the archive's name and what it has. */
+static void held_split(store_held *held)
+{
+    tako_reader in = tako_reader_of(held->target);
+
+    if (!held->gone || held->target.len == 0)
+        return;
+    held->archive = tako_read_block(&in);
+    held->target =
+        tako_slice_of(held->target.ptr + in.pos, held->target.len - in.pos);
 }
 
 /* ---- kept ------------------------------------------------------------------ */
@@ -64,6 +79,7 @@ static bool kept_next(tako_reader *in, tako_slice *coll, store_held *out)
     out->target = tako_read_block(in);
     out->why = tako_read_u8(in);
     out->gone = out->text.len == 0 && coll->len > 0;
+    out->archive = TAKO_SLICE_NONE;
     TAKO_ASSERT(!in->failed);
     return true;
 }
@@ -143,9 +159,12 @@ static tako_err kept_each(tako_slice kept, tako_slice coll,
     tako_slice of;
     store_held held;
 
-    while (kept_next(&in, &of, &held))
-        if (tako_slice_eq(of, coll))
-            TAKO_TRY(fn(ctx, &held));
+    while (kept_next(&in, &of, &held)) {
+        if (!tako_slice_eq(of, coll))
+            continue;
+        held_split(&held);
+        TAKO_TRY(fn(ctx, &held));
+    }
     return TAKO_OK;
 }
 
@@ -196,6 +215,7 @@ tako_err store_held_each(store_conn *c, tako_slice coll,
     (void)conn_bind(stmt, 1, coll);
     while (err == TAKO_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         held_read(stmt, &held);
+        held_split(&held);
         err = fn(ctx, &held);
     }
     if (err == TAKO_OK && rc != SQLITE_DONE)
@@ -317,6 +337,7 @@ static void gone_raise(tako_buf *v, crdt_actor actor, uint64_t hlc, bool *moved)
 
 typedef struct own_held {
     tako_buf gone, former;
+    tako_buf archive, kept; /* what it has of what went */
 } own_held;
 
 static tako_err copy_own(void *ctx, const store_held *held)
@@ -324,40 +345,67 @@ static tako_err copy_own(void *ctx, const store_held *held)
     own_held *own = ctx;
     tako_buf *to = held->gone ? &own->gone : &own->former;
 
-    if (held->text.len == 0)
-        tako_put_bytes(to, held->v);
-    return to->failed ? TAKO_NOMEM : TAKO_OK;
+    if (held->text.len > 0)
+        return TAKO_OK;
+    tako_put_bytes(to, held->v);
+    tako_put_bytes(&own->archive, held->archive);
+    if (held->gone)
+        tako_put_bytes(&own->kept, held->target);
+    return to->failed || own->archive.failed || own->kept.failed ? TAKO_NOMEM
+                                                                 : TAKO_OK;
+}
+
+static tako_err gone_put(store *s, tako_slice coll, const own_held *own)
+{
+    tako_buf target = tako_buf_on(s->env);
+    store_held row = { .v = tako_buf_slice(&own->gone) };
+    tako_err err;
+
+    if (own->archive.len > 0) {
+        tako_put_block(&target, tako_buf_slice(&own->archive));
+        tako_put_bytes(&target, tako_buf_slice(&own->kept));
+    }
+    row.target = tako_buf_slice(&target);
+    err = target.failed ? TAKO_NOMEM : store_held_put(s, coll, &row);
+    tako_buf_fini(&target);
+    return err;
 }
 
 static tako_err gone_write(store *s, tako_slice coll, own_held *own,
-                           const crdt_context *context)
+                           const crdt_context *context, tako_slice archive)
 {
     bool moved = false;
     crdt_actor actor = s->state.actor;
+    tako_buf *to = &own->gone;
 
-    gone_raise(&own->gone, actor, crdt_context_get(context, actor), &moved);
+    if (own->archive.len == 0)
+        tako_put_bytes(&own->archive, archive);
+    if (archive.len > 0 &&
+        tako_slice_eq(tako_buf_slice(&own->archive), archive))
+        to = &own->kept;
+    gone_raise(to, actor, crdt_context_get(context, actor), &moved);
     for (size_t i = 0; i < own->former.len; i += HELD_ENTRY_BYTES) {
         memcpy(actor.id, own->former.ptr + i, sizeof actor.id);
-        gone_raise(&own->gone, actor, crdt_context_get(context, actor), &moved);
+        gone_raise(to, actor, crdt_context_get(context, actor), &moved);
     }
-    if (own->gone.failed)
+    if (to->failed || own->archive.failed)
         return TAKO_NOMEM;
-    if (!moved)
-        return TAKO_OK;
-    return store_held_put(s, coll,
-                          &(store_held){ .v = tako_buf_slice(&own->gone) });
+    return moved ? gone_put(s, coll, own) : TAKO_OK;
 }
 
 tako_err held_gone(store *s, tako_slice coll, const crdt_context *context,
-                   tako_errbuf *e)
+                   tako_slice archive, tako_errbuf *e)
 {
-    own_held own = { tako_buf_on(s->env), tako_buf_on(s->env) };
+    own_held own = { tako_buf_on(s->env), tako_buf_on(s->env),
+                     tako_buf_on(s->env), tako_buf_on(s->env) };
     tako_err err = store_held_each(&s->writer, coll, copy_own, &own);
 
     if (err == TAKO_OK)
-        err = gone_write(s, coll, &own, context);
+        err = gone_write(s, coll, &own, context, archive);
     tako_buf_fini(&own.gone);
     tako_buf_fini(&own.former);
+    tako_buf_fini(&own.archive);
+    tako_buf_fini(&own.kept);
     return err == TAKO_OK
                ? err
                : tako_fail(e, err, "noting what of our own goes failed");

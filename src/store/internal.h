@@ -164,9 +164,10 @@ void seen_reset(store *s);
 tako_err seen_put(store *s, crdt_dot dot, tako_errbuf *e);
 /* The greatest own hlc of an actor that this file had. */
 tako_err held_former(store *s, crdt_dot last, tako_errbuf *e);
-/* A document with this context goes from here, in the open transaction. */
+/* A document with this context goes from here, in the open transaction. An
+ * archive has it; empty: none is known. */
 tako_err held_gone(store *s, tako_slice coll, const crdt_context *context,
-                   tako_errbuf *e);
+                   tako_slice archive, tako_errbuf *e);
 void held_forget(store *s); /* something was rolled back, or moved */
 
 /* ---- what merging lost (lost.c) ------------------------------------------ */

@@ -273,8 +273,10 @@ bool store_lost_changed(store *s);
 tako_err store_evict(store *s, uint32_t coll, tako_slice id, bool force,
                      tako_errbuf *e);
 
-/* The same of a document that leaves (leave.c), whoever changed it. */
-tako_err store_leave(store *s, uint32_t coll, tako_slice id, tako_errbuf *e);
+/* The same of a document that leaves (leave.c), whoever changed it. archive: a
+ * device that has this state and never lets go; empty: none is known. */
+tako_err store_leave(store *s, uint32_t coll, tako_slice id, tako_slice archive,
+                     tako_errbuf *e);
 
 /* ---- keepers and what leaves (leave.c, keeper.c) --------------------------- */
 
@@ -389,7 +391,8 @@ typedef struct store_held {
     tako_slice text;
     tako_slice v, target; /* vectors: 16 bytes of actor, 8 of hlc */
     uint8_t why;          /* the caller's, of a target */
-    bool gone;            /* v: own events of documents that went from here */
+    bool gone;            /* v: own events of documents that went from here; */
+    tako_slice archive;   /* of those in `target`, it has the documents */
 } store_held;
 
 /* Those of a collection, what of it is gone, and former actors; borrowed for

@@ -24,6 +24,9 @@
  *         after another kept them: who is not known to have those writes has
  *         not been given them. Until it says that it has (SUMMARY, at once),
  *         that vector is a bound. What goes in a session, it was given before;
+ *         and the archive because of which it went had it, and never lets go,
+ *         so that it is told OWN (else it might never be whole: nobody else
+ *         covers what it asks for);
  *   NONE  that vector is a bound, and nothing else.
  * A batch with which V of some subscription would no longer cover `upper` is
  * not taken while another link may bring what it depends on (inbox.c). Taken
@@ -67,6 +70,18 @@ static sync_hold *hold_add(reading *r, tako_slice text)
     return o;
 }
 
+/* Of what went from here, what the peer is not known to have. */
+static tako_err read_gone(reading *r, const store_held *row)
+{
+    const sync_session *s = r->s;
+    bool has = row->archive.len > 0 &&
+               tako_slice_eq(row->archive, tako_slice_of(s->peer, s->peer_len));
+
+    TAKO_TRY(sync_vector_get(&r->s->arena, row->v, &r->holds->gone));
+    return has ? TAKO_OK
+               : sync_vector_get(&r->s->arena, row->target, &r->holds->gone);
+}
+
 static tako_err read_row(void *ctx, const store_held *row)
 {
     reading *r = ctx;
@@ -74,9 +89,10 @@ static tako_err read_row(void *ctx, const store_held *row)
     tako_slice text;
     sync_hold *o;
 
+    if (row->gone)
+        return read_gone(r, row);
     if (row->text.len == 0)
-        return sync_vector_get(a, row->v,
-                               row->gone ? &r->holds->gone : &r->holds->base);
+        return sync_vector_get(a, row->v, &r->holds->base);
     text = tako_arena_copy(a, row->text);
     o = text.ptr == NULL ? NULL : hold_add(r, text);
     if (o == NULL)

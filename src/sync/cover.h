@@ -46,7 +46,7 @@ typedef struct sync_holds {
     sync_hold *first;
     crdt_context base;  /* we, and our former actors */
     crdt_context upper; /* of every event in it */
-    crdt_context gone;  /* of ours, in documents that went from here */
+    crdt_context gone;  /* of ours, in what went, and not to the peer */
     crdt_actor self;
 } sync_holds;
 

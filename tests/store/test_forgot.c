@@ -194,7 +194,7 @@ static void test_forgot__what_comes_back_whole_is_no_claim(void **state)
     put_commit(w, x->s, x->coll, id, "{\"near\":1}");
     take(w, p.far, p.far_coll, id, state_of(w, x->s, x->coll, id));
     must(w, store_begin(x->s, &w->e));
-    must(w, store_leave(x->s, x->coll, id, &w->e));
+    must(w, store_leave(x->s, x->coll, id, TAKO_SLICE_NONE, &w->e));
     must(w, store_markers_reap(x->s, x->coll, 1000, 100, &at, &reaped, &w->e));
     must(w, store_commit(x->s, NULL, &w->e));
     assert_int_equal(reaped, 1);
@@ -220,7 +220,7 @@ static void test_forgot__an_insert_begins_a_new_life(void **state)
     id = id_at(&x.w, 1);
     put_commit(&x.w, x.s, x.coll, id, "{\"a\":1}");
     must(&x.w, store_begin(x.s, &x.w.e));
-    must(&x.w, store_leave(x.s, x.coll, id, &x.w.e));
+    must(&x.w, store_leave(x.s, x.coll, id, TAKO_SLICE_NONE, &x.w.e));
     must(&x.w,
          store_markers_reap(x.s, x.coll, 1000, 100, &at, &reaped, &x.w.e));
     must(&x.w, store_commit(x.s, NULL, &x.w.e));

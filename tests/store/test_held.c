@@ -155,7 +155,7 @@ static crdt_dot own_last(world_store *x)
 static void leave(world_store *x, tako_slice id)
 {
     must(&x->w, store_begin(x->s, &x->w.e));
-    must(&x->w, store_leave(x->s, x->coll, id, &x->w.e));
+    must(&x->w, store_leave(x->s, x->coll, id, TAKO_SLICE_NONE, &x->w.e));
     must(&x->w, store_commit(x->s, NULL, &x->w.e));
 }
 
@@ -189,6 +189,57 @@ static void test_held__what_went_is_known_up_to_its_last_own_event(void **state)
     world_end(&x);
 }
 
+/* What one archive keeps is noted apart; another one has not got that. */
+typedef struct kept_at {
+    char archive[32];
+    size_t len;
+    uint64_t hlc;
+} kept_at;
+
+static tako_err see_kept(void *ctx, const store_held *row)
+{
+    kept_at *k = ctx;
+    tako_reader in = tako_reader_of(row->target);
+
+    if (!row->gone || row->archive.len == 0)
+        return TAKO_OK;
+    assert_int_equal(row->target.len, ENTRY);
+    k->len = row->archive.len;
+    memcpy(k->archive, row->archive.ptr, k->len);
+    (void)tako_read_bytes(&in, 16);
+    k->hlc = tako_read_u64(&in);
+    return TAKO_OK;
+}
+
+static void test_held__what_an_archive_keeps_is_noted_apart(void **state)
+{
+    static const char *const to[] = { "one", "two", "one" };
+    crdt_dot dots[3];
+    world_store x;
+    kept_at k = { .len = 0 };
+
+    (void)state;
+    world_begin(&x, 7);
+    for (int i = 0; i < 3; i++) {
+        (void)put_commit(&x.w, x.s, x.coll, id_at(&x.w, 1u + (unsigned)i),
+                         "{\"a\":1}");
+        dots[i] = own_last(&x);
+    }
+    for (int i = 0; i < 3; i++) {
+        must(&x.w, store_begin(x.s, &x.w.e));
+        must(&x.w, store_leave(x.s, x.coll, id_at(&x.w, 1u + (unsigned)i),
+                               tako_slice_str(to[i]), &x.w.e));
+        must(&x.w, store_commit(x.s, NULL, &x.w.e));
+        must(&x.w,
+             store_held_each(x.c, store_coll_name(x.c, x.coll), see_kept, &k));
+        assert_int_equal(k.len, 3);
+        assert_memory_equal(k.archive, "one", 3);
+        assert_int_equal(k.hlc, dots[i == 1 ? 0 : i].hlc);
+        assert_int_equal(gone_of(&x, dots[0].actor), i == 0 ? 0 : dots[1].hlc);
+    }
+    world_end(&x);
+}
+
 /* Of all that this file wrote, under whichever name. */
 static void test_held__former_actors_count(void **state)
 {
@@ -219,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_held__reads_what_is_too_long),
         cmocka_unit_test(
             test_held__what_went_is_known_up_to_its_last_own_event),
+        cmocka_unit_test(test_held__what_an_archive_keeps_is_noted_apart),
         cmocka_unit_test(test_held__former_actors_count),
     };
 

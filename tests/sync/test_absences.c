@@ -255,7 +255,7 @@ static void step_evict(history *h, size_t node)
     else if (test_below(&h->n.t, 2) == 0)
         (void)store_evict(st, coll, net_id(key, bytes), true, &e);
     else
-        (void)store_leave(st, coll, net_id(key, bytes), &e);
+        (void)store_leave(st, coll, net_id(key, bytes), TAKO_SLICE_NONE, &e);
     net_commit_now(&h->n, node);
 }
 

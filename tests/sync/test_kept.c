@@ -268,7 +268,9 @@ static void leave(net *n, size_t node, uint64_t id)
         store_coll_find(store_writer(st), tako_slice_str("orders"), &coll),
         TAKO_OK);
     net_begin(n, node);
-    assert_int_equal(store_leave(st, coll, net_id(id, bytes), NULL), TAKO_OK);
+    assert_int_equal(
+        store_leave(st, coll, net_id(id, bytes), TAKO_SLICE_NONE, NULL),
+        TAKO_OK);
     net_commit_now(n, node);
 }
 

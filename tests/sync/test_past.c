@@ -26,9 +26,10 @@ static void settle_later(net *n)
     net_settle(n);
 }
 
-/* What node/leave.c does when others let it; with forget not even a marker
- * stays. */
-static void leave(net *n, size_t node, uint64_t id, bool forget)
+/* What node/leave.c does when others let it, or an archive; with forget not
+ * even a marker stays. */
+static void leave_to(net *n, size_t node, uint64_t id, bool forget,
+                     tako_slice archive)
 {
     store *st = n->nodes[node].st;
     int64_t at = INT64_MIN;
@@ -41,7 +42,8 @@ static void leave(net *n, size_t node, uint64_t id, bool forget)
     assert_int_equal(
         store_coll_find(store_writer(st), tako_slice_str("orders"), &coll),
         TAKO_OK);
-    assert_int_equal(store_leave(st, coll, net_id(id, bytes), &e), TAKO_OK);
+    assert_int_equal(store_leave(st, coll, net_id(id, bytes), archive, &e),
+                     TAKO_OK);
     net_commit_now(n, node);
     net_begin(n, node);
     while (forget && at != INT64_MAX)
@@ -49,6 +51,11 @@ static void leave(net *n, size_t node, uint64_t id, bool forget)
             store_markers_reap(st, coll, UINT64_MAX, 100, &at, &reaped, &e),
             TAKO_OK);
     net_commit_now(n, node);
+}
+
+static void leave(net *n, size_t node, uint64_t id, bool forget)
+{
+    leave_to(n, node, id, forget, TAKO_SLICE_NONE);
 }
 
 static tako_err look(void *ctx, const store_held *row)
@@ -381,6 +388,71 @@ static void test_past__who_wrote_on_an_older_one_does_not_take_it(void **state)
     net_fini(&n);
 }
 
+static void unset(net *n, size_t node, uint64_t id, const char *field)
+{
+    tako_slice key = tako_slice_str(field);
+    store *st = n->nodes[node].st;
+    tako_errbuf e = { "" };
+    uint8_t bytes[32];
+    uint32_t coll;
+    crdt_doc *doc;
+    crdt_dot dot;
+
+    net_begin(n, node);
+    assert_int_equal(
+        store_coll_find(store_writer(st), tako_slice_str("orders"), &coll),
+        TAKO_OK);
+    assert_int_equal(store_dot(st, &dot, &e), TAKO_OK);
+    assert_int_equal(store_edit(st, coll, net_id(id, bytes), &doc, &e),
+                     TAKO_OK);
+    assert_int_equal(crdt_unset(doc, dot, (crdt_path){ &key, 1 }), TAKO_OK);
+    assert_int_equal(store_edit_save(st, &e), TAKO_OK);
+    net_commit_now(n, node);
+}
+
+/* Document 1 shows "done" by what 1 wrote first, and with what it wrote since
+ * "open", which 2 inserted: nobody has both but the archive, 0, where they meet.
+ * Of each event 1 has heard. Meanwhile document 3 of its own has been at 0, by
+ * 2, and went. */
+static void test_past__what_an_archive_joined_is_as_it_is_now(void **state)
+{
+    net_link *first, *second;
+    net n;
+
+    (void)state;
+    net_init(&n, 50, 3);
+    net_subscribe(&n, 0, "orders");
+    net_subscribe(&n, 1, "orders?open");
+    net_subscribe(&n, 2, "orders?open");
+    net_insert(&n, 2, "orders", 1, "open", "two");
+    net_insert(&n, 1, "orders", 1, "open", "one");
+    net_set(&n, 1, "orders", 1, "s", "done");
+    first = net_connect(&n, 0, 1);
+    settle_later(&n);
+    net_disconnect(&n, first);
+    unset(&n, 1, 1, "s");
+    second = net_connect(&n, 0, 2);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 0, "orders", 1, "s"), "done");
+    assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "done");
+    net_connect(&n, 1, 2);
+    net_insert(&n, 1, "orders", 3, "open", "pad");
+    settle_later(&n);
+    net_set(&n, 1, "orders", 3, "s", "done");
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 0, "orders", 3, "s"), "done");
+    leave_to(&n, 1, 3, false, tako_slice_str(n.nodes[0].path));
+    net_disconnect(&n, second);
+    net_reconnect(&n, first);
+    settle_later(&n);
+    if (n.last_error != TAKO_OK)
+        fail_msg("%s", n.why.text);
+    assert_true(is_whole(&n, 0));
+    assert_string_equal(net_get(&n, 0, "orders", 1, "s"), "open");
+    assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "open");
+    net_fini(&n);
+}
+
 /* What was written on top of it meanwhile is news: that is taken, and goes back
  * as what it is now. */
 static void test_past__what_was_changed_since_is_none(void **state)
@@ -593,6 +665,7 @@ int main(void)
         cmocka_unit_test(test_past__who_has_an_older_one_does_not_take_it),
         cmocka_unit_test(test_past__what_another_joined_is_none),
         cmocka_unit_test(test_past__who_wrote_on_an_older_one_does_not_take_it),
+        cmocka_unit_test(test_past__what_an_archive_joined_is_as_it_is_now),
         cmocka_unit_test(test_past__what_was_changed_since_is_none),
         cmocka_unit_test(test_past__what_was_changed_since_may_lack_more),
         cmocka_unit_test(test_past__what_others_write_on_it_ends_no_doubt),

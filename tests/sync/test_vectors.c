@@ -523,7 +523,7 @@ static void let_go(net *n, size_t node, uint64_t id)
 
     net_begin(n, node);
     ok(store_coll_find(store_writer(st), tako_slice_str("orders"), &coll));
-    ok(store_leave(st, coll, net_id(id, bytes), &e));
+    ok(store_leave(st, coll, net_id(id, bytes), TAKO_SLICE_NONE, &e));
     net_commit_now(n, node);
 }
 
