@@ -132,6 +132,50 @@ static void test_leave__an_archive_stays(void **state)
     world_fini(&w);
 }
 
+static tako_err see_archive(void *ctx, const store_held *row)
+{
+    tako_buf *to = ctx;
+
+    if (row->gone && row->v.len == 0)
+        tako_put_bytes(to, row->archive);
+    return TAKO_OK;
+}
+
+/* By its word, or as it was asked. */
+static void test_leave__what_goes_to_an_archive_is_noted_as_such(void **state)
+{
+    world w;
+
+    (void)state;
+    for (uint64_t i = 0; i < 2; i++) {
+        tako_buf who;
+
+        star(&w, 15 + i, 2);
+        world_stop(&w, 0);
+        w.nodes[0].archive = true;
+        world_start(&w, 0);
+        world_listen(&w, 0, "tcp://hub:1");
+        world_subscribe(&w, 0, 1, i == 0 ? WORLD_ALL : OPEN);
+        world_subscribe(&w, 1, 1, OPEN);
+        world_run(&w, 10000);
+        world_insert(&w, 1, 1, "open");
+        world_run(&w, 3000);
+        (void)world_do(&w, 1, "UPDATE orders SET s = 'done'");
+        world_run(&w, 30000);
+        assert_false(has(&w, 1, 1));
+        who = tako_buf_on(&w.t.env);
+        assert_int_equal(store_held_each(w.nodes[1].reader,
+                                         tako_slice_str("orders"), see_archive,
+                                         &who),
+                         TAKO_OK);
+        assert_int_equal(who.len, SEC_KEY_BYTES);
+        assert_memory_equal(who.ptr, w.nodes[0].identity.public_key,
+                            SEC_KEY_BYTES);
+        tako_buf_fini(&who);
+        world_fini(&w);
+    }
+}
+
 /* Who may not write says no yes, though it has the document and wants it. */
 static void test_leave__who_may_not_write_is_no_keeper(void **state)
 {
@@ -491,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_leave__the_finished_order_stays_somewhere),
         cmocka_unit_test(test_leave__goes_to_who_wants_it),
         cmocka_unit_test(test_leave__an_archive_stays),
+        cmocka_unit_test(test_leave__what_goes_to_an_archive_is_noted_as_such),
         cmocka_unit_test(test_leave__who_may_not_write_is_no_keeper),
         cmocka_unit_test(test_leave__waits_for_the_keeper),
         cmocka_unit_test(test_leave__is_noted_by_who_ends_soon),
