@@ -24,11 +24,10 @@
  * WHAT WAS JOINED  of events that did not know of each other, as when somebody
  * inserts over what left, V may cover one by one though nobody had the whole
  * before: each came with another's word, in a state that did not match. So V
- * proves that this was here, or a later state is, only for what one write made.
- * Where it is none, the truth is what all events in V come to. The peer that
- * covers, and has all of V and all of our own writes that went from here, has
- * joined just those: what it has then is that, or later. Of the latter it need
- * not tell us: an archive has what went because of it (store/held.c).
+ * proves that a state was here, or a later one is, only where one write made it.
+ * Of any other the truth is what all events in V come to; who has all of V, and
+ * of our own writes all that went from here, has joined just those. An archive
+ * need not say that it has the latter, where they went because of it (cover.c).
  *
  * OLDER  News on top of such a state is taken, and goes to who has the rest. But
  * the peer may show it without what became of the older one, and is told that V
