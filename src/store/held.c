@@ -281,6 +281,24 @@ tako_err store_own_last(store_conn *c, crdt_dot *out)
     return rc == SQLITE_ROW ? TAKO_OK : conn_fail(c, rc, "own", NULL);
 }
 
+tako_err store_former_last(store_conn *c, tako_buf *out)
+{
+    sqlite3_stmt *stmt;
+    int rc;
+
+    TAKO_ARG(c != NULL && out != NULL);
+    stmt = store_sql(c, "SELECT v FROM held WHERE coll=x'' AND text=x''", NULL);
+    if (stmt == NULL)
+        return conn_fail(c, sqlite3_extended_errcode(c->db), "held", NULL);
+    rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW)
+        tako_put_bytes(out, conn_column(stmt, 0));
+    store_done(c, stmt);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return conn_fail(c, rc, "held", NULL);
+    return out->failed ? TAKO_NOMEM : TAKO_OK;
+}
+
 tako_err held_former(store *s, crdt_dot last, tako_errbuf *e)
 {
     store_conn *c = &s->writer;

@@ -412,6 +412,8 @@ bool store_held_kept(store *s, tako_slice *out);
 uint64_t store_held_moves(const store_conn *c);
 /* Inside a transaction. */
 tako_err store_held_put(store *s, tako_slice coll, const store_held *held);
+/* Appends this file's former actors, in a vector as above, oldest first. */
+tako_err store_former_last(store_conn *c, tako_buf *out);
 /* The present actor and its last committed hlc (0: none), as c sees them. */
 tako_err store_own_last(store_conn *c, crdt_dot *out);
 

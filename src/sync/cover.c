@@ -583,6 +583,18 @@ static bool touches(const sync_session *s, const sync_list *lists, size_t count,
     return false;
 }
 
+/* Of an actor that it had before, up to where its file has that. */
+static crdt_dot own_claimed(const sync_session *s, crdt_dot dot)
+{
+    uint64_t wrote = crdt_context_get(&s->peer_wrote, dot.actor);
+
+    if (crdt_actor_cmp(dot.actor, s->peer_actor) == 0 ||
+        (s->peer_bars.write && sync_is_peers(s, dot.actor)))
+        return dot;
+    dot.hlc = dot.hlc < wrote ? dot.hlc : wrote;
+    return dot;
+}
+
 crdt_dot sync_claimed(const sync_session *s, const sync_sub *sub, crdt_dot dot)
 {
     uint64_t less = crdt_context_get(&sub->lacks, dot.actor);
@@ -594,9 +606,7 @@ crdt_dot sync_claimed(const sync_session *s, const sync_sub *sub, crdt_dot dot)
         dot.hlc = less != 0 ? less : dot.hlc;
         return dot;
     case SYNC_CLAIM_OWN:
-        if (sync_is_peers(s, dot.actor))
-            return dot;
-        break;
+        return own_claimed(s, dot);
     case SYNC_CLAIM_NONE:
     case SYNC_CLAIM_GONE:
     case SYNC_CLAIMS:

@@ -15,9 +15,15 @@
  * The store takes a new actor by itself, too, before a transaction (store/txn.c):
  * the commit tells it. Not before KNOWN, which is about the one in our HELLO.
  *
+ * FORMER tells the actors that this file had before, and how far each came here:
+ * so far, "what our app wrote is given" (OWN, in cover.c) is said of them too.
+ * Later events of theirs, which this file lost, others may have.
+ *
  * Two sides with the same actor are a file and its copy. Both may have written
  * nothing since, so the one with the lesser sum key, which is random, goes. */
 #include "sync/state.h"
+
+#define FORMER_BYTES_MAX (TAKO_FORMER_ACTORS_MAX * 24u) /* of a vector */
 
 tako_err sync_tell_known(sync_session *s, tako_errbuf *e)
 {
@@ -47,6 +53,36 @@ static tako_err renew(sync_session *s, store *st, uint64_t hlc, uint64_t *count,
     return err;
 }
 
+tako_err sync_tell_former(sync_session *s, tako_errbuf *e)
+{
+    tako_buf v = tako_buf_on(s->env);
+    crdt_context former = { NULL, 0, 0 };
+    tako_err err = store_former_last(s->reader, &v);
+
+    tako_arena_reset(&s->arena);
+    if (v.len > FORMER_BYTES_MAX) {
+        memmove(v.ptr, v.ptr + v.len - FORMER_BYTES_MAX, FORMER_BYTES_MAX);
+        v.len = FORMER_BYTES_MAX;
+    }
+    if (err == TAKO_OK)
+        err = sync_vector_get(&s->arena, tako_buf_slice(&v), &former);
+    tako_buf_fini(&v);
+    if (err != TAKO_OK)
+        return tako_fail(e, err, "reading its former actors failed");
+    if (former.count == 0)
+        return TAKO_OK;
+    tako_buf_reset(&s->scratch);
+    for (size_t i = 0; i < former.count; i++)
+        sync_put_dot(&s->scratch, &former.dots[i]);
+    sync_control(s, SYNC_MSG_FORMER, tako_buf_slice(&s->scratch));
+    return TAKO_OK;
+}
+
+tako_err sync_on_former(sync_session *s, tako_reader *in, tako_errbuf *e)
+{
+    return sync_read_dots(s, in, &s->peer_wrote, e);
+}
+
 static void tell_renewed(sync_session *s)
 {
     tako_buf_reset(&s->scratch);
@@ -70,6 +106,7 @@ tako_err sync_rolled_back(sync_session *s, uint64_t hlc, tako_errbuf *e)
     if (err != TAKO_OK)
         return err;
     tell_renewed(s);
+    TAKO_TRY(sync_tell_former(s, e));
     host->event(host->ctx, SYNC_EVENT_RENEWED, (uint32_t)count,
                 "the peer has writes of ours that this database lost");
     return TAKO_OK;
@@ -91,7 +128,7 @@ static tako_err take_self(sync_session *s, tako_errbuf *e)
     s->actor = actor;
     memcpy(s->incarnation, incarnation, sizeof s->incarnation);
     tell_renewed(s);
-    return TAKO_OK;
+    return sync_tell_former(s, e);
 }
 
 tako_err sync_on_known(sync_session *s, tako_reader *in, tako_errbuf *e)

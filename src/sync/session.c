@@ -157,6 +157,7 @@ void sync_session_free(sync_session *s)
     tako_arena_fini(&s->stage_arena);
     tako_arena_fini(&s->need_arena);
     sync_past_fini(s);
+    sync_vector_fini(s->env, &s->peer_wrote);
     sync_dirty_fini(&s->dirty);
     sync_bulk_rest(s);
     sync_tables_free(s->own_tables);
@@ -210,6 +211,7 @@ static tako_err on_hello(sync_session *s, tako_reader *in, tako_errbuf *e)
         sync_blob_peer_ready(s->blobs, s->now_ms);
     sync_settle(s);
     TAKO_TRY(sync_tell_names(s, e));
+    TAKO_TRY(sync_tell_former(s, e));
     return sync_tell_known(s, e);
 }
 
@@ -301,6 +303,7 @@ static const message_kind kinds[] = {
     [SYNC_MSG_SUMMARY] = { sync_on_summary, SYNC_CONTROL, false },
     [SYNC_MSG_AGREEMENT] = { sync_on_agreement, SYNC_CONTROL, false },
     [SYNC_MSG_NAMES] = { sync_on_names, SYNC_CONTROL, false },
+    [SYNC_MSG_FORMER] = { sync_on_former, SYNC_CONTROL, false },
     [SYNC_MSG_PAST] = { sync_on_past, SYNC_CONTROL, true },
     [SYNC_MSG_DENIED] = { sync_on_denied, SYNC_CONTROL, true },
     [SYNC_MSG_BLOB_ASK] = { on_blob, SYNC_BLOBS, false },

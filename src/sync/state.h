@@ -364,6 +364,7 @@ struct sync_session {
     sync_bars bars, peer_bars;
     crdt_actor peer_former[SYNC_PEER_NAMES]; /* a ring */
     size_t peer_former_at;
+    sync_vector peer_wrote; /* its actors before, as far as its file has them */
 
     sync_names names_out[SYNC_LANES];
     sync_names names_in[SYNC_LANES];
@@ -567,6 +568,8 @@ tako_err sync_mark(sync_session *s, tako_errbuf *e);
 /* ---- renew.c -------------------------------------------------------------------- */
 
 /* Says what we know of the peer's events. */
+tako_err sync_tell_former(sync_session *s, tako_errbuf *e);
+tako_err sync_on_former(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_tell_known(sync_session *s, tako_errbuf *e);
 tako_err sync_on_known(sync_session *s, tako_reader *in, tako_errbuf *e);
 tako_err sync_on_renewed(sync_session *s, tako_reader *in, tako_errbuf *e);

@@ -55,6 +55,7 @@ typedef enum sync_msg {
     SYNC_MSG_YOU_MAY,
     SYNC_MSG_RECEIPTS,
     SYNC_MSG_NAMES = 42, /* denied.c */
+    SYNC_MSG_FORMER,     /* renew.c */
     /* of attachments, on a lane of their own (blobs.h) */
     SYNC_MSG_BLOB_ASK = 48,
     SYNC_MSG_BLOB_HAVE,

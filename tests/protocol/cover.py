@@ -7,6 +7,7 @@ import cbor
 from wire import check, get_id
 
 MODE, TARGET, SUMMARY, AGREEMENT, PAST = 28, 29, 30, 31, 32
+FORMER = 43
 LANE = {TARGET: 2}
 CLAIM_BITS, KIND, PART = 4, 7, 3
 ACTORS_MAX = 4096
@@ -52,7 +53,8 @@ class Cover:
         self.bounds = {}  # what our own may bring
         self.handlers = {MODE: self.on_mode, TARGET: self.on_target,
                          SUMMARY: self.on_summary,
-                         AGREEMENT: self.on_agreement, PAST: self.on_past}
+                         AGREEMENT: self.on_agreement, PAST: self.on_past,
+                         FORMER: self.vector}
 
     @staticmethod
     def vector(r):

@@ -173,6 +173,7 @@ KINDS = {
     cover.MODE: (N, ("mode", u8)),
     cover.TARGET: (N, ("vector", vector)),
     cover.SUMMARY: (N, ("whole", u8), ("vector", vector)),
+    cover.FORMER: (("vector", vector),),
     cover.AGREEMENT: (N, ("events", u64), ("check", u64), ("commit", number)),
     denied.DENIED: (("denied", whole(denied_one)),),
     denied.NAMES: (("actors", whole(hexadecimal(16))),),

@@ -40,6 +40,7 @@ static const struct {
     [39] = { "MAY_I", "asker:32 serial:q hops:v documents:M" },
     [40] = { "YOU_MAY", "asker:32 serial:q who:32 numbers:N" },
     [42] = { "NAMES", "actors:A" },
+    [43] = { "FORMER", "vector:V" },
     [48] = { "BLOB_ASK", "number:v id:32 length:v search:8 hops:b" },
     [49] = { "BLOB_HAVE", "number:v flags:b ranges:R" },
     [50] = { "BLOB_WANT", "number:v ranges:R" },

@@ -552,6 +552,27 @@ static void test_cuts__what_waits_is_older_than_a_new_answer(void **state)
     net_fini(&n);
 }
 
+/* Who wrote under another name before, as after a power failure, gives what it
+ * wrote then, too: who hears of it from nobody else is whole by that. */
+static void test_cuts__what_former_actors_wrote_is_own(void **state)
+{
+    net n;
+
+    (void)state;
+    net_init(&n, 24, 2);
+    net_subscribe(&n, 0, "orders");
+    net_subscribe(&n, 1, "orders?open");
+    net_insert(&n, 1, "orders", 1, "open", "pad");
+    assert_int_equal(store_renew_actor(n.nodes[1].st, NULL), TAKO_OK);
+    net_insert(&n, 1, "orders", 2, "open", "pad");
+    net_connect(&n, 0, 1);
+    net_settle_later(&n, 4);
+    assert_string_equal(net_get(&n, 0, "orders", 1, "s"), "open");
+    assert_int_equal(held_at(&n, 0).why, 0);
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -567,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_cuts__who_was_not_whole_covers_again),
         cmocka_unit_test(test_cuts__a_claim_of_a_retired_number_bounds),
         cmocka_unit_test(test_cuts__what_waits_is_older_than_a_new_answer),
+        cmocka_unit_test(test_cuts__what_former_actors_wrote_is_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

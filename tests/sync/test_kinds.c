@@ -257,6 +257,21 @@ static void put_denied(tako_buf *out)
     end(&s);
 }
 
+/* Who wrote under another name before. */
+static void put_former(tako_buf *out)
+{
+    story s;
+    tako_errbuf e;
+
+    begin(&s, 14, 2, out, BIT(SYNC_MSG_FORMER), 1);
+    net_subscribe_all(&s.n, "orders");
+    insert_many(&s, 1, 4, 1);
+    assert_int_equal(store_renew_actor(s.n.nodes[1].st, &e), TAKO_OK);
+    net_connect(&s.n, 0, 1);
+    net_settle(&s.n);
+    end(&s);
+}
+
 /* A burst that does not do: there is but one symbol in it. */
 static void put_more(tako_buf *out)
 {
@@ -355,6 +370,7 @@ static void test_kinds__messages_are_as_documented(void **state)
     put_complete(&out);
     put_dead(&out);
     put_denied(&out);
+    put_former(&out);
     put_packed(&out, SYNC_MSG_PACKED, "PACKED",
                tako_slice_of(states, sizeof states));
     put_packed(&out, SYNC_MSG_PACKED_CUT, "PACKED_CUT",
