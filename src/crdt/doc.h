@@ -199,6 +199,8 @@ tako_err crdt_increment(crdt_doc *d, crdt_dot dot, crdt_path path, int64_t by,
 tako_err crdt_restart(crdt_doc *d, crdt_dot dot, crdt_path path, int64_t with,
                       tako_errbuf *e);
 tako_err crdt_delete(crdt_doc *d, crdt_dot dot);
+/* An event that changes nothing, like an UNSET of what is not there. */
+tako_err crdt_touch(crdt_doc *d, crdt_dot dot);
 
 /* What a reader meets at a path. */
 typedef struct crdt_at {

@@ -410,6 +410,18 @@ tako_err crdt_unset(crdt_doc *d, crdt_dot dot, crdt_path path)
     return TAKO_OK;
 }
 
+tako_err crdt_touch(crdt_doc *d, crdt_dot dot)
+{
+    uint64_t last = crdt_context_get(&d->context, dot.actor);
+
+    TAKO_ARG(dot.hlc > 0 && last <= dot.hlc);
+    if (!crdt_doc_alive(d))
+        return TAKO_NOTFOUND;
+    if (d->context.count >= TAKO_CONTEXT_ACTORS_MAX && last == 0)
+        return TAKO_LIMIT;
+    return crdt_context_add(d->arena, &d->context, dot);
+}
+
 /* ---- counters ---------------------------------------------------------- */
 
 /* The number that shows at path, as CBOR: empty where nothing shows. */

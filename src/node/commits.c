@@ -289,7 +289,8 @@ store *node_write_begin(void *ctx)
     return n->writing;
 }
 
-void node_wrote(node *n, store *st, uint64_t lsn, const sync_session *by)
+static void wrote(node *n, store *st, uint64_t lsn, const sync_session *by,
+                  bool merged)
 {
     node_commit *c = NULL;
     tako_err err = TAKO_OK;
@@ -305,9 +306,19 @@ void node_wrote(node *n, store *st, uint64_t lsn, const sync_session *by)
     if (c == NULL)
         return;
     c->by = by;
-    c->merged = true;
+    c->merged = merged;
     enqueue(n, c);
     node_commits_drain(n, node_now(n));
+}
+
+void node_wrote(node *n, store *st, uint64_t lsn, const sync_session *by)
+{
+    wrote(n, st, lsn, by, true);
+}
+
+void node_wrote_own(node *n, store *st, uint64_t lsn)
+{
+    wrote(n, st, lsn, NULL, false);
 }
 
 void node_write_end(void *ctx, uint64_t lsn)

@@ -37,6 +37,7 @@
 #define NODE_LEAVE_WAIT_MS   60000u /* between two askings, at most */
 #define NODE_LEAVE_BATCH     256u   /* documents of one step */
 #define NODE_LEAVE_SCAN_ROWS 4096u  /* looked at in one step of a sweep */
+#define NODE_PRESENT_MAX     256u   /* documents that are to be renewed */
 #define NODE_RETAIN_MS       60000u /* between two rounds (retention.c) */
 #define NODE_ASK_HOPS        8u     /* a question is passed on so often */
 #define NODE_ASK_ROUTES      256u   /* questions whose answers go back */
@@ -95,7 +96,15 @@ typedef struct node_passed {
     uint32_t coll;
     int64_t row;
     uint64_t lsn;
+    uint64_t due_ms; /* present.c: when it is given an event */
 } node_passed;
+
+/* Likewise, where all of the collection is wanted: it does not go (present.c). */
+typedef struct node_present {
+    node_passed list[NODE_PRESENT_MAX];
+    size_t count;
+    uint64_t at_ms; /* when to look next */
+} node_present;
 
 /* A subscription that was ended: what matched it may leave. */
 typedef struct node_sweep {
@@ -243,6 +252,7 @@ struct node {
     bool keepers_changed;
     node_receipts receipts;
     node_leaving leave;
+    node_present present;
     node_retain *retain;
     uint64_t care_ms;     /* when to look for what to reap */
     crdt_wall clocks;     /* what neighbours told of theirs: clock.c */
@@ -317,6 +327,8 @@ uint64_t node_quiet_deadline(const node *n);
 /* Lets go of the writer and takes the commit (0 none) over, made for the
  * session `by` (NULL: for none). */
 void node_wrote(node *n, store *st, uint64_t lsn, const sync_session *by);
+/* Likewise after a write with a dot of ours, as the app's are. */
+void node_wrote_own(node *n, store *st, uint64_t lsn);
 /* node_host's part of sync_host. */
 store *node_write_begin(void *ctx);
 void node_write_end(void *ctx, uint64_t lsn);
@@ -410,6 +422,14 @@ void node_leave_free(node *n);
 /* Does some subscription of ours match the document? *keep: one with KEEP. */
 bool node_wants(node *n, uint32_t coll, tako_slice id, tako_slice body,
                 bool *keep);
+
+/* ---- present.c ---------------------------------------------------------------- */
+
+/* Does some subscription of ours ask for the whole collection? */
+bool node_takes_all(node *n, uint32_t coll);
+/* A document of such a one is past for others in this state. */
+void node_present_note(node *n, uint32_t coll, int64_t row, uint64_t lsn);
+void node_present_tick(node *n, uint64_t now_ms);
 
 /* ---- mayi.c -------------------------------------------------------------------- */
 

@@ -131,7 +131,7 @@ void node_leave_passed(node *n, uint32_t coll, int64_t row, uint64_t lsn)
     if (n->archive || n->stopping || v->passed_count == NODE_LEAVE_BATCH ||
         node_leave_is_passed(n, coll, row))
         return; /* it is found again */
-    v->passed[v->passed_count++] = (node_passed){ coll, row, lsn };
+    v->passed[v->passed_count++] = (node_passed){ coll, row, lsn, 0 };
     node_leave_wake(n);
 }
 

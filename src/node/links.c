@@ -181,7 +181,10 @@ static void link_passed(void *ctx, uint32_t coll, int64_t row, uint64_t lsn)
 {
     const node_link *l = ctx;
 
-    node_leave_passed(l->node, coll, row, lsn);
+    if (node_takes_all(l->node, coll))
+        node_present_note(l->node, coll, row, lsn);
+    else
+        node_leave_passed(l->node, coll, row, lsn);
 }
 
 /* Who covers what changed. */

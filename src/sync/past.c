@@ -37,7 +37,9 @@
  * doubts: while there is one, it does not take that peer's word for being
  * complete, and so says that it is not whole. The host asks keepers whether the
  * document may go (node/leave.c): that is never decided by vectors. When it
- * goes, who may have it from here is told PAST too.
+ * goes, who may have it from here is told PAST too. Who takes all of the
+ * collection lets nothing go, and hears of a later state if there is one; where
+ * none is known of, what it has may be news after all (node/present.c).
  *
  * UNSEEN  So a peer's word counts only once what it wants here itself is in sync,
  * for then it has seen all that is here. What came over another link since,
@@ -318,7 +320,8 @@ static tako_err doubt(sync_session *s, tako_slice name, tako_slice id,
                   (sync_doubt){ coll, row.row, row.lsn, past_lsn }))
         return TAKO_LIMIT;
     s->judge_due = true;
-    if (all && s->host->passed != NULL && !takes_all(s, name))
+    if (all && s->host->passed != NULL &&
+        (crdt_context_covers(&ours, theirs) || !takes_all(s, name)))
         s->host->passed(s->host->ctx, coll, row.row, row.lsn);
     return TAKO_OK;
 }

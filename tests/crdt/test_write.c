@@ -281,6 +281,29 @@ static void test_write__survives_lack_of_memory(void **state)
     }
 }
 
+/* An event that changes nothing is one all the same: the document is another. */
+static void test_write__a_touch_is_an_event(void **state)
+{
+    crdt_context before = { NULL, 0, 0 };
+    crdt_dot dot;
+    world w;
+
+    (void)state;
+    world_init(&w, 2);
+    world_insert(&w, 0, "{'a':1}");
+    assert_int_equal(
+        crdt_context_join(&w.arena, &before, crdt_doc_context(w.doc[0])),
+        TAKO_OK);
+    dot = world_dot(&w, 0);
+    assert_int_equal(crdt_touch(w.doc[0], dot), TAKO_OK);
+    assert_false(crdt_context_covers(&before, crdt_doc_context(w.doc[0])));
+    assert_true(crdt_context_has(crdt_doc_context(w.doc[0]), dot));
+    world_expect(&w, 0, "{'a':1}");
+    world_delete(&w, 0);
+    assert_int_equal(crdt_touch(w.doc[0], world_dot(&w, 0)), TAKO_NOTFOUND);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_write__counters_stop_at_both_ends),
         cmocka_unit_test(test_write__depth_is_limited),
         cmocka_unit_test(test_write__needs_an_alive_document_and_a_new_dot),
+        cmocka_unit_test(test_write__a_touch_is_an_event),
         cmocka_unit_test(test_write__survives_lack_of_memory),
     };
 
