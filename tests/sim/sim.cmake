@@ -26,7 +26,7 @@ tako_sim_seeds(memory ${few})
 tako_sim_seeds(oom ${few})
 tako_sim_seeds(restaurant ${few})
 tako_sim_seeds(keepers ${few})
-tako_sim_seeds(tables 1..2 4..6) # 3 fails still: sim/regressions.txt
+tako_sim_seeds(tables ${few})
 tako_sim_seeds(denied ${few})
 tako_sim_seeds(denied_part ${few})
 tako_sim_seeds(absences 1..2)
