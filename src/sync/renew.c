@@ -53,29 +53,30 @@ static tako_err renew(sync_session *s, store *st, uint64_t hlc, uint64_t *count,
     return err;
 }
 
+/* In the middle of a commit, too: the session's memory is in use. */
 tako_err sync_tell_former(sync_session *s, tako_errbuf *e)
 {
-    tako_buf v = tako_buf_on(s->env);
-    crdt_context former = { NULL, 0, 0 };
+    tako_buf v = tako_buf_on(s->env), out = tako_buf_on(s->env);
     tako_err err = store_former_last(s->reader, &v);
+    tako_reader in = tako_reader_of(tako_buf_slice(&v));
+    crdt_dot dot;
 
-    tako_arena_reset(&s->arena);
-    if (v.len > FORMER_BYTES_MAX) {
-        memmove(v.ptr, v.ptr + v.len - FORMER_BYTES_MAX, FORMER_BYTES_MAX);
-        v.len = FORMER_BYTES_MAX;
+    if (v.len > FORMER_BYTES_MAX)
+        (void)tako_read_bytes(&in, v.len - FORMER_BYTES_MAX);
+    while (err == TAKO_OK && tako_reader_left(&in) > 0) {
+        memcpy(dot.actor.id, tako_read_bytes(&in, 16).ptr, 16);
+        dot.hlc = tako_read_u64(&in);
+        sync_put_dot(&out, &dot);
     }
-    if (err == TAKO_OK)
-        err = sync_vector_get(&s->arena, tako_buf_slice(&v), &former);
+    if (err == TAKO_OK && out.failed)
+        err = TAKO_NOMEM;
+    if (err == TAKO_OK && out.len > 0)
+        sync_control(s, SYNC_MSG_FORMER, tako_buf_slice(&out));
     tako_buf_fini(&v);
-    if (err != TAKO_OK)
-        return tako_fail(e, err, "reading its former actors failed");
-    if (former.count == 0)
-        return TAKO_OK;
-    tako_buf_reset(&s->scratch);
-    for (size_t i = 0; i < former.count; i++)
-        sync_put_dot(&s->scratch, &former.dots[i]);
-    sync_control(s, SYNC_MSG_FORMER, tako_buf_slice(&s->scratch));
-    return TAKO_OK;
+    tako_buf_fini(&out);
+    return err == TAKO_OK
+               ? err
+               : tako_fail(e, err, "reading its former actors failed");
 }
 
 tako_err sync_on_former(sync_session *s, tako_reader *in, tako_errbuf *e)
