@@ -270,8 +270,8 @@ static tako_err tell_left(apply *a, const sync_held *h, uint32_t coll,
     TAKO_TRY(
         crdt_meta_context(&a->s->arena, crdt_marker_meta(row.meta), &ours));
     if (!crdt_context_covers(seen, &ours))
-        sync_tell_past(a->s, tako_slice_of(c->name, c->len), h->record.id,
-                       &ours);
+        sync_tell_past(a->s, tako_slice_of(c->name, c->len), h->record.id, seen,
+                       true);
     return TAKO_OK;
 }
 
@@ -342,10 +342,9 @@ static bool is_asked(sync_session *s, uint32_t coll, tako_slice id,
 /* What is absent here, of which something comes. */
 typedef struct absence {
     bool nothing; /* neither that, nor more than a marker or notice */
-    bool later;   /* of what left after it had seen all that, and more: */
-    crdt_context had;
-    bool denied; /* of what was let go with denied writes */
-    bool lacks;  /* or what we do not ask for, or a tombstone, without it */
+    bool later;   /* of what left after it had seen all that, and more; */
+    bool denied;  /* of what was let go with denied writes */
+    bool lacks;   /* or what we do not ask for, or a tombstone, without it */
 } absence;
 
 /* Of what died here, is what comes another life? */
@@ -397,7 +396,6 @@ static tako_err is_absent(apply *a, const sync_held *h, uint32_t coll,
     TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &theirs));
     out->later = left && crdt_context_covers(&ours, &theirs) &&
                  !crdt_context_covers(&theirs, &ours);
-    out->had = ours;
     out->lacks = !left && !crdt_context_covers(&ours, &theirs);
     return TAKO_OK;
 }
@@ -428,8 +426,7 @@ static tako_err is_no_matter(apply *a, const sync_held *h, uint32_t coll,
         TAKO_TRY(sync_is_past(a->s, holds, &h->record, here.denied, no_matter));
     if (*no_matter) {
         TAKO_TRY(crdt_meta_context(&a->s->arena, h->record.meta, &seen));
-        sync_tell_past(a->s, name, h->record.id,
-                       here.later ? &here.had : &seen);
+        sync_tell_past(a->s, name, h->record.id, &seen, here.later);
         return TAKO_OK;
     }
     return a->lane == SYNC_CATCHUP && holds != NULL

@@ -157,13 +157,14 @@ void sync_past_heard(sync_session *s)
 }
 
 void sync_tell_past(sync_session *s, tako_slice coll, tako_slice id,
-                    const crdt_context *seen)
+                    const crdt_context *seen, bool later)
 {
     tako_buf *b = &s->scratch;
 
     tako_buf_reset(b);
     tako_put_block(b, coll);
     sync_put_id(b, id);
+    tako_put_u8(b, later);
     for (size_t i = 0; i < seen->count; i++)
         sync_put_dot(b, &seen->dots[i]);
     sync_control(s, SYNC_MSG_PAST, tako_buf_slice(b));
@@ -203,7 +204,7 @@ tako_err sync_tell_older(sync_session *s, const sync_holds *h, tako_slice coll,
         if (is_of_part(s, o, r))
             TAKO_TRY(births_had(s, h, o, r, &births));
     if (births.count > 0)
-        sync_tell_past(s, coll, r->id, &births);
+        sync_tell_past(s, coll, r->id, &births, false);
     return TAKO_OK;
 }
 
@@ -215,7 +216,7 @@ void sync_session_past(sync_session *s, tako_slice coll, tako_slice id,
     for (size_t i = 0; i < s->want_count && !s->dead; i++)
         if (tako_slice_eq(s->wants[i].collection, coll)) {
             if (crdt_meta_context(&s->arena, meta, &context) == TAKO_OK)
-                sync_tell_past(s, coll, id, &context);
+                sync_tell_past(s, coll, id, &context, false);
             else
                 s->control.failed = true;
             tako_arena_reset(&s->arena);
@@ -284,7 +285,6 @@ tako_err sync_past_first(sync_session *s, const sync_want *w, uint64_t *lsn)
     return TAKO_OK;
 }
 
-/* Then nothing of it is to go. */
 static bool takes_all(const sync_session *s, tako_slice coll)
 {
     for (size_t i = 0; i < s->sub_count; i++)
@@ -295,7 +295,7 @@ static bool takes_all(const sync_session *s, tako_slice coll)
 }
 
 static tako_err doubt(sync_session *s, tako_slice name, tako_slice id,
-                      const crdt_context *theirs)
+                      const crdt_context *theirs, bool later)
 {
     crdt_context ours = { NULL, 0, 0 };
     uint64_t past_lsn = UINT64_MAX; /* we wrote on it */
@@ -320,8 +320,7 @@ static tako_err doubt(sync_session *s, tako_slice name, tako_slice id,
                   (sync_doubt){ coll, row.row, row.lsn, past_lsn }))
         return TAKO_LIMIT;
     s->judge_due = true;
-    if (all && s->host->passed != NULL &&
-        (crdt_context_covers(&ours, theirs) || !takes_all(s, name)))
+    if (all && s->host->passed != NULL && !(later && takes_all(s, name)))
         s->host->passed(s->host->ctx, coll, row.row, row.lsn);
     return TAKO_OK;
 }
@@ -330,6 +329,7 @@ tako_err sync_on_past(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
     tako_slice name = tako_read_block(in);
     tako_slice id = sync_get_id(in, &s->arena);
+    uint8_t later = tako_read_u8(in);
     crdt_context context = { NULL, 0, 0 };
     tako_err err = TAKO_OK;
 
@@ -344,13 +344,13 @@ tako_err sync_on_past(sync_session *s, tako_reader *in, tako_errbuf *e)
         memcpy(dot.actor.id, actor.ptr, 16);
         err = crdt_context_add(&s->arena, &context, dot);
     }
-    if (in->failed || id.len == 0)
+    if (in->failed || id.len == 0 || later > 1)
         return tako_fail(e, TAKO_CORRUPT, "malformed PAST");
     if (err == TAKO_OK)
         err = store_snapshot_begin(s->reader, NULL, e);
     if (err != TAKO_OK)
         return err;
-    err = doubt(s, name, id, &context);
+    err = doubt(s, name, id, &context, later != 0);
     store_snapshot_end(s->reader);
     return err == TAKO_OK ? err
                           : tako_fail(e, err, "reading a document failed");

@@ -684,8 +684,9 @@ tako_err sync_is_past(sync_session *s, const sync_holds *h,
                       const sync_record *r, bool denied, bool *past);
 /* What the peer has rose: is what it gave, and was past, to be asked for? */
 void sync_past_heard(sync_session *s);
+/* later: one is known, not only V that covers this. */
 void sync_tell_past(sync_session *s, tako_slice coll, tako_slice id,
-                    const crdt_context *seen);
+                    const crdt_context *seen, bool later);
 /* News is taken, but perhaps of an older one: then the peer is told of that. */
 tako_err sync_tell_older(sync_session *s, const sync_holds *h, tako_slice coll,
                          const sync_record *r);

@@ -85,4 +85,5 @@ class Cover:
     def on_past(self, r):
         r.block()
         cbor.decode(get_id(r))
+        check(r.u8() <= 1, "a PAST")
         check(all(self.vector(r).values()), "an event at no time")

@@ -303,6 +303,7 @@ def needs(case, r):
 def past(case, r):
     same((r.block(), wire.get_id(r)), (case["collection"].encode(),
                                        raw(case["id"])), "the document")
+    same(r.u8(), case["later"], "whether a later state is known")
     same(cover.Cover.vector(r), {raw(case["actor"]): case["hlc"]},
          "the context")
 

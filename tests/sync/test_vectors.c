@@ -574,6 +574,7 @@ static void put_past(tako_buf *out)
     assert_int_equal(bytes.ptr[0], SYNC_MSG_PAST);
     vectors_text(&fields, "collection", tako_slice_str("orders"));
     vectors_hex(&fields, "id", net_id(4, id));
+    vectors_number(&fields, "later", 1);
     vectors_hex(&fields, "actor", tako_slice_of(written.actor.id, 16));
     vectors_number(&fields, "hlc", written.hlc);
     put_message(out, "PAST", tako_buf_cstr(&fields), lane,
