@@ -170,6 +170,17 @@ static bool link_covered(void *ctx, uint32_t number)
     return false;
 }
 
+static tako_err link_doubted(void *ctx, store_conn *c, uint32_t number,
+                             bool *any)
+{
+    const node_link *l = ctx;
+
+    for (const node_link *k = l->node->links; k != NULL && !*any; k = k->next)
+        if (k != l && k->session != NULL && k->failed == TAKO_OK)
+            TAKO_TRY(sync_session_doubts(k->session, c, number, any));
+    return TAKO_OK;
+}
+
 static const sync_latest *link_latest(void *ctx)
 {
     const node_commit *c = ((const node_link *)ctx)->node->latest;
@@ -261,6 +272,7 @@ static node_link *link_new(node *n, sec_side side, const char *address)
                            .predicate_whole = node_predicate_whole,
                            .others = link_others,
                            .covered = link_covered,
+                           .doubted = link_doubted,
                            .passed = link_passed,
                            .latest = link_latest,
                            .event = link_on_event,

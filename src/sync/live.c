@@ -209,7 +209,8 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
     if (lsn > s->heard)
         s->heard = lsn;
     s->retry = true;
-    s->judge_due = s->judge_due || s->unheard;
+    s->judge_due = s->judge_due || s->unheard || s->doubted;
+    s->doubted = false;
     s->claims_due = true;
     s->summary_due = true;
     s->compare_due = s->compare_due || sync_is_lazy(s);
@@ -484,6 +485,8 @@ void sync_session_recheck(sync_session *s)
     s->claims_due = true;
     s->claims_ms = 1; /* at once */
     s->modes_due = true;
+    s->judge_due = s->judge_due || s->doubted;
+    s->doubted = false;
     s->summary_due = true;
 }
 

@@ -41,6 +41,13 @@
  * collection lets nothing go, and hears of a later state if there is one; where
  * none is known of, what it has may be news after all (node/present.c).
  *
+ * LACKS  Where the PAST names events that the document here has not, it lacks
+ * those for certain, whatever our app writes on it: until others write on it
+ * or it goes, it is doubted also while it does not match, since it may match
+ * again, when V would have risen; and in all other sessions too. For that peer
+ * and others may take what our app wrote, as news, and show just what is here:
+ * with equal states there is nothing to tell, and yet V there covers the rest.
+ *
  * UNSEEN  So a peer's word counts only once what it wants here itself is in sync,
  * for then it has seen all that is here. What came over another link since,
  * and the peer has neither sent nor acknowledged, it may be past as well: where
@@ -317,7 +324,8 @@ static tako_err doubt(sync_session *s, tako_slice name, tako_slice id,
              crdt_context_get(theirs, s->actor))
         past_lsn = 0; /* others wrote on it */
     if (!list_put(s, &s->doubts,
-                  (sync_doubt){ coll, row.row, row.lsn, past_lsn }))
+                  (sync_doubt){ coll, row.row, row.lsn, past_lsn,
+                                !crdt_context_covers(&ours, theirs) }))
         return TAKO_LIMIT;
     s->judge_due = true;
     if (all && s->host->passed != NULL && !(later && takes_all(s, name)))
@@ -356,16 +364,27 @@ tako_err sync_on_past(sync_session *s, tako_reader *in, tako_errbuf *e)
                           : tako_fail(e, err, "reading a document failed");
 }
 
+/* Matching or not. */
+static bool is_here(store_conn *c, const sync_doubt *d, const store_row *row,
+                    tako_slice collection)
+{
+    return row->body.len > 0 &&
+           tako_slice_eq(store_coll_name(c, d->coll), collection);
+}
+
+/* elsewhere: for another session's word, which only what is lacked concerns. */
 static tako_err is_doubted(sync_session *s, store_conn *c, const sync_sub *sub,
-                           bool *any)
+                           bool elsewhere, bool *any)
 {
     for (size_t i = 0; i < s->doubts.count && !*any; i++) {
         const sync_doubt *d = &s->doubts.list[i];
         crdt_context context = { NULL, 0, 0 };
-        store_row row;
+        store_row row = { 0 };
 
         TAKO_TRY(look(s, c, sub->collection, sub->predicate, d, &row, any));
-        *any = *any && row.lsn == d->lsn;
+        *any = row.lsn == d->lsn &&
+               (d->lacks ? is_here(c, d, &row, sub->collection)
+                         : *any && !elsewhere);
         if (!*any || d->past_lsn != 0)
             continue;
         TAKO_TRY(crdt_meta_context(&s->arena, row.meta, &context));
@@ -447,6 +466,24 @@ void sync_past_fini(sync_session *s)
                   s->unseen.cap * sizeof *s->unseen.list);
 }
 
+tako_err sync_session_doubts(sync_session *s, store_conn *c, uint32_t number,
+                             bool *any)
+{
+    for (size_t i = 0; i < s->sub_count; i++)
+        if (s->subs[i].user == number && !*any)
+            TAKO_TRY(is_doubted(s, c, &s->subs[i], true, any));
+    return TAKO_OK;
+}
+
+static tako_err is_doubted_elsewhere(sync_session *s, store_conn *c,
+                                     const sync_sub *sub, bool *any)
+{
+    if (s->host->doubted != NULL)
+        TAKO_TRY(s->host->doubted(s->host->ctx, c, sub->user, any));
+    s->doubted = s->doubted || *any;
+    return TAKO_OK;
+}
+
 tako_err sync_doubts_word(sync_session *s, store_conn *c, sync_sub *sub,
                           bool *any)
 {
@@ -455,7 +492,9 @@ tako_err sync_doubts_word(sync_session *s, store_conn *c, sync_sub *sub,
         return TAKO_OK;
     *any = !has_looked(s, sub) || s->unheard;
     if (!*any)
-        TAKO_TRY(is_doubted(s, c, sub, any));
+        TAKO_TRY(is_doubted(s, c, sub, false, any));
+    if (!*any)
+        TAKO_TRY(is_doubted_elsewhere(s, c, sub, any));
     if (!*any)
         TAKO_TRY(is_unseen(s, c, sub, any));
     sub->doubts = *any;
@@ -496,12 +535,14 @@ bool sync_past_changed(sync_session *s, const store_change *c, uint64_t lsn,
     if (d != NULL && author != SYNC_BY_SESSION && c->alive) {
         d->lsn = lsn; /* what it lacks it lacks still */
         d->past_lsn = author == SYNC_BY_OTHER ? 0 : d->past_lsn;
+        d->lacks = d->lacks && author != SYNC_BY_OTHER; /* that may be it */
     } else if (d != NULL) {
         *d = s->doubts.list[--s->doubts.count];
     }
     if (author != SYNC_BY_OTHER || !c->alive || !any_part(s, c->coll))
         return false;
-    if (!list_put(s, &s->unseen, (sync_doubt){ c->coll, c->row, lsn, 0 }))
+    if (!list_put(s, &s->unseen,
+                  (sync_doubt){ c->coll, c->row, lsn, 0, false }))
         s->unseen_lsn = lsn;
     return is_believed(s, c->coll);
 }

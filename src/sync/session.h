@@ -101,6 +101,8 @@ typedef struct sync_host {
     size_t (*others)(void *ctx);
     /* Does one of them cover our subscription (sync_session_covers)? */
     bool (*covered)(void *ctx, uint32_t number);
+    /* Does one of them doubt what it has (sync_session_doubts)? NULL: none. */
+    tako_err (*doubted)(void *ctx, store_conn *c, uint32_t number, bool *any);
 
     /* Something that people or waiting threads want to know. */
     void (*event)(void *ctx, sync_event event, uint32_t number,
@@ -188,6 +190,10 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
 
 /* Our subscription is in sync, and this peer pushes all of it, whole. */
 bool sync_session_covers(const sync_session *s, uint32_t number);
+
+/* A document of our subscription, as c shows it, is past at this peer. */
+tako_err sync_session_doubts(sync_session *s, store_conn *c, uint32_t number,
+                             bool *any);
 
 /* A document in this state, of which the meta is, was past elsewhere and leaves
  * here (sync_host.passed): the peer, which may have it from here, hears of it. */

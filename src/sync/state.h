@@ -131,6 +131,7 @@ typedef struct sync_doubt {
     /* Of the state that was past there; 0 or UINT64_MAX: of an older one, on
      * which others wrote, or we. */
     uint64_t past_lsn;
+    bool lacks; /* events that the peer knows of, for certain */
 } sync_doubt;
 
 typedef struct sync_doubts {
@@ -411,6 +412,7 @@ struct sync_session {
     uint64_t wait_ms;   /* since when a cut waits for what it depends on */
     bool retry;         /* something came that it may have waited for */
     bool judge_due;     /* a claim that was doubted may hold now */
+    bool doubted;       /* another session doubts */
     bool unheard;       /* there are commits that on_commit has not told */
     bool impatient;     /* it has waited long enough */
     uint32_t differing; /* answers to equal contexts of other bytes */

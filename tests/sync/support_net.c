@@ -166,6 +166,22 @@ static bool host_covered(void *ctx, uint32_t number)
     return false;
 }
 
+static tako_err host_doubted(void *ctx, store_conn *c, uint32_t number,
+                             bool *any)
+{
+    const net_node *d = ctx;
+    const net *n = d->net;
+
+    for (size_t i = 0; i < n->link_count; i++)
+        for (int j = 0; j < 2; j++) {
+            const net_end *end = &n->links[i].ends[j];
+
+            if (n->links[i].up && end->node == d && !*any)
+                TAKO_TRY(sync_session_doubts(end->session, c, number, any));
+        }
+    return TAKO_OK;
+}
+
 static void host_event(void *ctx, sync_event event, uint32_t number,
                        const char *text)
 {
@@ -219,6 +235,7 @@ static void node_init(net *n, size_t i)
                            .predicate_whole = predicate_whole,
                            .others = host_others,
                            .covered = host_covered,
+                           .doubted = host_doubted,
                            .event = host_event };
     node_open(n, d);
 }
