@@ -41,8 +41,8 @@
  * collection lets nothing go, and hears of a later state if there is one; where
  * none is known of, what it has may be news after all (node/present.c).
  *
- * LACKS  Where the PAST names events that the document here has not, it lacks
- * those for certain, whatever our app writes on it: until others write on it
+ * LACKS  Where the peer knows a later state, the document here lacks events
+ * for certain, whatever our app writes on it: until others write on it
  * or it goes, it is doubted also while it does not match, since it may match
  * again, when V would have risen; and in all other sessions too. For that peer
  * and others may take what our app wrote, as news, and show just what is here:
@@ -323,9 +323,9 @@ static tako_err doubt(sync_session *s, tako_slice name, tako_slice id,
     else if (crdt_context_get(&ours, s->actor) <=
              crdt_context_get(theirs, s->actor))
         past_lsn = 0; /* others wrote on it */
-    if (!list_put(s, &s->doubts,
-                  (sync_doubt){ coll, row.row, row.lsn, past_lsn,
-                                !crdt_context_covers(&ours, theirs) }))
+    if (!list_put(
+            s, &s->doubts,
+            (sync_doubt){ coll, row.row, row.lsn, past_lsn, later && all }))
         return TAKO_LIMIT;
     s->judge_due = true;
     if (all && s->host->passed != NULL && !(later && takes_all(s, name)))
