@@ -29,6 +29,12 @@
 #define HELD_ENTRY_BYTES    24u
 #define HELD_KEPT_BYTES_MAX (64u << 10)
 
+static void entry_set_hlc(uint8_t *entry, uint64_t hlc)
+{
+    for (size_t i = 0; i < 8; i++)
+        entry[16 + i] = (uint8_t)(hlc >> (56 - 8 * i));
+}
+
 static void held_read(sqlite3_stmt *stmt, store_held *out)
 {
     out->text = conn_column(stmt, 0);
@@ -309,8 +315,7 @@ tako_err held_former(store *s, crdt_dot last, tako_errbuf *e)
     if (last.hlc == 0)
         return TAKO_OK;
     memcpy(entry, last.actor.id, 16);
-    for (size_t i = 0; i < 8; i++)
-        entry[16 + i] = (uint8_t)(last.hlc >> (56 - 8 * i));
+    entry_set_hlc(entry, last.hlc);
     stmt = store_sql(c,
                      "INSERT INTO held(coll,text,v,target,why)"
                      "VALUES(x'',x'',?1,x'',0) ON CONFLICT(coll,text) DO"
@@ -326,11 +331,9 @@ tako_err held_former(store *s, crdt_dot last, tako_errbuf *e)
 
 static uint64_t entry_hlc(const uint8_t *entry)
 {
-    uint64_t hlc = 0;
+    tako_reader in = tako_reader_of(tako_slice_of(entry + 16, 8));
 
-    for (size_t i = 0; i < 8; i++)
-        hlc = hlc << 8 | entry[16 + i];
-    return hlc;
+    return tako_read_u64(&in);
 }
 
 static void gone_raise(tako_buf *v, crdt_actor actor, uint64_t hlc, bool *moved)
@@ -349,8 +352,7 @@ static void gone_raise(tako_buf *v, crdt_actor actor, uint64_t hlc, bool *moved)
         tako_put_u64(v, hlc);
         return;
     }
-    for (size_t i = 0; i < 8; i++)
-        v->ptr[at + 16 + i] = (uint8_t)(hlc >> (56 - 8 * i));
+    entry_set_hlc(v->ptr + at, hlc);
 }
 
 typedef struct own_held {

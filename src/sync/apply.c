@@ -309,17 +309,11 @@ static tako_err apply_delta(apply *a, const sync_held *h, uint32_t coll,
         need_remove(&a->refused, h->name, h->record.id);
         return sync_answer_dead(s, a->st, coll, h->record.id, info, a->e);
     }
-    switch (result) {
-    case CRDT_DELTA_NEEDS:
+    if (result == CRDT_DELTA_NEEDS)
         return refuse(a, h, d.seen);
-    case CRDT_DELTA_STALE:
+    if (result == CRDT_DELTA_STALE)
         TAKO_TRY(tell_left(a, h, coll, &d.seen));
-        err = note_known(a, coll, h, &d.seen, info->changed);
-        break;
-    case CRDT_DELTA_APPLIED:
-        err = note_known(a, coll, h, &d.seen, info->changed);
-        break;
-    }
+    err = note_known(a, coll, h, &d.seen, info->changed);
     need_remove(&a->refused, h->name, h->record.id);
     return err;
 }

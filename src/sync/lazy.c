@@ -288,10 +288,8 @@ tako_err sync_on_summary(sync_session *s, tako_reader *in, tako_errbuf *e)
         w->back = whole != 0;
         w->has_whole = whole != 0;
         s->modes_due = s->modes_due || w->back;
-        if (w->claim == SYNC_CLAIM_GONE) {
-            s->claims_due = true;
-            s->claims_ms = 1;
-        }
+        if (w->claim == SYNC_CLAIM_GONE)
+            sync_claims_now(s);
     }
     s->compare_due = true;
     return TAKO_OK;

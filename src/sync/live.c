@@ -480,10 +480,15 @@ static tako_err claims_step(sync_session *s, uint64_t now_ms, tako_errbuf *e)
                : tako_fail(e, err, "reading what is complete failed");
 }
 
-void sync_session_recheck(sync_session *s)
+void sync_claims_now(sync_session *s)
 {
     s->claims_due = true;
-    s->claims_ms = 1; /* at once */
+    s->claims_ms = 1;
+}
+
+void sync_session_recheck(sync_session *s)
+{
+    sync_claims_now(s);
     s->modes_due = true;
     s->judge_due = s->judge_due || s->doubted;
     s->doubted = false;

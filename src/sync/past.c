@@ -66,6 +66,16 @@ static bool is_part(const sync_session *s, const sync_predicate *p)
            !s->host->predicate_whole(s->host->ctx, p);
 }
 
+/* Is there a subscription of ours to a part of the collection, or to all of it? */
+static bool asks_for(const sync_session *s, tako_slice coll, bool part)
+{
+    for (size_t i = 0; i < s->sub_count; i++)
+        if (tako_slice_eq(s->subs[i].collection, coll) &&
+            is_part(s, s->subs[i].predicate) == part)
+            return true;
+    return false;
+}
+
 /* ---- past here -------------------------------------------------------------------- */
 
 /* Does the peer have all of this, for certain, but for what we wrote? That it
@@ -257,6 +267,14 @@ static bool list_put(sync_session *s, sync_doubts *l, sync_doubt one)
     return true;
 }
 
+/* Matching or not. */
+static bool is_here(store_conn *c, const sync_doubt *d, const store_row *row,
+                    tako_slice collection)
+{
+    return row->body.len > 0 &&
+           tako_slice_eq(store_coll_name(c, d->coll), collection);
+}
+
 /* Does it match still? *row is read. */
 static tako_err look(sync_session *s, store_conn *c, tako_slice collection,
                      sync_predicate *p, const sync_doubt *d, store_row *row,
@@ -268,8 +286,7 @@ static tako_err look(sync_session *s, store_conn *c, tako_slice collection,
     if (err == TAKO_NOTFOUND)
         return TAKO_OK;
     TAKO_TRY(err);
-    *matches = row->body.len > 0 &&
-               tako_slice_eq(store_coll_name(c, d->coll), collection) &&
+    *matches = is_here(c, d, row, collection) &&
                s->host->predicate_match(s->host->ctx, p, row->id, row->body);
     return TAKO_OK;
 }
@@ -290,15 +307,6 @@ tako_err sync_past_first(sync_session *s, const sync_want *w, uint64_t *lsn)
             *lsn = d->past_lsn;
     }
     return TAKO_OK;
-}
-
-static bool takes_all(const sync_session *s, tako_slice coll)
-{
-    for (size_t i = 0; i < s->sub_count; i++)
-        if (tako_slice_eq(s->subs[i].collection, coll) &&
-            !is_part(s, s->subs[i].predicate))
-            return true;
-    return false;
 }
 
 static tako_err doubt(sync_session *s, tako_slice name, tako_slice id,
@@ -328,7 +336,7 @@ static tako_err doubt(sync_session *s, tako_slice name, tako_slice id,
             (sync_doubt){ coll, row.row, row.lsn, past_lsn, later && all }))
         return TAKO_LIMIT;
     s->judge_due = true;
-    if (all && s->host->passed != NULL && !(later && takes_all(s, name)))
+    if (all && s->host->passed != NULL && !(later && asks_for(s, name, false)))
         s->host->passed(s->host->ctx, coll, row.row, row.lsn);
     return TAKO_OK;
 }
@@ -362,14 +370,6 @@ tako_err sync_on_past(sync_session *s, tako_reader *in, tako_errbuf *e)
     store_snapshot_end(s->reader);
     return err == TAKO_OK ? err
                           : tako_fail(e, err, "reading a document failed");
-}
-
-/* Matching or not. */
-static bool is_here(store_conn *c, const sync_doubt *d, const store_row *row,
-                    tako_slice collection)
-{
-    return row->body.len > 0 &&
-           tako_slice_eq(store_coll_name(c, d->coll), collection);
 }
 
 /* elsewhere: for another session's word, which only what is lacked concerns. */
@@ -501,16 +501,6 @@ tako_err sync_doubts_word(sync_session *s, store_conn *c, sync_sub *sub,
     return TAKO_OK;
 }
 
-static bool any_part(sync_session *s, uint32_t coll)
-{
-    for (size_t i = 0; i < s->sub_count; i++)
-        if (tako_slice_eq(store_coll_name(s->reader, coll),
-                          s->subs[i].collection) &&
-            is_part(s, s->subs[i].predicate))
-            return true;
-    return false;
-}
-
 /* Is it one whose word counts here, of a part? */
 static bool is_believed(sync_session *s, uint32_t coll)
 {
@@ -539,7 +529,8 @@ bool sync_past_changed(sync_session *s, const store_change *c, uint64_t lsn,
     } else if (d != NULL) {
         *d = s->doubts.list[--s->doubts.count];
     }
-    if (author != SYNC_BY_OTHER || !c->alive || !any_part(s, c->coll))
+    if (author != SYNC_BY_OTHER || !c->alive ||
+        !asks_for(s, store_coll_name(s->reader, c->coll), true))
         return false;
     if (!list_put(s, &s->unseen,
                   (sync_doubt){ c->coll, c->row, lsn, 0, false }))
