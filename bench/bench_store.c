@@ -231,7 +231,7 @@ static double ours_bulk(bench *b, bool merge)
         need(err == TAKO_OK, e.text);
     }
     need(store_commit(s, NULL, &e) == TAKO_OK, e.text);
-    need(store_checkpoint(s, false, &e) == TAKO_OK, e.text);
+    need(store_checkpoint(s, STORE_FOLD_REST, &e) == TAKO_OK, e.text);
     t = now() - t;
     store_close(s);
     b->bytes_ours = size_of(b->ours);
@@ -286,7 +286,7 @@ static double ours_single(bench *b, store_durability durability, size_t n)
         need(store_insert(s, coll, o->id_cbor, o->fields, &e) == TAKO_OK,
              e.text);
         need(store_commit(s, NULL, &e) == TAKO_OK, e.text);
-        need(store_checkpoint(s, false, &e) == TAKO_OK, e.text);
+        need(store_checkpoint(s, STORE_FOLD_REST, &e) == TAKO_OK, e.text);
     }
     t = now() - t;
     store_close(s);
@@ -358,7 +358,7 @@ static double ours_update(bench *b)
         need(store_edit_save(s, &e) == TAKO_OK, e.text);
     }
     need(store_commit(s, NULL, &e) == TAKO_OK, e.text);
-    need(store_checkpoint(s, false, &e) == TAKO_OK, e.text);
+    need(store_checkpoint(s, STORE_FOLD_REST, &e) == TAKO_OK, e.text);
     t = now() - t;
     store_close(s);
     return t;

@@ -162,7 +162,7 @@ static void collect(sim_node *n)
 void sim_node_care(sim_node *n)
 {
     tako_errbuf e = { "" };
-    tako_err err = store_checkpoint(n->store, false, &e);
+    tako_err err = store_checkpoint(n->store, STORE_FOLD_REST, &e);
 
     if (err != TAKO_OK && !sim_disk_stopped(n->disk))
         sim_note(n->world, n, "checkpoint failed: %s", tako_err_name(err));

@@ -4,8 +4,8 @@
  * THREADS. The store is used by one thread at a time: whoever holds
  * db->writer (lock.c). Each reader connection is used by whoever took it from
  * the pool (readers.c). Observers are told on one thread of their own
- * (observe.c), the node on the loop's (sync.c), and a keeper gives back memory
- * of readers that rest (maps.c). Locks are taken in this
+ * (observe.c), the node on the loop's (sync.c), and a keeper sees to what can
+ * wait (keeper.c). Locks are taken in this
  * order, and none of the later ones is held while a callback runs:
  *
  *   sync.mutex   start, stop, subscriptions
@@ -90,12 +90,23 @@ typedef struct api_reader {
     uint64_t epoch; /* db->epoch of the snapshot */
     uint64_t lsn;   /* the commit that it shows */
     unsigned users; /* a transaction and its open results */
-    /* maps.c, with the pool's mutex held: */
+    /* keeper.c, with the pool's mutex held: */
     unsigned missed; /* pages since it was mapped last */
     bool mapped;
     bool rested; /* not used since the keeper looked */
     struct api_reader *next;
 } api_reader;
+
+/* With the mutex of the readers held. */
+typedef struct api_keeper {
+    sys_thread *thread; /* started when there is something to keep */
+    sys_cond *cond;
+    bool heap_high;     /* a large transaction freed its memory */
+    bool heap_rested;   /* none since the keeper looked */
+    bool log_due;       /* the log is to be folded in a pause */
+    uint64_t log_epoch; /* db->epoch when the keeper looked */
+    bool stop;
+} api_keeper;
 
 typedef struct api_readers {
     sys_mutex *mutex;
@@ -104,12 +115,8 @@ typedef struct api_readers {
     api_reader *idle;
     unsigned idle_count, open_count;
 
-    sys_thread *keeper; /* maps.c; started when there is something to keep */
-    sys_cond *keep;
     unsigned mapped_count;
-    bool heap_high;   /* a large transaction freed its memory */
-    bool heap_rested; /* none since the keeper looked */
-    bool stop;
+    api_keeper keeper;
 } api_readers;
 
 tako_err api_readers_init(tako_db *db);
@@ -121,16 +128,18 @@ void api_reader_give(tako_db *db, api_reader *r);
 /* Ends snapshots that idle readers keep. */
 void api_readers_let_go(tako_db *db);
 
-/* ---- maps of readers (maps.c); with the pool's mutex held -------------------- */
+/* ---- what can wait (keeper.c) ------------------------------------------------ */
 
-tako_err api_maps_init(tako_db *db); /* this and fini without */
-void api_maps_fini(tako_db *db);
-/* A reader comes back to the pool's idle ones: maps it if that pays. */
+tako_err api_keeper_init(tako_db *db);
+void api_keeper_fini(tako_db *db);
+/* The heap may have much to give back. */
+void api_keeper_heap(tako_db *db);
+/* The log is worth to be folded. */
+void api_keeper_log(tako_db *db);
+/* With the pool's mutex held: a reader comes back to its idle ones, and is
+ * mapped if that pays; a mapped one goes. */
 void api_maps_consider(tako_db *db, api_reader *r);
-/* A mapped reader goes. */
 void api_maps_forget(tako_db *db, api_reader *r);
-/* The heap may have much to give back, when there is time. Takes the mutex. */
-void api_maps_heap(tako_db *db);
 
 /* ---- writing (write.c) --------------------------------------------------------- */
 
@@ -139,6 +148,8 @@ tako_err api_write_begin(tako_db *db, tako_errbuf *e);
 /* Commits, tells observers and the node, and lets the writer go. */
 tako_err api_write_commit(tako_db *db, uint64_t *lsn, tako_errbuf *e);
 void api_write_rollback(tako_db *db);
+/* In a pause, by the keeper: folds the log. */
+void api_write_rest(tako_db *db);
 /* The node's way in, on the loop's thread; see node_host. */
 store *api_node_write_begin(void *ctx);
 store *api_node_write_try(void *ctx);

@@ -20,7 +20,7 @@ tako_err api_readers_init(tako_db *db)
 {
     TAKO_TRY(sys_mutex_new(&db->env, &db->readers.mutex));
     TAKO_TRY(sys_cond_new(&db->env, &db->readers.cond));
-    return api_maps_init(db);
+    return api_keeper_init(db);
 }
 
 /* NULL is a no-op. */
@@ -42,7 +42,7 @@ void api_readers_fini(tako_db *db)
 
     if (p->mutex == NULL)
         return;
-    api_maps_fini(db);
+    api_keeper_fini(db);
     if (p->open_count > p->idle_count)
         tako_log(&db->env, TAKO_LOG_ERROR, "results_not_freed", "\"count\":%u",
                  p->open_count - p->idle_count);

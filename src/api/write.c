@@ -2,9 +2,9 @@
 /* WRITE -- the way of every commit.
  *
  * With the writer held: commit, move the epoch (readers.c), find the observers
- * that it matters to, hand its changes to the node, and only then
- * see to the write-ahead log, which is out of the way of whoever waits for the
- * news. So observers and the node hear of commits in the order they were made.
+ * that it matters to, hand its changes to the node, and only then see to the
+ * write-ahead log: in a pause (keeper.c), or at once when it has grown long.
+ * So observers and the node hear of commits in the order they were made.
  * Commits of the node itself take the same way, but the node tells its own
  * sessions, after write_end(): so the loop posts the log to itself, and has
  * sent on what it merged, and acknowledged it, before it waits for a disk. */
@@ -51,13 +51,13 @@ static void release(tako_db *db)
 
     api_lock_release(&db->writer);
     if (shrunk)
-        api_maps_heap(db);
+        api_keeper_heap(db);
 }
 
-static void checkpoint(tako_db *db)
+static void checkpoint(tako_db *db, store_fold fold)
 {
     tako_errbuf e = { "" };
-    tako_err err = store_checkpoint(db->store, false, &e);
+    tako_err err = store_checkpoint(db->store, fold, &e);
     char text[160];
 
     if (err != TAKO_OK)
@@ -66,17 +66,33 @@ static void checkpoint(tako_db *db)
                  tako_log_str(e.text, text, sizeof text));
 }
 
+static bool blobs_are_due(tako_db *db)
+{
+    return store_blob_due(
+        db->store, db->env.wall_ms(db->env.ctx),
+        (uint64_t)api_setting(db, SETTING_ATTACHMENT_GRACE_S) * 1000u);
+}
+
 /* What is to be done after a commit, out of the way of whoever waits for it. */
 static void tidy(tako_db *db)
 {
-    checkpoint(db);
-    if (!store_blob_due(db->store, db->env.wall_ms(db->env.ctx),
-                        (uint64_t)api_setting(db, SETTING_ATTACHMENT_GRACE_S) *
-                            1000u))
+    if (store_checkpoint_pays(db->store)) {
+        checkpoint(db, STORE_FOLD_LONG);
+        api_keeper_log(db);
+    }
+    if (!blobs_are_due(db))
         return;
     committing(db);
     api_attachments_collect(db, false);
     committed(db, 0);
+}
+
+void api_write_rest(tako_db *db)
+{
+    if (api_lock_take(&db->writer, 0, false) != TAKO_OK)
+        return; /* who has it commits, and asks for this again */
+    checkpoint(db, STORE_FOLD_REST);
+    release(db);
 }
 
 tako_err api_write_begin(tako_db *db, tako_errbuf *e)
@@ -154,6 +170,8 @@ static void tidy_later(tako_db *db)
 {
     api_sync *s = &db->sync;
 
+    if (!store_checkpoint_pays(db->store) && !blobs_are_due(db))
+        return;
     if (!s->tidying)
         s->tidying = s->net.post(s->net.ctx, tidy_posted, db) == TAKO_OK;
     if (!s->tidying)

@@ -10,7 +10,9 @@
  * places, and synced. Readers notice nothing, and no space is needed. */
 #include "store/internal.h"
 
-#define CARE_WAL_PAGES    1000 /* a log this long is worth a checkpoint */
+/* A log this long is worth a checkpoint: when there is time; at once. */
+#define CARE_REST_PAGES   1000
+#define CARE_LONG_PAGES   4000 /* 16 MB */
 #define CARE_PIECE_BYTES  (64 << 10)
 #define CARE_BACKUP_PAGES 256 /* between two reports of progress */
 
@@ -83,7 +85,22 @@ tako_err log_settle(store *s, tako_errbuf *e)
 
 /* ---- checkpoints ----------------------------------------------------------- */
 
-tako_err store_checkpoint(store *s, bool force, tako_errbuf *e)
+static bool has_grown(const store *s, int pages)
+{
+    return s->wal_pages - s->wal_tried >= pages;
+}
+
+static bool feed_is_long(const store *s)
+{
+    return s->feed_bytes > TAKO_FEED_BYTES_MAX / 4;
+}
+
+bool store_checkpoint_pays(const store *s)
+{
+    return has_grown(s, CARE_REST_PAGES) || feed_is_long(s);
+}
+
+tako_err store_checkpoint(store *s, store_fold fold, tako_errbuf *e)
 {
     store_conn *c = &s->writer;
     int logged = 0, moved = 0, rc;
@@ -92,15 +109,16 @@ tako_err store_checkpoint(store *s, bool force, tako_errbuf *e)
     if (s->txn.open || c->snapshots > 0)
         return tako_fail(e, TAKO_MISUSE, "a transaction is open");
     TAKO_TRY(log_settle(s, e));
-    if (s->feed_bytes > TAKO_FEED_BYTES_MAX / 4)
+    if (feed_is_long(s))
         TAKO_TRY(feed_prune(s, e));
-    if (s->wal_pages < s->wal_tried)
-        s->wal_tried = 0; /* the log began anew */
-    if (!force && s->wal_pages - s->wal_tried < CARE_WAL_PAGES)
+    if (fold != STORE_FOLD_ALL &&
+        !has_grown(s,
+                   fold == STORE_FOLD_REST ? CARE_REST_PAGES : CARE_LONG_PAGES))
         return TAKO_OK;
     rc = sqlite3_wal_checkpoint_v2(c->db, NULL,
-                                   force ? SQLITE_CHECKPOINT_TRUNCATE
-                                         : SQLITE_CHECKPOINT_PASSIVE,
+                                   fold == STORE_FOLD_ALL
+                                       ? SQLITE_CHECKPOINT_TRUNCATE
+                                       : SQLITE_CHECKPOINT_PASSIVE,
                                    &logged, &moved);
     if ((rc & 0xff) == SQLITE_BUSY)
         rc = SQLITE_OK; /* a reader is in the way: as much as could be */
@@ -199,5 +217,5 @@ tako_err store_compact(store *s, tako_errbuf *e)
         return tako_fail(e, TAKO_MISUSE, "a transaction is open");
     TAKO_TRY(conn_exec(&s->writer, "VACUUM", e));
     s->wrote = true;
-    return store_checkpoint(s, true, e);
+    return store_checkpoint(s, STORE_FOLD_ALL, e);
 }

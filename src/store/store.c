@@ -80,9 +80,13 @@ static void store_free(store *s)
 
 static int wal_hook(void *ctx, sqlite3 *db, const char *name, int pages)
 {
+    store *s = ctx;
+
     (void)db;
     (void)name;
-    ((store *)ctx)->wal_pages = pages;
+    if (pages < s->wal_pages)
+        s->wal_tried = 0; /* the log began anew */
+    s->wal_pages = pages;
     return SQLITE_OK;
 }
 

@@ -432,9 +432,16 @@ tako_err store_feed_next(store_conn *c, uint64_t after, tako_arena *a,
 
 /* ---- care ------------------------------------------------------------------------------ */
 
-/* To be called now and then on the writer: checkpoints when the log is long.
- * force: now, and the log is emptied if no reader is in the way. */
-tako_err store_checkpoint(store *s, bool force, tako_errbuf *e);
+typedef enum store_fold {
+    STORE_FOLD_LONG, /* others wait for the writer: a log that is very long */
+    STORE_FOLD_REST, /* nobody does: one that is worth the syncs */
+    STORE_FOLD_ALL   /* now; it is emptied if no reader is in the way */
+} store_fold;
+
+/* To be called now and then on the writer: folds the log into the file. */
+tako_err store_checkpoint(store *s, store_fold fold, tako_errbuf *e);
+/* Whether STORE_FOLD_REST would do something. */
+bool store_checkpoint_pays(const store *s);
 /* The durable dirty mark (SYNC.md 1): set before the first unsynced commit is
  * sent, cleared by store_sync(), which syncs the log. */
 tako_err store_mark_dirty(store *s);

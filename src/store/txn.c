@@ -137,7 +137,7 @@ tako_err store_commit(store *s, uint64_t *lsn, tako_errbuf *e)
     txn_end(s);
     /* Nobody may call store_checkpoint(); the log must not fill the disk. */
     if (s->wal_pages >= TXN_WAL_PAGES_MAX)
-        (void)store_checkpoint(s, false, NULL);
+        (void)store_checkpoint(s, STORE_FOLD_LONG, NULL);
     return TAKO_OK;
 }
 

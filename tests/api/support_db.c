@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,6 +53,15 @@ const char *db_path(db_dir *d, const char *name)
     out[n] = '/';
     memcpy(out + n + 1, name, m + 1);
     return out;
+}
+
+long db_file_bytes(const char *path, const char *suffix)
+{
+    char name[256];
+    struct stat st;
+
+    (void)snprintf(name, sizeof name, "%s%s", path, suffix);
+    return stat(name, &st) == 0 ? (long)st.st_size : 0;
 }
 
 tako_db *db_open(const char *path)

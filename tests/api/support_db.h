@@ -18,6 +18,8 @@ int db_dir_setup(void **state);
 int db_dir_teardown(void **state);
 /* A path in the folder; valid until the test's end (8 at most). */
 const char *db_path(db_dir *d, const char *name);
+/* Of the file beside a database with that suffix; 0: there is none. */
+long db_file_bytes(const char *path, const char *suffix);
 
 tako_db *db_open(const char *path);
 /* Fails the test unless err is TAKO_OK. */

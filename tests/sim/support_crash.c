@@ -260,7 +260,7 @@ static tako_err step(crash_device *d, const char *text)
     if (after(text, "@reopen") != NULL)
         return reopen(d);
     if (after(text, "@checkpoint") != NULL)
-        return store_checkpoint(d->store, true, &d->e);
+        return store_checkpoint(d->store, STORE_FOLD_ALL, &d->e);
     if (after(text, "@dirty") != NULL)
         return mark(d);
     if (after(text, "@sync") != NULL)

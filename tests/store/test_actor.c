@@ -186,7 +186,7 @@ static void test_actor__changes_when_a_copy_of_this_session_returns(void **st)
     world_init(&w, 5);
     s = world_open(&w, "a");
     a = actor_of(s);
-    must(&w, store_checkpoint(s, true, &w.e));
+    must(&w, store_checkpoint(s, STORE_FOLD_ALL, &w.e));
     world_copy(&w, "a", "old");
     (void)dot_of(&w, s);
     store_close(s); /* renews the seal, because the session wrote */

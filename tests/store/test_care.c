@@ -120,10 +120,10 @@ static void test_care__checkpoints_pass_by_readers(void **state)
     must(w, store_reader_open(x.s, &r, &w->e));
     must(w, store_snapshot_begin(r, NULL, &w->e));
     put_commit(w, x.s, x.coll, id_at(w, 1000), "{}");
-    must(w, store_checkpoint(x.s, false, &w->e));
+    must(w, store_checkpoint(x.s, STORE_FOLD_REST, &w->e));
     assert_string_equal(show(w, r, x.coll, id_at(w, 1000)), "");
     store_snapshot_end(r);
-    must(w, store_checkpoint(x.s, true, &w->e));
+    must(w, store_checkpoint(x.s, STORE_FOLD_ALL, &w->e));
     must(w, store_facts_read(x.c, &f, &w->e));
     assert_true(f.wal_bytes == 0);
     assert_string_equal(show(w, r, x.coll, id_at(w, 1000)), "{}");
@@ -148,17 +148,17 @@ static void test_care__a_held_log_is_not_tried_at_each_commit(void **state)
         int before = x.s->wal_tried;
 
         put_commit(w, x.s, x.coll, id_at(w, i), "{}");
-        must(w, store_checkpoint(x.s, false, &w->e));
+        must(w, store_checkpoint(x.s, STORE_FOLD_REST, &w->e));
         tries += x.s->wal_tried != before;
     }
     assert_true(x.s->wal_pages >= 3000);
     assert_in_range(tries, 2, 1 + x.s->wal_pages / 1000);
     store_snapshot_end(r);
     /* free again, the log begins anew */
-    must(w, store_checkpoint(x.s, true, &w->e));
+    must(w, store_checkpoint(x.s, STORE_FOLD_ALL, &w->e));
     put_commit(w, x.s, x.coll, id_at(w, 2000), "{}");
     assert_true(x.s->wal_pages < 100);
-    must(w, store_checkpoint(x.s, false, &w->e));
+    must(w, store_checkpoint(x.s, STORE_FOLD_REST, &w->e));
     assert_int_equal(x.s->wal_tried, 0);
     store_reader_close(r);
     world_end(&x);

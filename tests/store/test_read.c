@@ -69,7 +69,8 @@ static void test_read__leaves_no_snapshot_behind(void **state)
     assert_int_equal(store_get_row(r, x.coll, 5, &row), TAKO_NOTFOUND);
     assert_int_equal(store_get(r, 7, id_at(w, 1), &row), TAKO_NOTFOUND);
     assert_int_equal(store_get(r, x.coll, cb(w, "null"), &row), TAKO_INVALID);
-    must(w, store_checkpoint(x.s, true, &w->e)); /* would be held back */
+    must(w,
+         store_checkpoint(x.s, STORE_FOLD_ALL, &w->e)); /* would be held back */
     must(w, store_facts_read(x.c, &f, &w->e));
     assert_true(f.wal_bytes == 0);
     store_reader_close(r);

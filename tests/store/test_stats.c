@@ -110,19 +110,19 @@ static void test_stats__are_renewed_as_the_file_grows(void **state)
     index_on(&x, "a", "substr(body,1,6)"); /* there from the beginning */
     fill(&x, 0, 6000);
     must(&x.w, store_reader_open(x.s, &r, &x.w.e));
-    must(&x.w, store_checkpoint(x.s, true, &x.w.e));
+    must(&x.w, store_checkpoint(x.s, STORE_FOLD_ALL, &x.w.e));
     before = known(r);
     assert_int_equal(before, 6000);
     fill(&x, 6000, 1000);
-    must(&x.w, store_checkpoint(x.s, true, &x.w.e));
+    must(&x.w, store_checkpoint(x.s, STORE_FOLD_ALL, &x.w.e));
     assert_int_equal(known(r), before); /* not grown enough */
     fill(&x, 7000, 30000);
-    must(&x.w, store_checkpoint(x.s, true, &x.w.e));
+    must(&x.w, store_checkpoint(x.s, STORE_FOLD_ALL, &x.w.e));
     now = known(r);
     assert_int_equal(now, 37000);
     /* and once is enough */
     before = sqlite3_total_changes(x.c->db);
-    must(&x.w, store_checkpoint(x.s, true, &x.w.e));
+    must(&x.w, store_checkpoint(x.s, STORE_FOLD_ALL, &x.w.e));
     assert_int_equal(sqlite3_total_changes(x.c->db), before);
     store_reader_close(r);
     world_end(&x);

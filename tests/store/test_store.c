@@ -72,7 +72,7 @@ static void test_store__facts_count(void **state)
     assert_true(f.lsn == store_lsn(x.s));
     assert_int_equal(crdt_actor_cmp(f.actor, store_actor(x.s)), 0);
     assert_true(f.file_bytes > 0 && f.wal_bytes > 0);
-    must(w, store_checkpoint(x.s, true, &w->e));
+    must(w, store_checkpoint(x.s, STORE_FOLD_ALL, &w->e));
     must(w, store_facts_read(x.c, &f, &w->e));
     assert_true(f.wal_bytes == 0);
     world_end(&x);

@@ -63,7 +63,7 @@ static void test_txn__misuse_is_told(void **state)
     assert_int_equal(store_edit_save(x.s, NULL), TAKO_MISUSE);
     assert_int_equal(store_mark_dirty(x.s), TAKO_MISUSE);
     assert_int_equal(store_sync(x.s), TAKO_MISUSE);
-    assert_int_equal(store_checkpoint(x.s, true, NULL), TAKO_MISUSE);
+    assert_int_equal(store_checkpoint(x.s, STORE_FOLD_ALL, NULL), TAKO_MISUSE);
     assert_int_equal(store_compact(x.s, NULL), TAKO_MISUSE);
     store_rollback(x.s);
     store_rollback(x.s); /* harmless */

@@ -26,7 +26,7 @@ static void use_reader(tako_db *db, unsigned missed)
     api_reader_give(db, r);
 }
 
-static void test_maps__come_with_use_and_go_with_rest(void **state)
+static void test_keeper__maps_come_with_use_and_go_with_rest(void **state)
 {
     tako_db *db = db_open(db_path(*state, "a.tako"));
     uint64_t until;
@@ -34,7 +34,7 @@ static void test_maps__come_with_use_and_go_with_rest(void **state)
     (void)db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
     use_reader(db, 0);
     assert_int_equal(mapped_count(db), 0);
-    assert_null(db->readers.keeper);
+    assert_null(db->readers.keeper.thread);
     use_reader(db, UINT_MAX - 1); /* and what it misses besides */
     assert_int_equal(mapped_count(db), 1);
     until = db->env.mono_ms(db->env.ctx) + 1500;
@@ -58,13 +58,13 @@ static bool heap_high(tako_db *db)
     bool high;
 
     sys_mutex_lock(db->readers.mutex);
-    high = db->readers.heap_high;
+    high = db->readers.keeper.heap_high;
     sys_mutex_unlock(db->readers.mutex);
     return high;
 }
 
 static void
-test_maps__the_heap_is_trimmed_after_large_transactions(void **state)
+test_keeper__the_heap_is_trimmed_after_large_transactions(void **state)
 {
     tako_db *db = db_open(db_path(*state, "a.tako"));
     uint64_t until;
@@ -80,7 +80,7 @@ test_maps__the_heap_is_trimmed_after_large_transactions(void **state)
     tako_close(db);
 }
 
-static void test_maps__go_with_their_reader(void **state)
+static void test_keeper__maps_go_with_their_reader(void **state)
 {
     enum { MANY = TAKO_READERS_IDLE_MAX + 1 };
     tako_db *db = db_open(db_path(*state, "a.tako"));
@@ -97,14 +97,73 @@ static void test_maps__go_with_their_reader(void **state)
     tako_close(db);
 }
 
+static bool log_is_due(tako_db *db)
+{
+    bool due;
+
+    sys_mutex_lock(db->readers.mutex);
+    due = db->readers.keeper.log_due;
+    sys_mutex_unlock(db->readers.mutex);
+    return due;
+}
+
+/* The log is worth two syncs after 1000 pages, but nobody waits for them: they
+ * come when commits pause. */
+static void test_keeper__the_log_is_folded_in_a_pause(void **state)
+{
+    const char *path = db_path(*state, "a.tako");
+    tako_db *db = db_open(path);
+    long before;
+    uint64_t until;
+
+    db_fill(db, "c", 10);
+    before = db_file_bytes(path, "");
+    for (unsigned i = 0; !log_is_due(db); i++) {
+        assert_true(i < 1000);
+        db_fill(db, "d", 50);
+        db_run(db, "DELETE FROM d", NULL);
+    }
+    assert_int_equal(db_file_bytes(path, ""), before);
+    until = db->env.mono_ms(db->env.ctx) + 10000;
+    while (db_file_bytes(path, "") == before &&
+           db->env.mono_ms(db->env.ctx) < until)
+        sleep_ms(5);
+    assert_true(db_file_bytes(path, "") > before);
+    assert_false(log_is_due(db));
+    tako_close(db);
+}
+
+/* A transaction that stays open keeps the keeper out; it does not wait. */
+static void test_keeper__leaves_the_log_to_who_holds_the_writer(void **state)
+{
+    const char *path = db_path(*state, "a.tako");
+    tako_db *db = db_open(path);
+    tako_tx *tx = NULL;
+    long before = db_file_bytes(path, "");
+    uint64_t until;
+
+    db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
+    db_ok(db, tako_tx_begin(db, 0, &tx), "begin");
+    api_keeper_log(db);
+    until = db->env.mono_ms(db->env.ctx) + 10000;
+    while (log_is_due(db) && db->env.mono_ms(db->env.ctx) < until)
+        sleep_ms(5);
+    assert_false(log_is_due(db));
+    assert_int_equal(db_file_bytes(path, ""), before);
+    tako_tx_rollback(tx);
+    tako_close(db);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, db_dir_setup, db_dir_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_maps__come_with_use_and_go_with_rest),
-        T(test_maps__the_heap_is_trimmed_after_large_transactions),
-        T(test_maps__go_with_their_reader),
+        T(test_keeper__maps_come_with_use_and_go_with_rest),
+        T(test_keeper__the_heap_is_trimmed_after_large_transactions),
+        T(test_keeper__maps_go_with_their_reader),
+        T(test_keeper__the_log_is_folded_in_a_pause),
+        T(test_keeper__leaves_the_log_to_who_holds_the_writer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
