@@ -17,6 +17,33 @@ static void host_passed(void *ctx, uint32_t coll, int64_t row, uint64_t lsn)
     passed++;
 }
 
+/* Node 0 wants all, the others what is open. */
+static void start(net *n, uint64_t seed, size_t nodes)
+{
+    net_init(n, seed, nodes);
+    passed = 0;
+    n->nodes[2].host.passed = host_passed;
+    net_subscribe(n, 0, "orders");
+    for (size_t i = 1; i < nodes; i++)
+        net_subscribe(n, i, "orders?open");
+}
+
+static void finish(net *n)
+{
+    if (n->last_error != TAKO_OK)
+        fail_msg("%s", n->why.text);
+    net_fini(n);
+}
+
+/* Document 1 ends with the transaction with which document 2 begins. */
+static void done_and_next(net *n, size_t node)
+{
+    net_begin(n, node);
+    net_set(n, node, "orders", 1, "s", "done");
+    net_insert(n, node, "orders", 2, "open", "pad");
+    net_commit_now(n, node);
+}
+
 static void settle_later(net *n)
 {
     for (int i = 0; i < 4; i++) {
@@ -24,6 +51,31 @@ static void settle_later(net *n)
         n->now += 2500;
     }
     net_settle(n);
+}
+
+/* All but what is held, and what is behind that on its lane. */
+static void settle_but(net *n,
+                       bool (*held)(const net_link *l, int end, int lane))
+{
+    bool moved = true;
+
+    while (moved) {
+        moved = false;
+        n->now++;
+        for (size_t i = 0; i < n->node_count; i++)
+            while (net_tell(n, i))
+                moved = true;
+        for (size_t i = 0; i < n->link_count; i++)
+            for (int j = 0; j < 2; j++) {
+                net_link *l = &n->links[i];
+
+                while (net_send(n, l, j))
+                    moved = true;
+                for (int lane = 0; lane < SYNC_LANES; lane++)
+                    while (!held(l, j, lane) && net_deliver(n, l, j, lane))
+                        moved = true;
+            }
+    }
 }
 
 /* What node/leave.c does when others let it, or an archive; with forget not
@@ -82,12 +134,7 @@ static net_link *begin(net *n, uint64_t seed)
 {
     net_link *l;
 
-    net_init(n, seed, 4);
-    passed = 0;
-    n->nodes[2].host.passed = host_passed;
-    net_subscribe(n, 0, "orders");
-    for (size_t i = 1; i < 4; i++)
-        net_subscribe(n, i, "orders?open");
+    start(n, seed, 4);
     net_insert(n, 0, "orders", 1, "open", "pad");
     net_connect(n, 0, 1);
     l = net_connect(n, 1, 2);
@@ -95,10 +142,7 @@ static net_link *begin(net *n, uint64_t seed)
     assert_string_equal(net_get(n, 2, "orders", 1, "s"), "open");
     assert_true(is_whole(n, 2));
     net_disconnect(n, l);
-    net_begin(n, 0);
-    net_set(n, 0, "orders", 1, "s", "done");
-    net_insert(n, 0, "orders", 2, "open", "pad");
-    net_commit_now(n, 0);
+    done_and_next(n, 0);
     settle_later(n);
     return l;
 }
@@ -168,33 +212,15 @@ static void test_past__a_marker_knows_it_too(void **state)
     assert_int_not_equal(passed, 0);
     assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "open");
     assert_string_not_equal(net_get(&n, 1, "orders", 1, "s"), "open");
-    assert_int_equal(n.last_error, TAKO_OK);
-    net_fini(&n);
+    finish(&n);
 }
 
-/* All but what an end of a link sends on one lane. */
-static void settle_but(net *n, const net_link *held, int end, int lane)
+/* What 1 is complete of comes with its cuts. */
+static bool is_word_of_1(const net_link *l, int end, int lane)
 {
-    bool moved = true;
+    const net_node *from = l->ends[end].node;
 
-    while (moved) {
-        moved = false;
-        n->now++;
-        for (size_t i = 0; i < n->node_count; i++)
-            while (net_tell(n, i))
-                moved = true;
-        for (size_t i = 0; i < n->link_count; i++)
-            for (int j = 0; j < 2; j++) {
-                net_link *l = &n->links[i];
-
-                while (net_send(n, l, j))
-                    moved = true;
-                for (int k = 0; k < SYNC_LANES; k++)
-                    while ((l != held || j != end || k != lane) &&
-                           net_deliver(n, l, j, k))
-                        moved = true;
-            }
-    }
+    return from == &from->net->nodes[1] && lane == SYNC_LIVE;
 }
 
 /* Nor does a delta of what left here go by in silence. 2 has an old state, and was
@@ -208,12 +234,7 @@ static void test_past__a_marker_knows_it_of_a_delta(void **state)
     net n;
 
     (void)state;
-    net_init(&n, 51, 4);
-    passed = 0;
-    n.nodes[2].host.passed = host_passed;
-    net_subscribe(&n, 0, "orders");
-    for (size_t i = 1; i < 4; i++)
-        net_subscribe(&n, i, "orders?open");
+    start(&n, 51, 4);
     net_insert(&n, 0, "orders", 1, "open", "pad");
     for (size_t i = 1; i < 4; i++)
         k[i] = net_connect(&n, 0, i);
@@ -222,19 +243,16 @@ static void test_past__a_marker_knows_it_of_a_delta(void **state)
     net_set(&n, 0, "orders", 1, "a", "second");
     settle_later(&n);
     net_disconnect(&n, k[3]);
-    net_begin(&n, 0);
-    net_set(&n, 0, "orders", 1, "s", "done");
-    net_insert(&n, 0, "orders", 2, "open", "pad");
-    net_commit_now(&n, 0);
+    done_and_next(&n, 0);
     settle_later(&n);
     leave(&n, 1, 1, false);
     l = net_connect(&n, 1, 2);
-    settle_but(&n, l, 0, SYNC_LIVE);
+    settle_but(&n, is_word_of_1);
     assert_int_equal(passed, 1);
     net_connect(&n, 2, 3);
-    settle_but(&n, l, 0, SYNC_LIVE);
+    settle_but(&n, is_word_of_1);
     n.now += 2500; /* no longer than that it waits for what it depends on */
-    settle_but(&n, l, 0, SYNC_LIVE);
+    settle_but(&n, is_word_of_1);
     sync_session_counts(l->ends[1].session, &counts);
     assert_int_equal(counts.deltas_out, 1);
     assert_int_equal(passed, 2);
@@ -244,8 +262,7 @@ static void test_past__a_marker_knows_it_of_a_delta(void **state)
     assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "open");
     assert_false(is_whole(&n, 2));
     assert_string_not_equal(net_get(&n, 1, "orders", 1, "s"), "open");
-    assert_int_equal(n.last_error, TAKO_OK);
-    net_fini(&n);
+    finish(&n);
 }
 
 /* 1 is pushed nothing by 2, as it has it from others: but what it has not seen
@@ -256,20 +273,14 @@ static void test_past__who_is_pushed_nothing_sees_it_first(void **state)
     net n;
 
     (void)state;
-    net_init(&n, 52, 4);
-    net_subscribe(&n, 0, "orders");
-    for (size_t i = 1; i < 4; i++)
-        net_subscribe(&n, i, "orders?open");
+    start(&n, 52, 4);
     net_insert(&n, 0, "orders", 1, "open", "pad");
     l = net_connect(&n, 0, 3);
     k = net_connect(&n, 1, 2);
     settle_later(&n);
     net_disconnect(&n, l);
     k->ends[1].session->wants[0].mode = SYNC_PRUNED;
-    net_begin(&n, 0);
-    net_set(&n, 0, "orders", 1, "s", "done");
-    net_insert(&n, 0, "orders", 2, "open", "pad");
-    net_commit_now(&n, 0);
+    done_and_next(&n, 0);
     net_connect(&n, 2, 3);
     net_settle(&n);
     assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "open");
@@ -282,8 +293,7 @@ static void test_past__who_is_pushed_nothing_sees_it_first(void **state)
     assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "open");
     assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "done");
     assert_true(is_whole(&n, 2));
-    assert_int_equal(n.last_error, TAKO_OK);
-    net_fini(&n);
+    finish(&n);
 }
 
 /* Likewise who came later: it is complete, and never had it. */
@@ -325,10 +335,7 @@ static void test_past__who_has_an_older_one_does_not_take_it(void **state)
     net_set(&n, 0, "orders", 1, "s", "open");
     settle_later(&n);
     net_disconnect(&n, k);
-    net_begin(&n, 0);
-    net_set(&n, 0, "orders", 1, "s", "done");
-    net_insert(&n, 0, "orders", 2, "open", "pad");
-    net_commit_now(&n, 0);
+    done_and_next(&n, 0);
     net_reconnect(&n, l);
     settle_later(&n);
     assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "done");
@@ -347,11 +354,8 @@ static void test_past__what_another_joined_is_none(void **state)
     net n;
 
     (void)state;
-    net_init(&n, 49, 3);
+    start(&n, 49, 3);
     n.forgetful = true;
-    net_subscribe(&n, 0, "orders");
-    net_subscribe(&n, 1, "orders?open");
-    net_subscribe(&n, 2, "orders?open");
     net_insert(&n, 0, "orders", 1, "open", "pad");
     net_set(&n, 0, "orders", 1, "a", "first");
     l = net_connect(&n, 0, 1);
@@ -374,8 +378,7 @@ static void test_past__what_another_joined_is_none(void **state)
     settle_later(&n);
     assert_string_equal(net_get(&n, 1, "orders", 1, "a"), "first");
     assert_string_equal(net_get(&n, 0, "orders", 1, "s"), "done");
-    assert_int_equal(n.last_error, TAKO_OK);
-    net_fini(&n);
+    finish(&n);
 }
 
 /* Nor who wrote on an older one: document 1 was done, then open, which only 0
@@ -402,10 +405,7 @@ static void test_past__who_wrote_on_an_older_one_does_not_take_it(void **state)
     net_set(&n, 0, "orders", 1, "s", "open");
     settle_later(&n);
     net_disconnect(&n, k);
-    net_begin(&n, 3);
-    net_set(&n, 3, "orders", 1, "s", "done");
-    net_insert(&n, 3, "orders", 2, "open", "pad");
-    net_commit_now(&n, 3);
+    done_and_next(&n, 3);
     m = net_connect(&n, 3, 2);
     settle_later(&n);
     net_disconnect(&n, m);
@@ -422,8 +422,7 @@ static void test_past__who_wrote_on_an_older_one_does_not_take_it(void **state)
     assert_string_not_equal(net_get(&n, 1, "orders", 1, "s"), "open");
     assert_string_equal(net_get(&n, 0, "orders", 1, "a"), "mine");
     assert_string_equal(net_get(&n, 3, "orders", 1, "a"), "mine");
-    assert_int_equal(n.last_error, TAKO_OK);
-    net_fini(&n);
+    finish(&n);
 }
 
 static void unset(net *n, size_t node, uint64_t id, const char *field)
@@ -458,10 +457,7 @@ static void test_past__what_an_archive_joined_is_as_it_is_now(void **state)
     net n;
 
     (void)state;
-    net_init(&n, 50, 3);
-    net_subscribe(&n, 0, "orders");
-    net_subscribe(&n, 1, "orders?open");
-    net_subscribe(&n, 2, "orders?open");
+    start(&n, 50, 3);
     net_insert(&n, 2, "orders", 1, "open", "two");
     net_insert(&n, 1, "orders", 1, "open", "one");
     net_set(&n, 1, "orders", 1, "s", "done");
@@ -483,12 +479,10 @@ static void test_past__what_an_archive_joined_is_as_it_is_now(void **state)
     net_disconnect(&n, second);
     net_reconnect(&n, first);
     settle_later(&n);
-    if (n.last_error != TAKO_OK)
-        fail_msg("%s", n.why.text);
     assert_true(is_whole(&n, 0));
     assert_string_equal(net_get(&n, 0, "orders", 1, "s"), "open");
     assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "open");
-    net_fini(&n);
+    finish(&n);
 }
 
 /* What was written on top of it meanwhile is news: that is taken, and goes back
@@ -510,8 +504,7 @@ static void test_past__what_was_changed_since_is_none(void **state)
     assert_string_not_equal(net_get(&n, 2, "orders", 1, "s"), "open");
     assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "open");
     assert_true(is_whole(&n, 2));
-    assert_int_equal(n.last_error, TAKO_OK);
-    net_fini(&n);
+    finish(&n);
 }
 
 /* 3 wrote on top of the old one as well: 2, which 1 told that it is past, lacks
@@ -544,8 +537,7 @@ static void test_past__what_others_write_on_it_ends_no_doubt(void **state)
     for (size_t i = 0; i < 4; i++)
         assert_string_not_equal(net_get(&n, i, "orders", 1, "s"), "open");
     assert_true(is_whole(&n, 2));
-    assert_int_equal(n.last_error, TAKO_OK);
-    net_fini(&n);
+    finish(&n);
 }
 
 /* But as long as nobody is there who knows what became of it, what was written on
@@ -575,8 +567,7 @@ static void test_past__what_was_changed_since_may_lack_more(void **state)
     assert_string_equal(net_get(&n, 0, "orders", 1, "a"), "later");
     assert_string_not_equal(net_get(&n, 2, "orders", 1, "s"), "open");
     assert_true(is_whole(&n, 2));
-    assert_int_equal(n.last_error, TAKO_OK);
-    net_fini(&n);
+    finish(&n);
 }
 
 /* 2 writes on what was past elsewhere: it lacks what it lacked, also while it
@@ -605,8 +596,7 @@ static void test_past__what_matches_again_lacks_it_still(void **state)
     assert_true(is_whole(&n, 2));
     assert_string_equal(net_get(&n, 0, "orders", 1, "s"),
                         net_get(&n, 2, "orders", 1, "s"));
-    assert_int_equal(n.last_error, TAKO_OK);
-    net_fini(&n);
+    finish(&n);
 }
 
 /* Nor is the word of 3 taken, who has let it go as 1 has, and shows since what 2
@@ -617,22 +607,14 @@ static void test_past__who_took_what_is_doubted_proves_nothing(void **state)
     net_link *l, *k;
 
     (void)state;
-    net_init(&n, 53, 4);
-    passed = 0;
-    n.nodes[2].host.passed = host_passed;
-    net_subscribe(&n, 0, "orders");
-    for (size_t i = 1; i < 4; i++)
-        net_subscribe(&n, i, "orders?open");
+    start(&n, 53, 4);
     net_insert(&n, 0, "orders", 1, "open", "pad");
     k = net_connect(&n, 0, 1);
     l = net_connect(&n, 1, 2);
     net_connect(&n, 1, 3);
     settle_later(&n);
     net_disconnect(&n, l);
-    net_begin(&n, 0);
-    net_set(&n, 0, "orders", 1, "s", "done");
-    net_insert(&n, 0, "orders", 2, "open", "pad");
-    net_commit_now(&n, 0);
+    done_and_next(&n, 0);
     settle_later(&n);
     leave(&n, 1, 1, false);
     leave(&n, 3, 1, false);
@@ -651,8 +633,7 @@ static void test_past__who_took_what_is_doubted_proves_nothing(void **state)
     settle_later(&n);
     assert_string_not_equal(net_get(&n, 2, "orders", 1, "s"), "open");
     assert_true(is_whole(&n, 2));
-    assert_int_equal(n.last_error, TAKO_OK);
-    net_fini(&n);
+    finish(&n);
 }
 
 /* What its own app wrote and let go, since another keeps it, a server has not
@@ -683,8 +664,7 @@ static void test_past__own_writes_that_went_were_not_given(void **state)
     assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "open");
     assert_true(is_whole(&n, 2));
     assert_int_equal(passed, 0);
-    assert_int_equal(n.last_error, TAKO_OK);
-    net_fini(&n);
+    finish(&n);
 }
 
 /* Who has them says so, and is told of the later ones again. */
@@ -710,34 +690,16 @@ static void test_past__who_has_what_went_is_whole_by_what_stays(void **state)
     net_settle(&n); /* no second passes */
     assert_string_equal(net_get(&n, 1, "orders", 3, "s"), "open");
     assert_true(is_whole(&n, 1));
-    assert_int_equal(n.last_error, TAKO_OK);
-    net_fini(&n);
+    finish(&n);
 }
 
 /* SERVED, which says that the peer has looked. */
-static bool is_served_next(const net_link *l, int end, int lane)
+static bool is_served(const net_link *l, int end, int lane)
 {
     const net_message *m = l->ends[end].out[lane].first;
 
     return end == 0 && m != NULL && lane == SYNC_CONTROL &&
            m->bytes[0] == SYNC_MSG_SERVED;
-}
-
-static bool until_served(net *n, net_link *l)
-{
-    bool moved = false;
-
-    for (size_t i = 0; i < n->node_count; i++)
-        while (net_tell(n, i))
-            moved = true;
-    for (int j = 0; j < 2; j++) {
-        while (net_send(n, l, j))
-            moved = true;
-        for (int lane = 0; lane < SYNC_LANES; lane++)
-            while (!is_served_next(l, j, lane) && net_deliver(n, l, j, lane))
-                moved = true;
-    }
-    return moved;
 }
 
 /* A commit is told late: what it brought over another link is unseen by the peer
@@ -750,8 +712,7 @@ static void test_past__what_is_not_told_yet_is_unseen(void **state)
     (void)state;
     (void)begin(&n, 46);
     k = net_connect(&n, 0, 3);
-    while (until_served(&n, k))
-        ;
+    settle_but(&n, is_served);
     l = net_connect(&n, 3, 2);
     while (strcmp(net_get(&n, 3, "orders", 1, "s"), "open") != 0)
         assert_true(net_half_trip(&n, l));
@@ -764,8 +725,7 @@ static void test_past__what_is_not_told_yet_is_unseen(void **state)
                  is_whole(&n, 3));
     settle_later(&n);
     assert_string_equal(net_get(&n, 3, "orders", 2, "s"), "open");
-    assert_int_equal(n.last_error, TAKO_OK);
-    net_fini(&n);
+    finish(&n);
 }
 
 int main(void)
