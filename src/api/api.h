@@ -169,7 +169,8 @@ typedef struct api_request {
     bool timed_out;
     uint16_t len;
     char text[TAKO_REQUEST_TEXT_MAX];
-    struct api_request *next, **at; /* at NULL: it is not in the list */
+    bool listed; /* its own thread's; the rest is the list's: under the mutex */
+    struct api_request *next, **at;
 } api_request;
 
 typedef struct api_request_counts {

@@ -130,6 +130,7 @@ void api_request_begin(tako_db *db, api_request *r, const char *source,
         r->next->at = &r->next;
     all->first = r;
     sys_mutex_unlock(all->mutex);
+    r->listed = true;
 }
 
 void api_request_enter(api_request *r)
@@ -252,7 +253,7 @@ tako_err api_request_end(api_request *r, tako_err err, tako_errbuf *e)
     uint64_t limit;
     bool slow;
 
-    if (r->at == NULL)
+    if (!r->listed)
         return err;
     if (atomic_load(&r->running))
         api_request_leave(r);
@@ -263,7 +264,7 @@ tako_err api_request_end(api_request *r, tako_err err, tako_errbuf *e)
     *r->at = r->next;
     if (r->next != NULL)
         r->next->at = r->at;
-    r->at = NULL;
+    r->listed = false;
     ring_put(db, r, err, slow);
     count_end(&db->requests, r, err, slow);
     sys_mutex_unlock(db->requests.mutex);
