@@ -10,9 +10,10 @@
  * places, and synced. Readers notice nothing, and no space is needed. */
 #include "store/internal.h"
 
-/* A log this long is worth a checkpoint: when there is time; at once. */
+/* A log this long is worth a checkpoint: when there is time; at once. (Who reads
+ * walks over all that the log has of a page: twice as long shows.) */
 #define CARE_REST_PAGES   1000
-#define CARE_LONG_PAGES   4000 /* 16 MB */
+#define CARE_LONG_PAGES   2000 /* 8 MB */
 #define CARE_PIECE_BYTES  (64 << 10)
 #define CARE_BACKUP_PAGES 256 /* between two reports of progress */
 
