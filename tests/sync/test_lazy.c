@@ -82,6 +82,70 @@ test_lazy__one_eager_and_one_pruned_are_acknowledged_both(void **state)
     net_fini(&n);
 }
 
+/* Nodes 0 and 1 want open orders, node 2 all, and what 0 writes comes to 1 that
+ * way. A finished order does not: node 1 hears only that node 2 has all up to
+ * it, which is no commit there. That it has as much itself, node 0 has to
+ * hear, or what it wrote counts as acknowledged nowhere, and would never leave. */
+static void test_lazy__what_is_heard_of_without_a_commit_is_said(void **state)
+{
+    net n;
+    net_link *ab;
+    uint64_t lsn;
+
+    (void)state;
+    net_init(&n, 3, 3);
+    net_subscribe(&n, 0, "orders?open");
+    net_subscribe(&n, 1, "orders?open");
+    net_subscribe(&n, 2, "orders");
+    ab = net_connect(&n, 0, 1);
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    net_settle_later(&n, 6);
+    net_connect(&n, 0, 2);
+    net_connect(&n, 1, 2);
+    net_settle_later(&n, 6);
+    for (int i = 0; i < 4; i++)
+        sync_useless(ab->ends[1].session, true);
+    net_settle_later(&n, 6);
+    assert_int_equal(mode_of(ab, 0), SYNC_PRUNED);
+
+    net_insert(&n, 0, "orders", 2, "done", "pad");
+    lsn = store_lsn(n.nodes[1].st);
+    net_settle_later(&n, 6);
+    assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "done");
+    assert_int_equal(store_lsn(n.nodes[1].st), lsn);
+    assert_int_equal(mode_of(ab, 0), SYNC_PRUNED);
+    assert_int_equal(sync_session_acked(ab->ends[0].session),
+                     store_lsn(n.nodes[0].st));
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
+/* In a chain of those who want open orders a finished one goes nowhere; but who
+ * has all up to it says so all along, without a commit of its own. */
+static void test_lazy__what_is_heard_of_without_a_commit_goes_on(void **state)
+{
+    net n;
+    crdt_dot own;
+    const net_link *last;
+
+    (void)state;
+    net_init(&n, 4, 4);
+    net_subscribe_all(&n, "orders?open");
+    for (size_t i = 0; i + 1 < 4; i++)
+        net_connect(&n, i, i + 1);
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    net_settle_later(&n, 6);
+    net_insert(&n, 0, "orders", 2, "done", "pad");
+    assert_int_equal(store_own_last(n.nodes[0].reader, &own), TAKO_OK);
+    net_settle_later(&n, 6);
+    last = &n.links[2];
+    assert_int_equal(mode_of(last, 0), SYNC_EAGER);
+    assert_true(
+        crdt_context_has(&last->ends[1].session->subs[0].theirs, own));
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 static void count(const net *n, uint64_t *copies, uint64_t *fresh)
 {
     *copies = *fresh = 0;
@@ -131,6 +195,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             test_lazy__one_eager_and_one_pruned_are_acknowledged_both),
+        cmocka_unit_test(test_lazy__what_is_heard_of_without_a_commit_is_said),
+        cmocka_unit_test(test_lazy__what_is_heard_of_without_a_commit_goes_on),
         cmocka_unit_test(test_lazy__a_copy_counts_each_time_it_comes),
     };
 
