@@ -206,6 +206,14 @@ static void recheck(const node *n)
             sync_session_recheck(k->session);
 }
 
+/* What is complete here rose. */
+static void rose(const node *n)
+{
+    for (node_link *k = n->links; k != NULL; k = k->next)
+        if (k->session != NULL)
+            sync_session_rose(k->session);
+}
+
 static void link_on_event(void *ctx, sync_event event, uint32_t number,
                           const char *text)
 {
@@ -226,6 +234,7 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         [SYNC_EVENT_DOUBTFUL] = { "documents_doubtful", TAKO_LOG_WARN },
         [SYNC_EVENT_HELD] = { "subscription_is", TAKO_LOG_INFO },
         [SYNC_EVENT_DENIED] = { "documents_denied", TAKO_LOG_WARN },
+        [SYNC_EVENT_ROSE] = { NULL, TAKO_LOG_DEBUG },
     };
     node_link *l = ctx;
     char name[160], why[300];
@@ -242,6 +251,8 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         l->node->care_ms = node_now(l->node);
     if (event == SYNC_EVENT_HELD || event == SYNC_EVENT_CAUGHT_UP)
         recheck(l->node);
+    if (event == SYNC_EVENT_ROSE)
+        rose(l->node);
     if (logged[event].name != NULL &&
         (event != SYNC_EVENT_HELD || *text != '\0'))
         tako_log(l->node->env, logged[event].level, logged[event].name,

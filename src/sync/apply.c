@@ -163,6 +163,7 @@ typedef struct apply {
     size_t known; /* entries of `known` before */
     sync_need *refused;
     bool forged, lost;
+    bool silent;      /* what is complete rose, and there is no commit */
     bool again;       /* after a rollback was found: commit whatever it says */
     bool rejudge;     /* what is complete with it is not what was judged */
     uint64_t foreign; /* an event of ours that we do not know */
@@ -669,6 +670,7 @@ static tako_err apply_lists(apply *a, const sync_list *lists, size_t count)
         sync_known_commit(s, a->known, lsn);
     s->host->write_end(s->host->ctx, lsn);
     a->st = NULL;
+    a->silent = a->verdict.rose && lsn == 0;
     if (err == TAKO_OK && whole) /* also of what changed nothing */
         tell(a);
     return err;
@@ -722,6 +724,8 @@ tako_err sync_apply(sync_session *s, const sync_list *lists, size_t count,
     if (err != TAKO_OK || *wait || (a.refused != NULL && !torn))
         return err;
     sync_dead_send(s);
+    if (a.silent)
+        s->host->event(s->host->ctx, SYNC_EVENT_ROSE, 0, "");
     if (a.verdict.changed)
         tell_held(s, &a.verdict);
     return TAKO_OK;

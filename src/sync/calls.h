@@ -314,6 +314,7 @@ typedef struct sync_verdict {
     sync_holds *holds;
     bool wait;
     bool changed; /* something became whole, or is no more */
+    bool rose;    /* V of something did */
 } sync_verdict;
 tako_err sync_judge(sync_session *s, store_conn *c, const sync_list *lists,
                     size_t count, bool torn, sync_verdict *out, tako_errbuf *e);

@@ -646,11 +646,11 @@ static tako_err gain(sync_session *s, store_conn *c, const sync_holds *h,
 static tako_err settle(sync_session *s, const sync_holds *h, sync_hold *o,
                        bool was, bool torn, sync_verdict *out)
 {
-    bool whole;
+    bool whole, rose = !crdt_context_eq(&o->v, &o->old_v);
 
     TAKO_TRY(sync_hold_whole(s, h, o, &whole));
-    out->changed = out->changed || was != whole ||
-                   (!whole && !crdt_context_eq(&o->v, &o->old_v));
+    out->rose = out->rose || rose;
+    out->changed = out->changed || was != whole || (!whole && rose);
     if (whole) {
         o->moved = o->target.count > 0;
         o->why = SYNC_WHOLE;

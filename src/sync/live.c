@@ -211,9 +211,7 @@ tako_err sync_session_on_commit(sync_session *s, uint64_t lsn,
     s->retry = true;
     s->judge_due = s->judge_due || s->unheard || s->doubted;
     s->doubted = false;
-    s->claims_due = true;
-    s->summary_due = true;
-    s->compare_due = s->compare_due || sync_is_lazy(s);
+    sync_session_rose(s);
     if (s->overflow && err == TAKO_OK)
         sync_session_start_over(s);
     sync_settle(s);
@@ -478,6 +476,13 @@ static tako_err claims_step(sync_session *s, uint64_t now_ms, tako_errbuf *e)
     return err == TAKO_OK
                ? err
                : tako_fail(e, err, "reading what is complete failed");
+}
+
+void sync_session_rose(sync_session *s)
+{
+    s->claims_due = true;
+    s->summary_due = true;
+    s->compare_due = s->compare_due || sync_is_lazy(s);
 }
 
 void sync_claims_now(sync_session *s)

@@ -61,6 +61,7 @@ typedef enum sync_event {
     SYNC_EVENT_SWEEP,     /* a collection is to be swept on (store/deaths.h) */
     SYNC_EVENT_HELD,      /* a subscription became whole, or is no more */
     SYNC_EVENT_DENIED,    /* so many documents were not taken, here or there */
+    SYNC_EVENT_ROSE,      /* what is complete here did, and no commit tells */
 } sync_event;
 
 /* What a snapshot of commit `lsn` shows of the documents that it changed, and of
@@ -202,6 +203,8 @@ void sync_session_past(sync_session *s, tako_slice coll, tako_slice id,
 
 /* SYNC_EVENT_HELD was told to some session: all are to look again. */
 void sync_session_recheck(sync_session *s);
+/* SYNC_EVENT_ROSE likewise: all are to say so, after a while. */
+void sync_session_rose(sync_session *s);
 
 /* Commits were missed: asks the peer to ask for everything anew, so that
  * summaries find what changed. */

@@ -189,10 +189,17 @@ static void host_event(void *ctx, sync_event event, uint32_t number,
 
     (void)number;
     d->events[event]++;
-    for (size_t i = 0; i < d->net->link_count && event == SYNC_EVENT_HELD; i++)
-        for (int j = 0; j < 2; j++)
-            if (d->net->links[i].up && d->net->links[i].ends[j].node == d)
-                sync_session_recheck(d->net->links[i].ends[j].session);
+    for (size_t i = 0; i < d->net->link_count; i++)
+        for (int j = 0; j < 2; j++) {
+            const net_end *end = &d->net->links[i].ends[j];
+
+            if (!d->net->links[i].up || end->node != d)
+                continue;
+            if (event == SYNC_EVENT_HELD)
+                sync_session_recheck(end->session);
+            if (event == SYNC_EVENT_ROSE)
+                sync_session_rose(end->session);
+        }
     if (event == SYNC_EVENT_REFUSED)
         (void)snprintf(d->refused, sizeof d->refused, "%s", text);
 }
