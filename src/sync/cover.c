@@ -33,6 +33,9 @@
  * nonetheless, `upper` is written as the subscription's *target*: until V has
  * reached it, it is `catching up`, or `loose`, whoever restarts when.
  *
+ * V rises also where no document came, and so no commit: as others may wait for
+ * just that (a claim, or a summary of ours: lazy.c), all sessions are told.
+ *
  * Of who may not write what is claimed may be more than what is taken: denied.c
  * says why it holds, and when it does not.
  *

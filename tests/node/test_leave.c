@@ -529,6 +529,41 @@ static void test_leave__an_ended_subscription_is_complete_no_more(void **state)
     world_fini(&w);
 }
 
+/* Tills 1 and 2 push nothing to each other, since both have all from node 0 as
+ * fast. A finished order that is put away goes to node 0, and till 2 hears only
+ * that node 0 has all up to it. That it heard as much it has to say, or at till 1
+ * the order would wait for it for ever. */
+static void test_leave__waits_for_nobody_who_heard_of_it(void **state)
+{
+    world w;
+
+    (void)state;
+    world_init(&w, 14, 3);
+    world_listen(&w, 0, "tcp://hub:1");
+    world_listen(&w, 1, "tcp://till:1");
+    world_dial(&w, 2, "tcp://till:1");
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    world_subscribe(&w, 1, 1, OPEN);
+    world_subscribe(&w, 1, 2, DONE);
+    world_subscribe(&w, 2, 1, OPEN);
+    world_run(&w, 3000);
+    world_dial(&w, 1, "tcp://hub:1");
+    world_dial(&w, 2, "tcp://hub:1");
+    world_run(&w, 10000);
+    for (unsigned i = 1; i <= 6; i++) { /* they prune their link */
+        world_insert(&w, 0, i, "open");
+        world_run(&w, 3000);
+    }
+    world_insert(&w, 1, 7, "done");
+    world_run(&w, 10000);
+    (void)world_do(&w, 1, "UPDATE orders SET s = 'away' WHERE _id = 7");
+    world_run(&w, 60000);
+    assert_true(has(&w, 0, 7));
+    assert_false(has(&w, 1, 7));
+    assert_int_equal(leaving(&w, 1), 0);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -548,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_leave__keep),
         cmocka_unit_test(test_leave__what_never_matched_stays),
         cmocka_unit_test(test_leave__an_ended_subscription_is_complete_no_more),
+        cmocka_unit_test(test_leave__waits_for_nobody_who_heard_of_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
