@@ -140,8 +140,7 @@ static void test_lazy__what_is_heard_of_without_a_commit_goes_on(void **state)
     net_settle_later(&n, 6);
     last = &n.links[2];
     assert_int_equal(mode_of(last, 0), SYNC_EAGER);
-    assert_true(
-        crdt_context_has(&last->ends[1].session->subs[0].theirs, own));
+    assert_true(crdt_context_has(&last->ends[1].session->subs[0].theirs, own));
     assert_int_equal(n.last_error, TAKO_OK);
     net_fini(&n);
 }
