@@ -103,6 +103,40 @@ static void test_leave__goes_to_who_wants_it(void **state)
     world_fini(&w);
 }
 
+/* Likewise in a mesh where the tills push each other nothing, as the hub does.
+ * What A writes next, finished as it is, is nothing to B, which only hears that
+ * the hub has all up to it. Did B not say so to A in turn, A would wait for ever
+ * for B to have heard of all that it wrote. */
+static void test_leave__who_has_no_use_for_what_follows_says_so(void **state)
+{
+    node_commit *late;
+    world w;
+
+    (void)state;
+    star(&w, 17, 3);
+    world_listen(&w, 1, "tcp://till:1");
+    world_dial(&w, 2, "tcp://till:1");
+    world_subscribe(&w, 0, 1, OPEN);
+    world_subscribe(&w, 1, 1, OPEN);
+    world_subscribe(&w, 2, 1, WORLD_ALL);
+    world_run(&w, 10000);
+    for (unsigned i = 1; i <= 3; i++) {
+        world_insert(&w, 2, i, "open");
+        world_run(&w, 3000);
+    }
+    (void)world_do(&w, 0, "UPDATE orders SET s = 'done' WHERE _id = 1");
+    late = world_do_quietly(
+        &w, 0, "INSERT INTO orders DOCUMENTS ({'_id': 4, 's': 'done'})");
+    world_run(&w, 300);
+    node_on_commit(w.nodes[0].n, late);
+    world_run(&w, 60000);
+    assert_true(has(&w, 2, 1));
+    assert_false(has(&w, 0, 1));
+    assert_false(has(&w, 1, 1));
+    assert_int_equal(leaving(&w, 0) + leaving(&w, 1), 0);
+    world_fini(&w);
+}
+
 /* An archive never lets go of what it has, though somebody else wants it, and
  * whatever becomes of its own subscription; so its word is enough for others. */
 static void test_leave__an_archive_stays(void **state)
@@ -323,7 +357,7 @@ static void test_leave__a_yes_spoils_own_questions(void **state)
     assert_int_equal(leaving(&w, small), 1);
     w.nodes[small].tx_open = true;
     w.unplugged = false;
-    world_run(&w, 100);
+    world_run(&w, 10);
     assert_true(has(&w, small, 1));
     unsubscribe(&w, large, 1);
     world_run(&w, 8000);
@@ -569,6 +603,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leave__the_finished_order_stays_somewhere),
         cmocka_unit_test(test_leave__goes_to_who_wants_it),
+        cmocka_unit_test(test_leave__who_has_no_use_for_what_follows_says_so),
         cmocka_unit_test(test_leave__an_archive_stays),
         cmocka_unit_test(test_leave__what_goes_to_an_archive_is_noted_as_such),
         cmocka_unit_test(test_leave__who_may_not_write_is_no_keeper),
