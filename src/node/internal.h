@@ -106,6 +106,18 @@ typedef struct node_present {
     uint64_t at_ms; /* when to look next */
 } node_present;
 
+/* What others name of a former actor of ours, and is not here (former.c). */
+typedef struct node_former_heard {
+    crdt_dot upto;
+    uint64_t since_ms;
+} node_former_heard;
+
+typedef struct node_former {
+    node_former_heard list[TAKO_FORMER_ACTORS_MAX];
+    size_t count;
+    uint64_t at_ms; /* when to look next */
+} node_former;
+
 /* A subscription that was ended: what matched it may leave. */
 typedef struct node_sweep {
     struct node_sweep *next;
@@ -121,8 +133,9 @@ typedef struct node_sweep {
 typedef struct node_ask {
     uint32_t coll;
     int64_t row;
-    uint64_t lsn; /* its state then */
-    bool passed;  /* it is a node_passed */
+    uint64_t lsn;    /* its state then */
+    bool passed;     /* it is a node_passed */
+    bool to_archive; /* an archive is to have it: no other's leave counts */
     bool granted;
     bool spoilt;   /* we told another that it may go, after we had asked */
     bool archived; /* granted by an archive: */
@@ -253,6 +266,7 @@ struct node {
     node_receipts receipts;
     node_leaving leave;
     node_present present;
+    node_former former;
     node_retain *retain;
     uint64_t care_ms;     /* when to look for what to reap */
     crdt_wall clocks;     /* what neighbours told of theirs: clock.c */
@@ -350,6 +364,8 @@ bool node_synced(node *n);
 bool node_is_archive(const node *n, const uint8_t device[SEC_KEY_BYTES]);
 /* A device that never lets go of this state; NULL: none. */
 const uint8_t *node_archived(node *n, uint32_t coll, const store_row *row);
+/* Whether one that is known keeps such documents, this state or not. */
+bool node_has_archive(node *n, uint32_t coll, const store_row *row);
 
 bool node_is_kept(node *n, uint32_t coll, const store_row *row);
 /* Who has all of the predicate up to this commit of ours: has it the document
@@ -430,6 +446,12 @@ bool node_takes_all(node *n, uint32_t coll);
 /* A document of such a one is past for others in this state. */
 void node_present_note(node *n, uint32_t coll, int64_t row, uint64_t lsn);
 void node_present_tick(node *n, uint64_t now_ms);
+
+/* ---- former.c ------------------------------------------------------------------ */
+
+/* What is complete here changed: others may have named more of a former actor. */
+void node_former_look(node *n);
+void node_former_tick(node *n, uint64_t now_ms);
 
 /* ---- mayi.c -------------------------------------------------------------------- */
 

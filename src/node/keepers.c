@@ -259,20 +259,34 @@ void node_keepers_tick(node *n, uint64_t now_ms)
 
 /* ---- who keeps a state ------------------------------------------------------------ */
 
-static bool keeps(node *n, const node_keeper *k, uint32_t coll,
-                  const store_row *row)
-{
-    return k->lsn >= row->lsn && !k->gone &&
-           tako_slice_eq(query_predicate_collection(k->predicate->query),
-                         store_coll_name(n->reader, coll)) &&
-           node_predicate_match(n, k->predicate, row->id, row->body);
-}
-
 bool node_is_archive(const node *n, const uint8_t device[SEC_KEY_BYTES])
 {
     for (const node_keeper *k = n->keepers; k != NULL; k = k->next)
         if (k->archive && !k->gone &&
             memcmp(k->device, device, SEC_KEY_BYTES) == 0)
+            return true;
+    return false;
+}
+
+static bool takes(node *n, const node_keeper *k, uint32_t coll,
+                  const store_row *row)
+{
+    return !k->gone &&
+           tako_slice_eq(query_predicate_collection(k->predicate->query),
+                         store_coll_name(n->reader, coll)) &&
+           node_predicate_match(n, k->predicate, row->id, row->body);
+}
+
+static bool keeps(node *n, const node_keeper *k, uint32_t coll,
+                  const store_row *row)
+{
+    return k->lsn >= row->lsn && takes(n, k, coll, row);
+}
+
+bool node_has_archive(node *n, uint32_t coll, const store_row *row)
+{
+    for (const node_keeper *k = n->keepers; k != NULL; k = k->next)
+        if (k->archive && takes(n, k, coll, row))
             return true;
     return false;
 }

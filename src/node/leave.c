@@ -388,6 +388,25 @@ static tako_err write_granted(step *p)
     return err;
 }
 
+/* Asks for the next one. */
+static tako_err ask(step *p, node_ask next, const store_row *row)
+{
+    node_leaving *v = &p->n->leave;
+    tako_arena a = tako_arena_on(p->n->env);
+    crdt_context context;
+    tako_err err = TAKO_OK;
+
+    if (node_has_archive(p->n, next.coll, row)) {
+        err = crdt_meta_context(&a, row->meta, &context);
+        if (err == TAKO_OK)
+            err = store_has_own(p->st, &context, &next.to_archive, NULL);
+    }
+    if (err == TAKO_OK)
+        v->asks[v->ask_count++] = next;
+    tako_arena_fini(&a);
+    return err;
+}
+
 /* Looks at the next ones in the table: who goes, who is to be asked about. */
 static tako_err write_next(step *p, const store_leaving *list, size_t count)
 {
@@ -406,9 +425,11 @@ static tako_err write_next(step *p, const store_leaving *list, size_t count)
             err = let_go(p, list[i].coll, list[i].row, row.lsn, false, NULL);
             break;
         case ASKS:
-            v->asks[v->ask_count++] = (node_ask){ .coll = list[i].coll,
-                                                  .row = list[i].row,
-                                                  .lsn = row.lsn };
+            err = ask(p,
+                      (node_ask){ .coll = list[i].coll,
+                                  .row = list[i].row,
+                                  .lsn = row.lsn },
+                      &row);
             break;
         case WAITS:
             break;
@@ -441,9 +462,12 @@ static tako_err write_passed(step *p)
         }
         v->passed[left++] = one;
         if (what == ASKS && v->ask_count < NODE_LEAVE_BATCH)
-            v->asks[v->ask_count++] = (node_ask){
-                .coll = one.coll, .row = one.row, .lsn = row.lsn, .passed = true
-            };
+            err = ask(p,
+                      (node_ask){ .coll = one.coll,
+                                  .row = one.row,
+                                  .lsn = row.lsn,
+                                  .passed = true },
+                      &row);
     }
     v->passed_count = left;
     return err;

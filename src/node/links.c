@@ -253,6 +253,9 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
         recheck(l->node);
     if (event == SYNC_EVENT_ROSE)
         rose(l->node);
+    if (event == SYNC_EVENT_HELD || event == SYNC_EVENT_CAUGHT_UP ||
+        event == SYNC_EVENT_ROSE)
+        node_former_look(l->node);
     if (logged[event].name != NULL &&
         (event != SYNC_EVENT_HELD || *text != '\0'))
         tako_log(l->node->env, logged[event].level, logged[event].name,

@@ -26,9 +26,14 @@
  * WHO MAY NOT WRITE never says yes: a copy that was changed there is refused, and
  * goes whole (sync/denied.c).
  *
+ * AN ARCHIVE  Where one is known, documents that our own app wrote to go when it
+ * says so, and no sooner: others cannot tell it what all we wrote, only we can,
+ * and not of what is not here any more (GONE, in sync/cover.c).
+ *
  * FURTHER AWAY  Who keeps a document may be no neighbour. A question that the
  * neighbours did not answer is asked again with hops: each passes on what it
- * cannot answer, once, and the answer back to where the question came from. */
+ * cannot answer as an archive, once, and the answer back to where the question
+ * came from. */
 #include "node/internal.h"
 
 #include "store/deaths.h"
@@ -224,23 +229,28 @@ static bool get_head(tako_reader *in, question *q)
     return true;
 }
 
-/* Answers what can be answered; *rest gets the other documents as they came. */
+/* Answers what can be answered. *rest gets, as they came, the other documents, and
+ * those that an archive may be asked for. */
 static tako_err answer(node *n, question *q, tako_reader *in, tako_buf *yes,
                        tako_buf *rest, tako_errbuf *e)
 {
     tako_arena a = tako_arena_on(n->env);
     tako_err err = TAKO_OK;
+    bool granted;
 
     for (size_t count = 0; err == TAKO_OK && tako_reader_left(in) > 0;
          count++) {
         size_t from = in->pos;
 
         tako_arena_reset(&a);
-        if (count == TAKO_ASK_MAX || !get_one(in, &a, q))
+        if (count == TAKO_ASK_MAX || !get_one(in, &a, q)) {
             err = bad(e, "MAY_I");
-        else if (grants(n, &a, q))
+            break;
+        }
+        granted = grants(n, &a, q);
+        if (granted)
             tako_put_varint(yes, q->number);
-        else
+        if (!granted || !n->archive)
             tako_put_bytes(rest,
                            tako_slice_of(in->in.ptr + from, in->pos - from));
     }
@@ -305,13 +315,19 @@ static void pass_back(node *n, const question *q, tako_slice body)
             sync_session_note(l->session, SYNC_MSG_YOU_MAY, body);
 }
 
-static void granted(node *n, node_ask *ask, const uint8_t who[SEC_KEY_BYTES])
+/* True: it counts. */
+static bool granted(node *n, node_ask *ask, const uint8_t who[SEC_KEY_BYTES])
 {
+    bool archive = node_is_archive(n, who);
+
+    if (ask->to_archive && !archive)
+        return false;
     ask->granted = true;
-    if (ask->archived || !node_is_archive(n, who))
-        return;
-    ask->archived = true;
-    memcpy(ask->archive, who, SEC_KEY_BYTES);
+    if (archive && !ask->archived) {
+        ask->archived = true;
+        memcpy(ask->archive, who, SEC_KEY_BYTES);
+    }
+    return true;
 }
 
 static tako_err on_you_may(node_link *l, tako_slice body, tako_errbuf *e)
@@ -319,6 +335,7 @@ static tako_err on_you_may(node_link *l, tako_slice body, tako_errbuf *e)
     node *n = l->node;
     node_leaving *v = &n->leave;
     tako_reader in = tako_reader_of(body);
+    bool any = false;
     tako_slice who;
     question q;
 
@@ -333,9 +350,9 @@ static tako_err on_you_may(node_link *l, tako_slice body, tako_errbuf *e)
         uint64_t number = tako_read_varint(&in);
 
         if (!in.failed && q.serial == v->serial && number < v->ask_count)
-            granted(n, &v->asks[number], who.ptr);
+            any = granted(n, &v->asks[number], who.ptr) || any;
     }
-    if (q.serial == v->serial) {
+    if (any) {
         v->tries = 0;
         v->wait_ms = 0;
         v->at_ms = node_now(n);

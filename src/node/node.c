@@ -34,6 +34,7 @@ static void on_timer(void *ctx)
         node_receipts_tick(n, node_now(n));
         node_leave_tick(n, node_now(n));
         node_present_tick(n, node_now(n));
+        node_former_tick(n, node_now(n));
         node_retain_tick(n, node_now(n));
         node_clock_tick(n, node_now(n));
         node_care(n, node_now(n));
@@ -58,6 +59,7 @@ void node_timer(node *n)
         at = node_receipts_deadline(n) < at ? node_receipts_deadline(n) : at;
         at = node_leave_deadline(n) < at ? node_leave_deadline(n) : at;
         at = n->present.at_ms < at ? n->present.at_ms : at;
+        at = n->former.at_ms < at ? n->former.at_ms : at;
         at = node_retain_deadline(n) < at ? node_retain_deadline(n) : at;
         at = blobs < at ? blobs : at;
         at = n->care_ms < at ? n->care_ms : at;
@@ -184,6 +186,7 @@ tako_err node_new(const node_opts *opts, node **out, tako_errbuf *e)
     n->leave.at_ms = n->leave.start_ms = n->busy_ms + NODE_LEAVE_GRACE_MS;
     n->care_ms = n->busy_ms + NODE_CARE_FIRST_MS;
     n->present.at_ms = UINT64_MAX;
+    n->former.at_ms = UINT64_MAX;
     err = context_new(n, e);
     if (err == TAKO_OK)
         err = note_rights(n, e);

@@ -371,7 +371,7 @@ static tako_err list_read(store_conn *c, const char *key, tako_buf *out)
     return err == TAKO_NOTFOUND ? TAKO_OK : err;
 }
 
-tako_err actor_former(store_conn *c, tako_buf *out)
+tako_err store_former_actors(store_conn *c, tako_buf *out)
 {
     return list_read(c, ACTOR_FORMER_KEY, out);
 }
@@ -451,7 +451,7 @@ tako_err actor_own_beyond(store *s, const crdt_context *context,
     tako_err err;
 
     *beyond = own_beyond(context, s->state.actor, births, count);
-    err = *beyond ? TAKO_OK : actor_former(&s->writer, &list);
+    err = *beyond ? TAKO_OK : store_former_actors(&s->writer, &list);
     for (size_t i = 0; err == TAKO_OK && i + 16 <= list.len; i += 16) {
         memcpy(actor.id, list.ptr + i, sizeof actor.id);
         *beyond = *beyond || own_beyond(context, actor, births, count);
@@ -460,6 +460,12 @@ tako_err actor_own_beyond(store *s, const crdt_context *context,
     return err == TAKO_OK
                ? err
                : tako_fail(e, err, "reading its former actors failed");
+}
+
+tako_err store_has_own(store *s, const crdt_context *context, bool *own,
+                       tako_errbuf *e)
+{
+    return actor_own_beyond(s, context, NULL, 0, own, e);
 }
 
 /* Reserved lsns that no commit has are what an unclean end leaves. */

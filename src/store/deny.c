@@ -96,7 +96,7 @@ tako_err store_names(store_conn *c, tako_buf *out, tako_errbuf *e)
     tako_err err = store_kv_get(c, WROTE_KEY, &last);
 
     if (err == TAKO_OK || err == TAKO_NOTFOUND)
-        err = actor_former(c, out);
+        err = store_former_actors(c, out);
     for (size_t i = at; last.len == ID_BYTES && i + ID_BYTES <= out->len;
          i += ID_BYTES)
         if (memcmp(out->ptr + i, last.ptr, ID_BYTES) == 0) {

@@ -305,30 +305,6 @@ tako_err store_former_last(store_conn *c, tako_buf *out)
     return out->failed ? TAKO_NOMEM : TAKO_OK;
 }
 
-tako_err held_former(store *s, crdt_dot last, tako_errbuf *e)
-{
-    store_conn *c = &s->writer;
-    uint8_t entry[HELD_ENTRY_BYTES];
-    sqlite3_stmt *stmt;
-
-    held_forget(s); /* the actor goes, whatever it wrote */
-    if (last.hlc == 0)
-        return TAKO_OK;
-    memcpy(entry, last.actor.id, 16);
-    entry_set_hlc(entry, last.hlc);
-    stmt = store_sql(c,
-                     "INSERT INTO held(coll,text,v,target,why)"
-                     "VALUES(x'',x'',?1,x'',0) ON CONFLICT(coll,text) DO"
-                     " UPDATE SET v=CAST(v||excluded.v AS BLOB)",
-                     e);
-    if (stmt == NULL)
-        return conn_fail(c, sqlite3_extended_errcode(c->db), "held", e);
-    (void)conn_bind(stmt, 1, tako_slice_of(entry, sizeof entry));
-    return conn_step(c, stmt, "writing former actors", e);
-}
-
-/* ---- gone ---------------------------------------------------------------------- */
-
 static uint64_t entry_hlc(const uint8_t *entry)
 {
     tako_reader in = tako_reader_of(tako_slice_of(entry + 16, 8));
@@ -336,7 +312,8 @@ static uint64_t entry_hlc(const uint8_t *entry)
     return tako_read_u64(&in);
 }
 
-static void gone_raise(tako_buf *v, crdt_actor actor, uint64_t hlc, bool *moved)
+static void entry_raise(tako_buf *v, crdt_actor actor, uint64_t hlc,
+                        bool *moved)
 {
     size_t at = 0;
 
@@ -354,6 +331,49 @@ static void gone_raise(tako_buf *v, crdt_actor actor, uint64_t hlc, bool *moved)
     }
     entry_set_hlc(v->ptr + at, hlc);
 }
+
+static tako_err former_raise(store *s, crdt_dot upto, tako_errbuf *e)
+{
+    store_conn *c = &s->writer;
+    tako_buf v = tako_buf_on(s->env);
+    sqlite3_stmt *stmt = NULL;
+    bool moved = false;
+    tako_err err = store_former_last(c, &v);
+
+    entry_raise(&v, upto.actor, upto.hlc, &moved);
+    if (err == TAKO_OK && v.failed)
+        err = TAKO_NOMEM;
+    if (err == TAKO_OK && moved) {
+        held_forget(s);
+        stmt = store_sql(c,
+                         "INSERT OR REPLACE INTO held(coll,text,v,target,why)"
+                         "VALUES(x'',x'',?1,x'',0)",
+                         e);
+        if (stmt == NULL)
+            err = conn_fail(c, sqlite3_extended_errcode(c->db), "held", e);
+    }
+    if (stmt != NULL) {
+        (void)conn_bind(stmt, 1, tako_buf_slice(&v));
+        err = conn_step(c, stmt, "writing former actors", e);
+    }
+    tako_buf_fini(&v);
+    return err;
+}
+
+tako_err held_former(store *s, crdt_dot last, tako_errbuf *e)
+{
+    held_forget(s); /* the actor goes, whatever it wrote */
+    return former_raise(s, last, e);
+}
+
+tako_err store_former_give_up(store *s, crdt_dot upto, tako_errbuf *e)
+{
+    TAKO_ARG(s != NULL);
+    TAKO_TRY(txn_check(s, e));
+    return former_raise(s, upto, e);
+}
+
+/* ---- gone ---------------------------------------------------------------------- */
 
 typedef struct own_held {
     tako_buf gone, former;
@@ -403,10 +423,10 @@ static tako_err gone_write(store *s, tako_slice coll, own_held *own,
     if (archive.len > 0 &&
         tako_slice_eq(tako_buf_slice(&own->archive), archive))
         to = &own->kept;
-    gone_raise(to, actor, crdt_context_get(context, actor), &moved);
+    entry_raise(to, actor, crdt_context_get(context, actor), &moved);
     for (size_t i = 0; i < own->former.len; i += HELD_ENTRY_BYTES) {
         memcpy(actor.id, own->former.ptr + i, sizeof actor.id);
-        gone_raise(to, actor, crdt_context_get(context, actor), &moved);
+        entry_raise(to, actor, crdt_context_get(context, actor), &moved);
     }
     if (to->failed || own->archive.failed)
         return TAKO_NOMEM;

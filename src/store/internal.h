@@ -450,7 +450,6 @@ tako_err quarantine_put(store *s, uint32_t coll, tako_slice id, store_why why,
                         tako_slice body, tako_errbuf *e);
 
 /* actor.c: appends the ids of those that were this file's, the latest last. */
-tako_err actor_former(store_conn *c, tako_buf *out);
 /* Is it among ids in a row? */
 bool actor_listed(const tako_buf *list, crdt_actor actor);
 /* The greatest hlc that the context has of an actor which is, or

@@ -87,6 +87,9 @@ crdt_actor store_actor(const store *s);
 /* Is the present actor this one, or did it take its place in this very file,
  * which was neither copied nor rolled back since? So the device is the same. */
 bool store_actor_follows(store *s, crdt_actor former);
+/* Has a state with that context events that this file wrote, by any actor? */
+tako_err store_has_own(store *s, const crdt_context *context, bool *own,
+                       tako_errbuf *e);
 uint64_t store_lsn(const store *s);               /* last commit */
 const uint8_t *store_incarnation(const store *s); /* 16 bytes, of the feed */
 
@@ -412,8 +415,13 @@ bool store_held_kept(store *s, tako_slice *out);
 uint64_t store_held_moves(const store_conn *c);
 /* Inside a transaction. */
 tako_err store_held_put(store *s, tako_slice coll, const store_held *held);
-/* Appends this file's former actors, in a vector as above, oldest first. */
+/* Appends the ids of this file's former actors, 16 bytes each, oldest first. */
+tako_err store_former_actors(store_conn *c, tako_buf *out);
+/* Likewise, in a vector as above, those of whose events something is known to be
+ * here: up to which one, or up to which the rest was given up. */
 tako_err store_former_last(store_conn *c, tako_buf *out);
+/* Inside a transaction: gives up what is not here of a former actor, up to that. */
+tako_err store_former_give_up(store *s, crdt_dot upto, tako_errbuf *e);
 /* The present actor and its last committed hlc (0: none), as c sees them. */
 tako_err store_own_last(store_conn *c, crdt_dot *out);
 

@@ -17,7 +17,8 @@
  *
  * FORMER tells the actors that this file had before, and how far each came here:
  * so far, "what our app wrote is given" (OWN, in cover.c) is said of them too.
- * Later events of theirs, which this file lost, others may have.
+ * Later events of theirs, which this file lost, others may have; what of them
+ * does not come in time is given up, and FORMER told again (node/former.c).
  *
  * Two sides with the same actor are a file and its copy. Both may have written
  * nothing since, so the one with the lesser sum key, which is random, goes. */
@@ -81,7 +82,15 @@ tako_err sync_tell_former(sync_session *s, tako_errbuf *e)
 
 tako_err sync_on_former(sync_session *s, tako_reader *in, tako_errbuf *e)
 {
+    s->judge_due = true;
     return sync_read_dots(s, in, &s->peer_wrote, e);
+}
+
+void sync_session_gave_up(sync_session *s)
+{
+    (void)sync_tell_former(s, NULL); /* no memory: the next session does */
+    s->judge_due = true;
+    sync_session_rose(s);
 }
 
 static void tell_renewed(sync_session *s)

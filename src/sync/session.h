@@ -205,6 +205,8 @@ void sync_session_past(sync_session *s, tako_slice coll, tako_slice id,
 void sync_session_recheck(sync_session *s);
 /* SYNC_EVENT_ROSE likewise: all are to say so, after a while. */
 void sync_session_rose(sync_session *s);
+/* What was lost under a former name was given up (store_former_give_up). */
+void sync_session_gave_up(sync_session *s);
 
 /* Commits were missed: asks the peer to ask for everything anew, so that
  * summaries find what changed. */

@@ -210,6 +210,45 @@ static void test_leave__what_goes_to_an_archive_is_noted_as_such(void **state)
     }
 }
 
+/* What our app wrote waits for an archive, where there is one, though another keeps
+ * it meanwhile: only we can say that this is all we wrote, and then we could not.
+ * What others wrote does not wait. */
+static void test_leave__what_is_ours_waits_for_the_archive(void **state)
+{
+    world w;
+
+    (void)state;
+    star(&w, 18, 3);
+    world_stop(&w, 0);
+    w.nodes[0].archive = true;
+    world_start(&w, 0);
+    world_listen(&w, 0, "tcp://hub:1");
+    world_listen(&w, 2, "tcp://kitchen:1");
+    world_dial(&w, 1, "tcp://kitchen:1");
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    world_subscribe(&w, 1, 1, OPEN);
+    world_subscribe(&w, 2, 1, DONE);
+    world_run(&w, 10000);
+    world_insert(&w, 1, 1, "open");
+    world_insert(&w, 2, 2, "open");
+    world_run(&w, 3000);
+    world_stop(&w, 0);
+    (void)world_do(&w, 1, "UPDATE orders SET s = 'done' WHERE _id = 1");
+    (void)world_do(&w, 2, "UPDATE orders SET s = 'done' WHERE _id = 2");
+    world_run(&w, 120000);
+    assert_true(has(&w, 2, 1));
+    assert_true(has(&w, 2, 2));
+    assert_true(has(&w, 1, 1));
+    assert_false(has(&w, 1, 2));
+    world_start(&w, 0);
+    world_listen(&w, 0, "tcp://hub:1");
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    world_run(&w, 120000);
+    assert_true(has(&w, 0, 1));
+    assert_false(has(&w, 1, 1));
+    world_fini(&w);
+}
+
 /* Who may not write says no yes, though it has the document and wants it. */
 static void test_leave__who_may_not_write_is_no_keeper(void **state)
 {
@@ -606,6 +645,7 @@ int main(void)
         cmocka_unit_test(test_leave__who_has_no_use_for_what_follows_says_so),
         cmocka_unit_test(test_leave__an_archive_stays),
         cmocka_unit_test(test_leave__what_goes_to_an_archive_is_noted_as_such),
+        cmocka_unit_test(test_leave__what_is_ours_waits_for_the_archive),
         cmocka_unit_test(test_leave__who_may_not_write_is_no_keeper),
         cmocka_unit_test(test_leave__waits_for_the_keeper),
         cmocka_unit_test(test_leave__is_noted_by_who_ends_soon),

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+/* FORMER -- gives up what was lost under former names.
+ *
+ * Who loses commits (a power failure, a file restored from a copy) goes on under
+ * another name, and tells how far its file has the former one (sync/renew.c). Of
+ * what came later others may have a part: an order whose other half is nowhere
+ * any more. Nobody can say that all of that is here, ever: nobody would be
+ * complete again.
+ *
+ * So who wrote it gives it up: what others name of a former actor of ours, and is
+ * not here, PATIENCE_MS after we have heard of it, while we could be told more,
+ * counts as told. Whatever remains of such a commit is shown as it is, P7 or not;
+ * if the rest turns up later it is merged as ever. A commit that was acknowledged
+ * as durable is lost by no power failure, so this is not about those. */
+#include "node/internal.h"
+
+#define PATIENCE_MS 60000u
+#define LOOK_MS     10000u /* not more often */
+#define AGAIN_MS    1000u  /* after a failure */
+
+void node_former_look(node *n)
+{
+    uint64_t at_ms = node_now(n) + LOOK_MS;
+
+    if (n->former.at_ms > at_ms)
+        n->former.at_ms = at_ms;
+}
+
+static bool is_linked(const node *n)
+{
+    for (const node_link *l = n->links; l != NULL; l = l->next)
+        if (l->state == NODE_UP && l->session != NULL && l->failed == TAKO_OK)
+            return true;
+    return false;
+}
+
+/* ---- what others name ----------------------------------------------------------- */
+
+typedef struct hearing {
+    tako_buf actors; /* ours that were, 16 bytes each */
+    node_former_heard list[TAKO_FORMER_ACTORS_MAX];
+    size_t count;
+} hearing;
+
+static bool is_one(const hearing *h, tako_slice actor)
+{
+    for (size_t i = 0; i + actor.len <= h->actors.len; i += actor.len)
+        if (memcmp(h->actors.ptr + i, actor.ptr, actor.len) == 0)
+            return true;
+    return false;
+}
+
+static void hear(hearing *h, const crdt_dot *dot)
+{
+    size_t i = 0;
+
+    while (i < h->count &&
+           crdt_actor_cmp(h->list[i].upto.actor, dot->actor) != 0)
+        i++;
+    if (i == TAKO_FORMER_ACTORS_MAX)
+        return;
+    if (i == h->count)
+        h->list[h->count++] = (node_former_heard){ *dot, 0 };
+    if (h->list[i].upto.hlc < dot->hlc)
+        h->list[i].upto.hlc = dot->hlc;
+}
+
+static void hear_vector(hearing *h, tako_slice vector)
+{
+    tako_reader in = tako_reader_of(vector);
+
+    while (tako_reader_left(&in) > 0) {
+        tako_slice actor = tako_read_bytes(&in, 16);
+        crdt_dot dot;
+
+        dot.hlc = tako_read_u64(&in);
+        if (in.failed)
+            return;
+        memcpy(dot.actor.id, actor.ptr, actor.len);
+        if (is_one(h, actor))
+            hear(h, &dot);
+    }
+}
+
+static tako_err hear_row(void *ctx, const store_held *row)
+{
+    if (row->gone || row->text.len == 0)
+        return TAKO_OK;
+    hear_vector(ctx, row->v);
+    hear_vector(ctx, row->target);
+    return TAKO_OK;
+}
+
+/* Only those of which less is here. */
+static void keep_beyond(hearing *h, const tako_buf *here)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < h->count; i++) {
+        tako_reader in = tako_reader_of(tako_buf_slice(here));
+        const node_former_heard *one = &h->list[i];
+        uint64_t has = 0;
+
+        while (tako_reader_left(&in) >= 24) {
+            tako_slice actor = tako_read_bytes(&in, 16);
+            uint64_t hlc = tako_read_u64(&in);
+
+            if (memcmp(actor.ptr, one->upto.actor.id, actor.len) == 0)
+                has = hlc;
+        }
+        if (has < one->upto.hlc)
+            h->list[left++] = *one;
+    }
+    h->count = left;
+}
+
+static tako_err hear_all(node *n, hearing *h)
+{
+    tako_buf here = tako_buf_on(n->env);
+    tako_err err = store_former_actors(n->reader, &h->actors);
+
+    if (err == TAKO_OK && h->actors.len > 0)
+        err = store_former_last(n->reader, &here);
+    for (const node_sub *sub = n->subs;
+         sub != NULL && err == TAKO_OK && h->actors.len > 0; sub = sub->next)
+        err = store_held_each(
+            n->reader, query_predicate_collection(sub->predicate->query),
+            hear_row, h);
+    if (err == TAKO_OK)
+        keep_beyond(h, &here);
+    tako_buf_fini(&here);
+    return err;
+}
+
+/* Since when each was heard of. */
+static void note(node *n, hearing *h, uint64_t now_ms)
+{
+    node_former *v = &n->former;
+
+    for (size_t i = 0; i < h->count; i++) {
+        h->list[i].since_ms = now_ms;
+        for (size_t k = 0; k < v->count; k++)
+            if (crdt_dot_cmp(v->list[k].upto, h->list[i].upto) == 0)
+                h->list[i].since_ms = v->list[k].since_ms;
+    }
+    memcpy(v->list, h->list, h->count * sizeof *v->list);
+    v->count = h->count;
+}
+
+/* ---- giving up -------------------------------------------------------------------- */
+
+static bool is_due(const node_former_heard *one, uint64_t now_ms)
+{
+    return now_ms >= one->since_ms + PATIENCE_MS;
+}
+
+static tako_err give_up(node *n, store *st, uint64_t now_ms, size_t *count)
+{
+    tako_errbuf e = { "" };
+    tako_err err = store_begin(st, &e);
+
+    *count = 0;
+    for (size_t i = 0; i < n->former.count && err == TAKO_OK; i++)
+        if (is_due(&n->former.list[i], now_ms)) {
+            err = store_former_give_up(st, n->former.list[i].upto, &e);
+            ++*count;
+        }
+    if (err == TAKO_OK)
+        err = store_commit(st, NULL, &e);
+    if (err != TAKO_OK && store_in_transaction(st))
+        store_rollback(st);
+    node_wrote_own(n, st, 0);
+    return err;
+}
+
+static void tell(node *n, size_t count)
+{
+    tako_log(n->env, TAKO_LOG_WARN, "lost_commits_given_up", "\"actors\":%zu",
+             count);
+    for (node_link *l = n->links; l != NULL; l = l->next)
+        if (l->session != NULL && l->failed == TAKO_OK)
+            sync_session_gave_up(l->session);
+}
+
+void node_former_tick(node *n, uint64_t now_ms)
+{
+    node_former *v = &n->former;
+    hearing h = { .actors = tako_buf_on(n->env) };
+    size_t count = 0;
+    store *st;
+    tako_err err;
+
+    if (now_ms < v->at_ms || n->stopping)
+        return;
+    v->at_ms = UINT64_MAX;
+    err = hear_all(n, &h);
+    tako_buf_fini(&h.actors);
+    if (err != TAKO_OK) {
+        v->at_ms = now_ms + AGAIN_MS;
+        return;
+    }
+    if (!is_linked(n))
+        h.count = 0; /* who comes, begins a new minute */
+    note(n, &h, now_ms);
+    for (size_t i = 0; i < v->count; i++) {
+        uint64_t at_ms = v->list[i].since_ms + PATIENCE_MS;
+
+        count += is_due(&v->list[i], now_ms);
+        v->at_ms = at_ms < v->at_ms ? at_ms : v->at_ms;
+    }
+    if (count == 0)
+        return;
+    v->at_ms = now_ms + AGAIN_MS;
+    st = n->host->write_try(n->host->ctx);
+    if (st != NULL && give_up(n, st, now_ms, &count) == TAKO_OK)
+        tell(n, count);
+}
