@@ -207,9 +207,38 @@ static bool nothing_waits(sim_model *m, char *why, size_t cap)
     return true;
 }
 
+/* An archive of all, or that all want all: then there is somebody who can tell each. */
+static bool has_authority(const sim_model *m)
+{
+    size_t all = 0;
+    bool archive = false;
+
+    for (size_t i = 0; i < m->world->count; i++) {
+        all += m->whole >> i & 1;
+        archive = archive ||
+                  ((m->whole >> i & 1) != 0 && m->world->nodes[i]->archive);
+    }
+    return archive || all == m->world->count;
+}
+
+/* There each says in the end of what it takes that it is complete, as it is. */
+static bool all_say_so(const sim_model *m, char *why, size_t cap)
+{
+    for (size_t i = 0; has_authority(m) && i < m->world->count; i++) {
+        const sim_node *n = m->world->nodes[i];
+
+        if (n->up && sim_says_whole(m, n))
+            continue;
+        (void)snprintf(why, cap, "%s does not say that it is complete",
+                       n->name);
+        return false;
+    }
+    return true;
+}
+
 bool sim_model_converged(sim_model *m, char *why, size_t cap)
 {
-    if (!nothing_waits(m, why, cap))
+    if (!nothing_waits(m, why, cap) || !all_say_so(m, why, cap))
         return false;
     for (size_t i = 0; i < m->world->count; i++) {
         const sim_node *n = m->world->nodes[i];
