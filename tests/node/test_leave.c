@@ -249,6 +249,41 @@ static void test_leave__what_is_ours_waits_for_the_archive(void **state)
     world_fini(&w);
 }
 
+/* Also where it is a neighbour no more: another that has the document asks it, too. */
+static void test_leave__an_archive_is_asked_through_who_has_it(void **state)
+{
+    world w;
+
+    (void)state;
+    star(&w, 19, 3);
+    world_stop(&w, 0);
+    w.nodes[0].archive = true;
+    world_start(&w, 0);
+    world_listen(&w, 0, "tcp://hub:1");
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    world_subscribe(&w, 1, 1, OPEN);
+    world_run(&w, 10000);
+    world_insert(&w, 1, 1, "open");
+    world_run(&w, 3000);
+    world_stop(&w, 0);
+    world_listen(&w, 2, "tcp://kitchen:1");
+    world_dial(&w, 1, "tcp://kitchen:1");
+    world_dial(&w, 2, "tcp://hub:2");
+    world_subscribe(&w, 2, 1, DONE);
+    (void)world_do(&w, 1, "UPDATE orders SET s = 'done'");
+    world_run(&w, 30000);
+    assert_true(has(&w, 2, 1));
+    assert_true(has(&w, 1, 1));
+    world_start(&w, 0);
+    world_listen(&w, 0, "tcp://hub:2");
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    world_run(&w, 600000);
+    assert_int_equal(world_links_up(&w, 1), 1);
+    assert_true(has(&w, 0, 1));
+    assert_false(has(&w, 1, 1));
+    world_fini(&w);
+}
+
 /* Who may not write says no yes, though it has the document and wants it. */
 static void test_leave__who_may_not_write_is_no_keeper(void **state)
 {
@@ -646,6 +681,7 @@ int main(void)
         cmocka_unit_test(test_leave__an_archive_stays),
         cmocka_unit_test(test_leave__what_goes_to_an_archive_is_noted_as_such),
         cmocka_unit_test(test_leave__what_is_ours_waits_for_the_archive),
+        cmocka_unit_test(test_leave__an_archive_is_asked_through_who_has_it),
         cmocka_unit_test(test_leave__who_may_not_write_is_no_keeper),
         cmocka_unit_test(test_leave__waits_for_the_keeper),
         cmocka_unit_test(test_leave__is_noted_by_who_ends_soon),
