@@ -8,10 +8,11 @@
  * complete again.
  *
  * So who wrote it gives it up: what others name of a former actor of ours, and is
- * not here, PATIENCE_MS after we have heard of it, while we could be told more,
- * counts as told. Whatever remains of such a commit is shown as it is, P7 or not;
- * if the rest turns up later it is merged as ever. A commit that was acknowledged
- * as durable is lost by no power failure, so this is not about those. */
+ * not here, while for PATIENCE_MS a neighbour that takes the whole collection lacks
+ * it, and none has it. From then on that counts as told. Whatever remains of such a
+ * commit is shown as it is, P7 or not; if the rest turns up later it is merged as
+ * ever. A commit that was acknowledged as durable is lost by no power failure, so
+ * this is not about those. */
 #include "node/internal.h"
 
 #define PATIENCE_MS 60000u
@@ -26,12 +27,21 @@ void node_former_look(node *n)
         n->former.at_ms = at_ms;
 }
 
-static bool is_linked(const node *n)
+/* Of neighbours that take all: does one lack it, and none have it? */
+static sync_word word_of(const node *n, crdt_dot dot)
 {
-    for (const node_link *l = n->links; l != NULL; l = l->next)
-        if (l->state == NODE_UP && l->session != NULL && l->failed == TAKO_OK)
-            return true;
-    return false;
+    sync_word all = SYNC_SAID_NOTHING, word;
+    sync_predicate *p;
+
+    for (const node_link *l = n->links; l != NULL; l = l->next) {
+        if (l->state != NODE_UP || l->session == NULL || l->failed != TAKO_OK)
+            continue;
+        for (size_t i = 0; sync_session_word(l->session, i, dot, &p, &word);
+             i++)
+            if (p != NULL && p->all && word > all)
+                all = word;
+    }
+    return all;
 }
 
 /* ---- what others name ----------------------------------------------------------- */
@@ -123,28 +133,42 @@ static tako_err hear_all(node *n, hearing *h)
         err = store_former_last(n->reader, &here);
     for (const node_sub *sub = n->subs;
          sub != NULL && err == TAKO_OK && h->actors.len > 0; sub = sub->next)
-        err = store_held_each(
-            n->reader, query_predicate_collection(sub->predicate->query),
-            hear_row, h);
+        err = store_held_each(n->reader,
+                              query_predicate_collection(sub->predicate->query),
+                              hear_row, h);
     if (err == TAKO_OK)
         keep_beyond(h, &here);
     tako_buf_fini(&here);
     return err;
 }
 
-/* Since when each was heard of. */
-static void note(node *n, hearing *h, uint64_t now_ms)
+static uint64_t since(const node_former *v, crdt_dot dot, uint64_t now_ms)
+{
+    for (size_t i = 0; i < v->count; i++)
+        if (crdt_dot_cmp(v->list[i].upto, dot) == 0)
+            return v->list[i].since_ms;
+    return now_ms;
+}
+
+/* Those that are lacked, and since when; *open: of others it is not known. */
+static void note(node *n, hearing *h, uint64_t now_ms, bool *open)
 {
     node_former *v = &n->former;
+    size_t left = 0;
 
+    *open = false;
     for (size_t i = 0; i < h->count; i++) {
-        h->list[i].since_ms = now_ms;
-        for (size_t k = 0; k < v->count; k++)
-            if (crdt_dot_cmp(v->list[k].upto, h->list[i].upto) == 0)
-                h->list[i].since_ms = v->list[k].since_ms;
+        node_former_heard one = h->list[i];
+        sync_word word = word_of(n, one.upto);
+
+        *open = *open || (word == SYNC_SAID_NOTHING && n->links != NULL);
+        if (word != SYNC_LACKS)
+            continue;
+        one.since_ms = since(v, one.upto, now_ms);
+        h->list[left++] = one;
     }
-    memcpy(v->list, h->list, h->count * sizeof *v->list);
-    v->count = h->count;
+    memcpy(v->list, h->list, left * sizeof *v->list);
+    v->count = left;
 }
 
 /* ---- giving up -------------------------------------------------------------------- */
@@ -187,6 +211,7 @@ void node_former_tick(node *n, uint64_t now_ms)
     node_former *v = &n->former;
     hearing h = { .actors = tako_buf_on(n->env) };
     size_t count = 0;
+    bool open;
     store *st;
     tako_err err;
 
@@ -199,9 +224,9 @@ void node_former_tick(node *n, uint64_t now_ms)
         v->at_ms = now_ms + AGAIN_MS;
         return;
     }
-    if (!is_linked(n))
-        h.count = 0; /* who comes, begins a new minute */
-    note(n, &h, now_ms);
+    note(n, &h, now_ms, &open);
+    if (open)
+        v->at_ms = now_ms + PATIENCE_MS;
     for (size_t i = 0; i < v->count; i++) {
         uint64_t at_ms = v->list[i].since_ms + PATIENCE_MS;
 

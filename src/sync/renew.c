@@ -86,6 +86,35 @@ tako_err sync_on_former(sync_session *s, tako_reader *in, tako_errbuf *e)
     return sync_read_dots(s, in, &s->peer_wrote, e);
 }
 
+/* What it claims towards us; its summary, where it pushes us nothing. */
+bool sync_session_word(const sync_session *s, size_t i, crdt_dot dot,
+                       sync_predicate **predicate, sync_word *out)
+{
+    const sync_want *w = i < s->want_count ? &s->wants[i] : NULL;
+    uint64_t lacks;
+
+    if (w == NULL)
+        return false;
+    *predicate = w->predicate;
+    *out = crdt_context_has(&w->has, dot)      ? SYNC_HAS
+           : w->has.count > 0 && !w->has_whole ? SYNC_LACKS
+                                               : SYNC_SAID_NOTHING;
+    for (size_t k = 0; k < s->sub_count && *out != SYNC_HAS; k++) {
+        const sync_sub *sub = &s->subs[k];
+
+        if (!tako_slice_eq(sub->collection, w->collection))
+            continue;
+        if (sub->claim != SYNC_CLAIM_ALL && sub->claim != SYNC_CLAIM_PART)
+            continue;
+        lacks = crdt_context_get(&sub->lacks, dot.actor);
+        if (lacks != 0 && lacks < dot.hlc)
+            *out = SYNC_LACKS;
+        else if (crdt_context_has(&sub->theirs, dot))
+            *out = SYNC_HAS;
+    }
+    return true;
+}
+
 void sync_session_gave_up(sync_session *s)
 {
     (void)sync_tell_former(s, NULL); /* no memory: the next session does */

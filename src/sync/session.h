@@ -302,4 +302,10 @@ bool sync_session_subscription(const sync_session *s, size_t i, uint64_t now_ms,
 bool sync_session_served(const sync_session *s, size_t i, tako_slice *text,
                          bool *in_sync);
 
+/* What is known of the peer itself: has it, of what the i-th of its asks for, all
+ * up to an event? False beyond the last. */
+typedef enum sync_word { SYNC_SAID_NOTHING, SYNC_LACKS, SYNC_HAS } sync_word;
+bool sync_session_word(const sync_session *s, size_t i, crdt_dot dot,
+                       sync_predicate **predicate, sync_word *out);
+
 #endif /* TAKO_SYNC_SESSION_H */

@@ -110,7 +110,42 @@ static void test_former__not_while_it_is_alone(void **state)
     world_fini(&w);
 }
 
-/* A later one that is heard of has a minute of its own; then both are told. */
+/* Nor where somebody has all of it, whom another will meet who lacks it. */
+static void test_former__not_where_it_is_had(void **state)
+{
+    world w;
+
+    (void)state;
+    world_init(&w, 95, 4);
+    world_listen(&w, 0, "tcp://hub:1");
+    world_listen(&w, 1, "tcp://till:1");
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    world_subscribe(&w, 1, 1, OPEN);
+    world_dial(&w, 1, "tcp://hub:1");
+    world_run(&w, 10000);
+    world_insert(&w, 1, 1, "open");
+    world_run(&w, 3000);
+    world_save(&w, 1, "before");
+    world_insert(&w, 1, 2, "open");
+    world_run(&w, 3000);
+    world_power_failure(&w, 1, "before");
+    world_listen(&w, 1, "tcp://till:1");
+    world_subscribe(&w, 1, 1, OPEN);
+    world_dial(&w, 1, "tcp://hub:1");
+    world_subscribe(&w, 3, 1, WORLD_ALL);
+    world_dial(&w, 3, "tcp://till:1");
+    world_run(&w, 600000);
+    assert_int_equal(world_count(&w, 3), 2);
+    assert_true(is_whole(&w, 0));
+    assert_true(is_whole(&w, 1));
+    assert_false(is_whole(&w, 3));
+    world_dial(&w, 3, "tcp://hub:1");
+    world_run(&w, 10000);
+    assert_true(is_whole(&w, 3));
+    world_fini(&w);
+}
+
+/* Written down, and told in later sessions. */
 static void test_former__stays_given_up(void **state)
 {
     world w;
@@ -140,6 +175,7 @@ int main(void)
         cmocka_unit_test(test_former__is_given_up_after_a_minute),
         cmocka_unit_test(test_former__by_nobody_else),
         cmocka_unit_test(test_former__not_while_it_is_alone),
+        cmocka_unit_test(test_former__not_where_it_is_had),
         cmocka_unit_test(test_former__stays_given_up),
     };
 
