@@ -5,7 +5,15 @@
  *
  * Who wants a part has to show what it wants: of a document that did not match
  * at its writer, before or after, nothing is asked, nor of one that it does
- * not have and that changed again since. */
+ * not have and that changed again since.
+ *
+ * APART are two documents that were inserted under one key, while nobody has of
+ * both. Where one of them stopped matching, it passes by who wants a part and
+ * has not had it; later that takes the other one, as news. Then its V covers
+ * what ended the first one, and what came after; and neither what it has, nor
+ * anything that a neighbour could compare with, shows that there were two. Who
+ * gets both puts them together, and tells all. So of the one, who shows nothing
+ * but the other is not asked; in the end it is, as everybody. */
 #include <stdio.h>
 
 #include "sim/checkers.h"
@@ -120,6 +128,31 @@ static bool is_ended(const sim_model *m, const sim_written *d)
     return false;
 }
 
+static bool has_of(const sim_model *m, uint32_t key, uint32_t token, size_t at)
+{
+    const sim_write *w = &m->writes[token];
+
+    for (size_t i = 0; i < w->count; i++)
+        if (w->docs[i].key == key && (w->docs[i].holders >> at & 1) != 0)
+            return true;
+    return false;
+}
+
+/* Does n have of the document only what nobody has who has this write? */
+static bool is_apart(const sim_model *m, const sim_node *n,
+                     const sim_written *d)
+{
+    const sim_list *l = &m->by_key[d->key];
+
+    for (size_t i = 0; i < l->count; i++)
+        for (size_t at = 0; at < m->world->count; at++)
+            if ((d->holders >> at & 1) != 0 &&
+                has_of(m, d->key, l->items[i], n->index) &&
+                has_of(m, d->key, l->items[i], at))
+                return false;
+    return d->holders != 0;
+}
+
 /* Who wants a part need not have what it does not want. */
 static bool is_missing(sim_model *m, sim_node *n, size_t token,
                        const sim_written *d)
@@ -145,7 +178,7 @@ static bool is_missing(sim_model *m, sim_node *n, size_t token,
         return false;
     if (!row_at(n, store_writer(n->store), d->key, &row))
         return still_wanted(m, n, token, d);
-    return row.body.len > 0 && sim_wanted(m, n, &row);
+    return row.body.len > 0 && sim_wanted(m, n, &row) && !is_apart(m, n, d);
 }
 
 void sim_check_cut(sim_model *m, sim_node *n, size_t token, bool whole)

@@ -174,6 +174,71 @@ static void test_checkers__an_effect_before_its_cause_is_seen(void **state)
     finish(&p, "causal order");
 }
 
+/* Both insert one key; a goes on with its own, and with something else. b wants
+ * a part. Returns that last write. */
+static size_t insert_apart(pair *p)
+{
+    start(p, STORE_NORMAL);
+    sim_link_cut(p->link, 2);
+    p->m->whole = 0;
+    assert_true(pair_op(p, p->a, SIM_OP_INSERT, 2));
+    assert_true(pair_op(p, p->b, SIM_OP_INSERT, 2));
+    assert_true(pair_op(p, p->a, SIM_OP_UPDATE, 2));
+    assert_true(pair_op(p, p->a, SIM_OP_INSERT, 8));
+    return p->m->write_count - 1;
+}
+
+/* What a wrote since may come to b past all who could have put them together. */
+static void test_checkers__two_inserts_of_a_key_may_be_apart(void **state)
+{
+    size_t last;
+    pair p;
+
+    (void)state;
+    last = insert_apart(&p);
+    p.m->checked_order = 0;
+    sim_check_order(p.m, p.b, last);
+    assert_int_equal(p.m->checked_order, 1);
+    assert_false(p.w->failed);
+    pair_fini(&p);
+}
+
+static void test_checkers__who_wants_all_has_both_inserts(void **state)
+{
+    size_t last;
+    pair p;
+
+    (void)state;
+    last = insert_apart(&p);
+    p.m->whole = 1u << p.b->index;
+    sim_check_order(p.m, p.b, last);
+    finish(&p, "causal order");
+}
+
+static void test_checkers__what_was_put_together_is_not_apart(void **state)
+{
+    size_t last;
+    pair p;
+
+    (void)state;
+    last = insert_apart(&p);
+    p.m->writes[last - 2].docs[0].holders |= 1u << p.a->index;
+    sim_check_order(p.m, p.b, last);
+    finish(&p, "causal order");
+}
+
+static void test_checkers__who_has_some_of_a_document_is_not_apart(void **state)
+{
+    size_t last;
+    pair p;
+
+    (void)state;
+    last = insert_apart(&p);
+    p.m->writes[last - 3].docs[0].holders |= 1u << p.b->index;
+    sim_check_order(p.m, p.b, last);
+    finish(&p, "causal order");
+}
+
 /* A disk that says "synced" and has not. */
 static void test_checkers__a_full_commit_survives_the_power(void **state)
 {
@@ -239,6 +304,11 @@ int main(void)
         cmocka_unit_test(test_checkers__equal_contexts_have_equal_bytes),
         cmocka_unit_test(test_checkers__half_a_transaction_is_seen),
         cmocka_unit_test(test_checkers__an_effect_before_its_cause_is_seen),
+        cmocka_unit_test(test_checkers__two_inserts_of_a_key_may_be_apart),
+        cmocka_unit_test(test_checkers__who_wants_all_has_both_inserts),
+        cmocka_unit_test(test_checkers__what_was_put_together_is_not_apart),
+        cmocka_unit_test(
+            test_checkers__who_has_some_of_a_document_is_not_apart),
         cmocka_unit_test(test_checkers__a_full_commit_survives_the_power),
         cmocka_unit_test(test_checkers__an_acknowledged_write_is_everywhere),
         cmocka_unit_test(test_checkers__memory_that_is_kept_is_seen),
