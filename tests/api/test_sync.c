@@ -309,11 +309,52 @@ static void test_sync__a_new_actor_for_a_clock_keeps_the_key(void **state)
     tako_close(db);
 }
 
+static tako_err post_counted(void *ctx, void (*fn)(void *arg), void *arg)
+{
+    unsigned *count = ctx;
+
+    (void)fn;
+    (void)arg;
+    ++*count;
+    return TAKO_OK;
+}
+
+static void *no_memory(void *ctx, void *ptr, size_t old_size, size_t new_size)
+{
+    (void)ctx;
+    (void)ptr;
+    (void)old_size;
+    (void)new_size;
+    return NULL;
+}
+
+/* The loop is told at least that there was one. */
+static void test_sync__a_commit_that_has_no_room_is_missed(void **state)
+{
+    tako_db *db = db_open(db_path(*state, "a.tako"));
+    api_sync *s = &db->sync;
+    tako_env env = db->env;
+    unsigned posts = 0;
+
+    db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
+    s->net.ctx = &posts;
+    s->net.post = post_counted;
+    s->live = true;
+    db->env.realloc = no_memory;
+    api_sync_commit(db, store_lsn(db->store));
+    db->env = env;
+    assert_true(s->missed);
+    assert_int_equal(posts, 1);
+    s->live = s->missed = s->posted = false;
+    tako_close(db);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, db_dir_setup, db_dir_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(test_sync__a_commit_that_has_no_room_is_missed),
         T(test_sync__makes_two_databases_equal_and_keeps_them_so),
         T(test_sync__keeps_its_key_over_a_restart),
         T(test_sync__a_new_actor_for_a_clock_keeps_the_key),

@@ -247,10 +247,33 @@ static void test_tables__a_change_is_cheap(void **state)
     assert_false(sync_symbol_empty(&symbols[0]));
 }
 
+/* What was deleted is no item, wherever its tombstone is; what was evicted is. */
+static void test_tables__tombstones_are_no_items(void **state)
+{
+    sync_table *t;
+    net n;
+
+    (void)state;
+    net_init(&n, 101, 1);
+    for (uint64_t id = 0; id < 3; id++)
+        net_insert(&n, 0, "orders", id, "open", "pad");
+    net_delete(&n, 0, "orders", 0);
+    net_evict(&n, 0, "orders", 1, true);
+    t = table_of(n.nodes[0].tables, "orders");
+    assert_int_equal(build(t), SYNC_TABLE_READY);
+    assert_int_equal(sync_table_summary(t)->count, 2);
+    net_delete(&n, 0, "orders", 2);
+    assert_int_equal(build(t), SYNC_TABLE_READY);
+    assert_int_equal(sync_table_summary(t)->count, 1);
+    sync_table_let_go(t, 0);
+    net_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tables__follow_every_commit),
+        cmocka_unit_test(test_tables__tombstones_are_no_items),
         cmocka_unit_test(test_tables__wait_for_what_was_not_told),
         cmocka_unit_test(test_tables__are_shared_and_dropped_when_idle),
         cmocka_unit_test(test_tables__are_wide_for_who_takes_them),
