@@ -552,6 +552,44 @@ static void test_cuts__what_waits_is_older_than_a_new_answer(void **state)
     net_fini(&n);
 }
 
+static uint64_t checkpoint(const sync_session *s)
+{
+    store_checkpoint_at at = { .lsn = 0 };
+
+    assert_true(sync_sub_reached(s, &s->subs[0], &at));
+    return at.lsn;
+}
+
+/* What waits is here, and no checkpoint says so. */
+static void test_cuts__a_checkpoint_is_of_what_was_applied(void **state)
+{
+    sync_session *asks;
+    uint64_t before;
+    net n;
+
+    (void)state;
+    net_init(&n, 25, 3);
+    net_subscribe(&n, 0, "orders");
+    net_subscribe(&n, 1, "orders?open");
+    net_subscribe(&n, 2, "orders?open");
+    net_insert(&n, 0, "orders", 9, "open", "pad");
+    asks = net_connect(&n, 0, 1)->ends[1].session;
+    net_connect(&n, 1, 2);
+    net_settle_later(&n, 2);
+    before = checkpoint(asks);
+    stranger(&n, false);
+    net_insert(&n, 0, "orders", 1, "open", "pad");
+    net_settle(&n);
+    assert_non_null(asks->held.first);
+    assert_int_equal(checkpoint(asks), before);
+    stranger(&n, true);
+    net_settle_later(&n, 4);
+    assert_null(asks->held.first);
+    assert_true(checkpoint(asks) > before);
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 /* Who wrote under another name before, as after a power failure, gives what it
  * wrote then, too: who hears of it from nobody else is whole by that. */
 static void test_cuts__what_former_actors_wrote_is_own(void **state)
@@ -588,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_cuts__who_was_not_whole_covers_again),
         cmocka_unit_test(test_cuts__a_claim_of_a_retired_number_bounds),
         cmocka_unit_test(test_cuts__what_waits_is_older_than_a_new_answer),
+        cmocka_unit_test(test_cuts__a_checkpoint_is_of_what_was_applied),
         cmocka_unit_test(test_cuts__what_former_actors_wrote_is_own),
     };
 
