@@ -224,7 +224,9 @@ static bool has_authority(const sim_model *m)
 /* There each says in the end of what it takes that it is complete, as it is. */
 static bool all_say_so(const sim_model *m, char *why, size_t cap)
 {
-    for (size_t i = 0; has_authority(m) && i < m->world->count; i++) {
+    if (!has_authority(m))
+        return true;
+    for (size_t i = 0; i < m->world->count; i++) {
         const sim_node *n = m->world->nodes[i];
 
         if (n->up && sim_says_whole(m, n))

@@ -15,6 +15,8 @@
  * this is not about those. */
 #include "node/internal.h"
 
+#include "sync/vector.h"
+
 #define PATIENCE_MS 60000u
 #define LOOK_MS     10000u /* not more often */
 #define AGAIN_MS    1000u  /* after a failure */
@@ -47,98 +49,33 @@ static sync_word word_of(const node *n, crdt_dot dot)
 /* ---- what others name ----------------------------------------------------------- */
 
 typedef struct hearing {
-    tako_buf actors; /* ours that were, 16 bytes each */
-    node_former_heard list[TAKO_FORMER_ACTORS_MAX];
-    size_t count;
+    tako_arena arena;
+    tako_buf actors;     /* ours that were, 16 bytes each */
+    crdt_context named;  /* by anybody, of anybody */
+    crdt_context former; /* of ours, as far as it is here */
 } hearing;
-
-static bool is_one(const hearing *h, tako_slice actor)
-{
-    for (size_t i = 0; i + actor.len <= h->actors.len; i += actor.len)
-        if (memcmp(h->actors.ptr + i, actor.ptr, actor.len) == 0)
-            return true;
-    return false;
-}
-
-static void hear(hearing *h, const crdt_dot *dot)
-{
-    size_t i = 0;
-
-    while (i < h->count &&
-           crdt_actor_cmp(h->list[i].upto.actor, dot->actor) != 0)
-        i++;
-    if (i == TAKO_FORMER_ACTORS_MAX)
-        return;
-    if (i == h->count)
-        h->list[h->count++] = (node_former_heard){ *dot, 0 };
-    if (h->list[i].upto.hlc < dot->hlc)
-        h->list[i].upto.hlc = dot->hlc;
-}
-
-static void hear_vector(hearing *h, tako_slice vector)
-{
-    tako_reader in = tako_reader_of(vector);
-
-    while (tako_reader_left(&in) > 0) {
-        tako_slice actor = tako_read_bytes(&in, 16);
-        crdt_dot dot;
-
-        dot.hlc = tako_read_u64(&in);
-        if (in.failed)
-            return;
-        memcpy(dot.actor.id, actor.ptr, actor.len);
-        if (is_one(h, actor))
-            hear(h, &dot);
-    }
-}
 
 static tako_err hear_row(void *ctx, const store_held *row)
 {
-    if (row->gone || row->text.len == 0)
+    hearing *h = ctx;
+
+    if (row->gone)
         return TAKO_OK;
-    hear_vector(ctx, row->v);
-    hear_vector(ctx, row->target);
-    return TAKO_OK;
-}
-
-/* Only those of which less is here. */
-static void keep_beyond(hearing *h, const tako_buf *here)
-{
-    size_t left = 0;
-
-    for (size_t i = 0; i < h->count; i++) {
-        tako_reader in = tako_reader_of(tako_buf_slice(here));
-        const node_former_heard *one = &h->list[i];
-        uint64_t has = 0;
-
-        while (tako_reader_left(&in) >= 24) {
-            tako_slice actor = tako_read_bytes(&in, 16);
-            uint64_t hlc = tako_read_u64(&in);
-
-            if (memcmp(actor.ptr, one->upto.actor.id, actor.len) == 0)
-                has = hlc;
-        }
-        if (has < one->upto.hlc)
-            h->list[left++] = *one;
-    }
-    h->count = left;
+    if (row->text.len == 0)
+        return sync_vector_get(&h->arena, row->v, &h->former);
+    TAKO_TRY(sync_vector_get(&h->arena, row->v, &h->named));
+    return sync_vector_get(&h->arena, row->target, &h->named);
 }
 
 static tako_err hear_all(node *n, hearing *h)
 {
-    tako_buf here = tako_buf_on(n->env);
     tako_err err = store_former_actors(n->reader, &h->actors);
 
-    if (err == TAKO_OK && h->actors.len > 0)
-        err = store_former_last(n->reader, &here);
     for (const node_sub *sub = n->subs;
          sub != NULL && err == TAKO_OK && h->actors.len > 0; sub = sub->next)
         err = store_held_each(n->reader,
                               query_predicate_collection(sub->predicate->query),
                               hear_row, h);
-    if (err == TAKO_OK)
-        keep_beyond(h, &here);
-    tako_buf_fini(&here);
     return err;
 }
 
@@ -151,24 +88,26 @@ static uint64_t since(const node_former *v, crdt_dot dot, uint64_t now_ms)
 }
 
 /* Those that are lacked, and since when; *open: of others it is not known. */
-static void note(node *n, hearing *h, uint64_t now_ms, bool *open)
+static void note(node *n, const hearing *h, uint64_t now_ms, bool *open)
 {
-    node_former *v = &n->former;
-    size_t left = 0;
+    node_former now = { .at_ms = UINT64_MAX };
 
     *open = false;
-    for (size_t i = 0; i < h->count; i++) {
-        node_former_heard one = h->list[i];
-        sync_word word = word_of(n, one.upto);
+    for (size_t i = 0; i + 16 <= h->actors.len; i += 16) {
+        crdt_dot dot;
+        sync_word word;
 
-        *open = *open || (word == SYNC_SAID_NOTHING && n->links != NULL);
-        if (word != SYNC_LACKS)
+        memcpy(dot.actor.id, h->actors.ptr + i, 16);
+        dot.hlc = crdt_context_get(&h->named, dot.actor);
+        if (dot.hlc <= crdt_context_get(&h->former, dot.actor))
             continue;
-        one.since_ms = since(v, one.upto, now_ms);
-        h->list[left++] = one;
+        word = word_of(n, dot);
+        *open = *open || (word == SYNC_SAID_NOTHING && n->links != NULL);
+        if (word == SYNC_LACKS && now.count < TAKO_FORMER_ACTORS_MAX)
+            now.list[now.count++] =
+                (node_former_heard){ dot, since(&n->former, dot, now_ms) };
     }
-    memcpy(v->list, h->list, left * sizeof *v->list);
-    v->count = left;
+    n->former = now;
 }
 
 /* ---- giving up -------------------------------------------------------------------- */
@@ -209,7 +148,8 @@ static void tell(node *n, size_t count)
 void node_former_tick(node *n, uint64_t now_ms)
 {
     node_former *v = &n->former;
-    hearing h = { .actors = tako_buf_on(n->env) };
+    hearing h = { .arena = tako_arena_on(n->env),
+                  .actors = tako_buf_on(n->env) };
     size_t count = 0;
     bool open;
     store *st;
@@ -219,12 +159,14 @@ void node_former_tick(node *n, uint64_t now_ms)
         return;
     v->at_ms = UINT64_MAX;
     err = hear_all(n, &h);
+    if (err == TAKO_OK)
+        note(n, &h, now_ms, &open);
+    tako_arena_fini(&h.arena);
     tako_buf_fini(&h.actors);
     if (err != TAKO_OK) {
         v->at_ms = now_ms + AGAIN_MS;
         return;
     }
-    note(n, &h, now_ms, &open);
     if (open)
         v->at_ms = now_ms + PATIENCE_MS;
     for (size_t i = 0; i < v->count; i++) {

@@ -449,8 +449,7 @@ tako_err death_all_buried(store *s, uint32_t coll, tako_slice id,
 tako_err quarantine_put(store *s, uint32_t coll, tako_slice id, store_why why,
                         tako_slice body, tako_errbuf *e);
 
-/* actor.c: appends the ids of those that were this file's, the latest last. */
-/* Is it among ids in a row? */
+/* actor.c: is it among ids in a row? */
 bool actor_listed(const tako_buf *list, crdt_actor actor);
 /* The greatest hlc that the context has of an actor which is, or
  * was, this file's; above what `births` show to be known elsewhere. */

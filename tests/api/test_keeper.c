@@ -15,6 +15,27 @@ static unsigned mapped_count(tako_db *db)
     return n;
 }
 
+/* One of the keeper's. */
+static bool is_set(tako_db *db, const bool *flag)
+{
+    bool set;
+
+    sys_mutex_lock(db->readers.mutex);
+    set = *flag;
+    sys_mutex_unlock(db->readers.mutex);
+    return set;
+}
+
+static bool heap_high(tako_db *db)
+{
+    return is_set(db, &db->readers.keeper.heap_high);
+}
+
+static bool log_is_due(tako_db *db)
+{
+    return is_set(db, &db->readers.keeper.log_due);
+}
+
 /* A reader that comes back after `missed` pages. */
 static void use_reader(tako_db *db, unsigned missed)
 {
@@ -53,16 +74,6 @@ static void test_keeper__maps_come_with_use_and_go_with_rest(void **state)
     tako_close(db);
 }
 
-static bool heap_high(tako_db *db)
-{
-    bool high;
-
-    sys_mutex_lock(db->readers.mutex);
-    high = db->readers.keeper.heap_high;
-    sys_mutex_unlock(db->readers.mutex);
-    return high;
-}
-
 static void
 test_keeper__the_heap_is_trimmed_after_large_transactions(void **state)
 {
@@ -95,16 +106,6 @@ static void test_keeper__maps_go_with_their_reader(void **state)
         api_reader_give(db, r[i]);
     assert_int_equal(mapped_count(db), 0);
     tako_close(db);
-}
-
-static bool log_is_due(tako_db *db)
-{
-    bool due;
-
-    sys_mutex_lock(db->readers.mutex);
-    due = db->readers.keeper.log_due;
-    sys_mutex_unlock(db->readers.mutex);
-    return due;
 }
 
 /* The log is worth two syncs after 1000 pages, but nobody waits for them: they

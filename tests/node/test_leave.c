@@ -51,6 +51,24 @@ static void star(world *w, uint64_t seed, size_t nodes)
         world_dial(w, i, "tcp://hub:1");
 }
 
+/* Node 0 begins again. */
+static void hub(world *w, const char *text)
+{
+    world_start(w, 0);
+    world_listen(w, 0, "tcp://hub:1");
+    world_subscribe(w, 0, 1, text);
+}
+
+/* A star around an archive. */
+static void archive_star(world *w, uint64_t seed, size_t nodes,
+                         const char *text)
+{
+    star(w, seed, nodes);
+    world_stop(w, 0);
+    w->nodes[0].archive = true;
+    hub(w, text);
+}
+
 /* ---- schedules -------------------------------------------------------------------- */
 
 /* A and B want open orders, nobody wants finished ones. A finishes one. B hears
@@ -144,12 +162,7 @@ static void test_leave__an_archive_stays(void **state)
     world w;
 
     (void)state;
-    star(&w, 13, 3);
-    world_stop(&w, 0);
-    w.nodes[0].archive = true;
-    world_start(&w, 0);
-    world_listen(&w, 0, "tcp://hub:1");
-    world_subscribe(&w, 0, 1, OPEN);
+    archive_star(&w, 13, 3, OPEN);
     world_subscribe(&w, 1, 1, OPEN);
     world_subscribe(&w, 2, 1, WORLD_ALL);
     world_run(&w, 10000);
@@ -184,12 +197,7 @@ static void test_leave__what_goes_to_an_archive_is_noted_as_such(void **state)
     for (uint64_t i = 0; i < 2; i++) {
         tako_buf who;
 
-        star(&w, 15 + i, 2);
-        world_stop(&w, 0);
-        w.nodes[0].archive = true;
-        world_start(&w, 0);
-        world_listen(&w, 0, "tcp://hub:1");
-        world_subscribe(&w, 0, 1, i == 0 ? WORLD_ALL : OPEN);
+        archive_star(&w, 15 + i, 2, i == 0 ? WORLD_ALL : OPEN);
         world_subscribe(&w, 1, 1, OPEN);
         world_run(&w, 10000);
         world_insert(&w, 1, 1, "open");
@@ -218,14 +226,9 @@ static void test_leave__what_is_ours_waits_for_the_archive(void **state)
     world w;
 
     (void)state;
-    star(&w, 18, 3);
-    world_stop(&w, 0);
-    w.nodes[0].archive = true;
-    world_start(&w, 0);
-    world_listen(&w, 0, "tcp://hub:1");
+    archive_star(&w, 18, 3, WORLD_ALL);
     world_listen(&w, 2, "tcp://kitchen:1");
     world_dial(&w, 1, "tcp://kitchen:1");
-    world_subscribe(&w, 0, 1, WORLD_ALL);
     world_subscribe(&w, 1, 1, OPEN);
     world_subscribe(&w, 2, 1, DONE);
     world_run(&w, 10000);
@@ -240,9 +243,7 @@ static void test_leave__what_is_ours_waits_for_the_archive(void **state)
     assert_true(has(&w, 2, 2));
     assert_true(has(&w, 1, 1));
     assert_false(has(&w, 1, 2));
-    world_start(&w, 0);
-    world_listen(&w, 0, "tcp://hub:1");
-    world_subscribe(&w, 0, 1, WORLD_ALL);
+    hub(&w, WORLD_ALL);
     world_run(&w, 120000);
     assert_true(has(&w, 0, 1));
     assert_false(has(&w, 1, 1));
@@ -255,12 +256,7 @@ static void test_leave__an_archive_is_asked_through_who_has_it(void **state)
     world w;
 
     (void)state;
-    star(&w, 19, 3);
-    world_stop(&w, 0);
-    w.nodes[0].archive = true;
-    world_start(&w, 0);
-    world_listen(&w, 0, "tcp://hub:1");
-    world_subscribe(&w, 0, 1, WORLD_ALL);
+    archive_star(&w, 19, 3, WORLD_ALL);
     world_subscribe(&w, 1, 1, OPEN);
     world_run(&w, 10000);
     world_insert(&w, 1, 1, "open");
@@ -293,9 +289,7 @@ static void test_leave__who_may_not_write_is_no_keeper(void **state)
     star(&w, 14, 2);
     world_stop(&w, 0);
     w.nodes[0].read_only = true;
-    world_start(&w, 0);
-    world_listen(&w, 0, "tcp://hub:1");
-    world_subscribe(&w, 0, 1, WORLD_ALL);
+    hub(&w, WORLD_ALL);
     world_subscribe(&w, 1, 1, OPEN);
     world_run(&w, 10000);
     world_insert(&w, 1, 1, "open");
@@ -331,9 +325,7 @@ static void test_leave__waits_for_the_keeper(void **state)
     world_subscribe(&w, 1, 1, OPEN);
     world_run(&w, 100000);
     assert_true(has(&w, 1, 1));
-    world_start(&w, 0);
-    world_listen(&w, 0, "tcp://hub:1");
-    world_subscribe(&w, 0, 1, WORLD_ALL);
+    hub(&w, WORLD_ALL);
     world_run(&w, 100000);
     assert_true(has(&w, 0, 1));
     assert_false(has(&w, 1, 1));

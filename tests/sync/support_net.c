@@ -642,7 +642,7 @@ uint64_t net_overhead(const net *n, const uint64_t before[64])
     return sum;
 }
 
-void net_settle(net *n)
+void net_settle_but(net *n, net_held *held)
 {
     bool moved = true;
     uint32_t turns = 0;
@@ -656,13 +656,21 @@ void net_settle(net *n)
                 moved = true;
         for (size_t i = 0; i < n->link_count; i++)
             for (int j = 0; j < 2; j++) {
-                while (net_send(n, &n->links[i], j))
+                net_link *l = &n->links[i];
+
+                while (net_send(n, l, j))
                     moved = true;
                 for (int lane = 0; lane < SYNC_LANES; lane++)
-                    while (net_deliver(n, &n->links[i], j, lane))
+                    while ((held == NULL || !held(l, j, lane)) &&
+                           net_deliver(n, l, j, lane))
                         moved = true;
             }
     }
+}
+
+void net_settle(net *n)
+{
+    net_settle_but(n, NULL);
 }
 
 void net_settle_later(net *n, int turns)

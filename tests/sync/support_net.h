@@ -117,6 +117,9 @@ uint64_t net_overhead(const net *n, const uint64_t before[64]);
 /* Until nothing moves; and so many times more, each after all that waits a
  * second would be due. */
 void net_settle(net *n);
+/* All but what is held, and what is behind that on its lane. */
+typedef bool net_held(const net_link *l, int end, int lane);
+void net_settle_but(net *n, net_held *held);
 void net_settle_later(net *n, int turns);
 
 /* Writes, each its own transaction unless inside net_begin / net_commit. */

@@ -53,31 +53,6 @@ static void settle_later(net *n)
     net_settle(n);
 }
 
-/* All but what is held, and what is behind that on its lane. */
-static void settle_but(net *n,
-                       bool (*held)(const net_link *l, int end, int lane))
-{
-    bool moved = true;
-
-    while (moved) {
-        moved = false;
-        n->now++;
-        for (size_t i = 0; i < n->node_count; i++)
-            while (net_tell(n, i))
-                moved = true;
-        for (size_t i = 0; i < n->link_count; i++)
-            for (int j = 0; j < 2; j++) {
-                net_link *l = &n->links[i];
-
-                while (net_send(n, l, j))
-                    moved = true;
-                for (int lane = 0; lane < SYNC_LANES; lane++)
-                    while (!held(l, j, lane) && net_deliver(n, l, j, lane))
-                        moved = true;
-            }
-    }
-}
-
 /* What node/leave.c does when others let it, or an archive; with forget not
  * even a marker stays. */
 static void leave_to(net *n, size_t node, uint64_t id, bool forget,
@@ -247,12 +222,12 @@ static void test_past__a_marker_knows_it_of_a_delta(void **state)
     settle_later(&n);
     leave(&n, 1, 1, false);
     l = net_connect(&n, 1, 2);
-    settle_but(&n, is_word_of_1);
+    net_settle_but(&n, is_word_of_1);
     assert_int_equal(passed, 1);
     net_connect(&n, 2, 3);
-    settle_but(&n, is_word_of_1);
+    net_settle_but(&n, is_word_of_1);
     n.now += 2500; /* no longer than that it waits for what it depends on */
-    settle_but(&n, is_word_of_1);
+    net_settle_but(&n, is_word_of_1);
     sync_session_counts(l->ends[1].session, &counts);
     assert_int_equal(counts.deltas_out, 1);
     assert_int_equal(passed, 2);
@@ -712,7 +687,7 @@ static void test_past__what_is_not_told_yet_is_unseen(void **state)
     (void)state;
     (void)begin(&n, 46);
     k = net_connect(&n, 0, 3);
-    settle_but(&n, is_served);
+    net_settle_but(&n, is_served);
     l = net_connect(&n, 3, 2);
     while (strcmp(net_get(&n, 3, "orders", 1, "s"), "open") != 0)
         assert_true(net_half_trip(&n, l));
