@@ -154,7 +154,8 @@ tako_err sync_on_mode(sync_session *s, tako_reader *in, tako_errbuf *e)
         return tako_fail(e, TAKO_CORRUPT, "malformed MODE");
     if (w == NULL || mode == (uint8_t)w->mode)
         return TAKO_OK;
-    w->restart = mode < (uint8_t)w->mode; /* more than before */
+    /* More than before: until that was told, whatever it asks for then. */
+    w->restart = w->restart || mode < (uint8_t)w->mode;
     w->mode = (sync_mode)mode;
     w->gaps = w->gaps || mode != SYNC_EAGER;
     w->agreed.known = false;
