@@ -388,7 +388,7 @@ static tako_err write_granted(step *p)
     return err;
 }
 
-/* Asks for the next one. */
+/* Asks for the next one. What cannot be read stays, and keeps no other. */
 static tako_err ask(step *p, node_ask next, const store_row *row)
 {
     node_leaving *v = &p->n->leave;
@@ -404,7 +404,7 @@ static tako_err ask(step *p, node_ask next, const store_row *row)
     if (err == TAKO_OK)
         v->asks[v->ask_count++] = next;
     tako_arena_fini(&a);
-    return err;
+    return err == TAKO_CORRUPT ? TAKO_OK : err;
 }
 
 /* Looks at the next ones in the table: who goes, who is to be asked about. */

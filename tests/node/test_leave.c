@@ -250,6 +250,36 @@ static void test_leave__what_is_ours_waits_for_the_archive(void **state)
     world_fini(&w);
 }
 
+/* One that a bad disk made unreadable waits for ever, and nothing with it. */
+static void test_leave__what_cannot_be_read_keeps_no_other(void **state)
+{
+    world w;
+
+    (void)state;
+    archive_star(&w, 20, 3, WORLD_ALL);
+    world_listen(&w, 2, "tcp://kitchen:1");
+    world_dial(&w, 1, "tcp://kitchen:1");
+    world_subscribe(&w, 1, 1, OPEN);
+    world_subscribe(&w, 2, 1, DONE);
+    world_run(&w, 10000);
+    world_insert(&w, 1, 1, "open");
+    world_insert(&w, 2, 2, "open");
+    world_run(&w, 3000);
+    world_stop(&w, 0);
+    (void)world_do(&w, 1, "UPDATE orders SET s = 'done' WHERE _id = 1");
+    world_run(&w, 500);
+    assert_true(has(&w, 2, 1));
+    assert_int_equal(sqlite3_exec(store_conn_db(store_writer(w.nodes[1].st)),
+                                  "UPDATE c1 SET meta = x'ff' WHERE id = x'01'",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    (void)world_do(&w, 2, "UPDATE orders SET s = 'done' WHERE _id = 2");
+    world_run(&w, 120000);
+    assert_true(has(&w, 1, 1));
+    assert_false(has(&w, 1, 2));
+    world_fini(&w);
+}
+
 /* Also where it is a neighbour no more: another that has the document asks it, too. */
 static void test_leave__an_archive_is_asked_through_who_has_it(void **state)
 {
@@ -673,6 +703,7 @@ int main(void)
         cmocka_unit_test(test_leave__an_archive_stays),
         cmocka_unit_test(test_leave__what_goes_to_an_archive_is_noted_as_such),
         cmocka_unit_test(test_leave__what_is_ours_waits_for_the_archive),
+        cmocka_unit_test(test_leave__what_cannot_be_read_keeps_no_other),
         cmocka_unit_test(test_leave__an_archive_is_asked_through_who_has_it),
         cmocka_unit_test(test_leave__who_may_not_write_is_no_keeper),
         cmocka_unit_test(test_leave__waits_for_the_keeper),
