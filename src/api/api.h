@@ -88,7 +88,7 @@ typedef struct api_reader {
     tako_buf scratch; /* of whoever has the reader */
     bool snapshot;
     uint64_t epoch; /* db->epoch of the snapshot */
-    uint64_t lsn;   /* the commit that it shows */
+    uint64_t lsn;   /* the commit that it shows; 0: to be asked */
     unsigned users; /* a transaction and its open results */
     /* keeper.c, with the pool's mutex held: */
     unsigned missed; /* pages since it was mapped last */
@@ -125,6 +125,8 @@ void api_readers_fini(tako_db *db);
  * its last api_reader_give. TAKO_BUSY when too many are out. */
 tako_err api_reader_take(tako_db *db, api_reader **out, tako_errbuf *e);
 void api_reader_give(tako_db *db, api_reader *r);
+/* Which commit the reader's snapshot shows. */
+tako_err api_reader_commit(api_reader *r, uint64_t *commit, tako_errbuf *e);
 /* Ends snapshots that idle readers keep. */
 void api_readers_let_go(tako_db *db);
 
@@ -423,6 +425,7 @@ struct tako_db {
     /* Even; odd while a commit is on its way, when no snapshot may be taken
      * for the last one. */
     atomic_uint_fast64_t epoch;
+    atomic_uint_fast64_t commit; /* the last one, where the epoch is even */
 
     api_readers readers;
     api_observers observers;

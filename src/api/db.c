@@ -167,6 +167,7 @@ static tako_err db_init(tako_db *db, const tako_open_opts *opts, tako_errbuf *e)
 
     db->busy_wait_ms = opts->busy_wait_ms;
     atomic_init(&db->epoch, 0);
+    atomic_init(&db->commit, 0);
     sys_files_init(&db->files, &db->env);
     api_queries_init(&db->writer_queries, &db->env);
     TAKO_TRY(sys_mutex_new(&db->env, &db->errors.mutex));

@@ -180,8 +180,9 @@ static tako_err run(tako_db *db, api_delivery *d, const api_observer *o,
     api_request_begin(db, &request, "observer", tako_buf_slice(&o->text));
     err = api_reader_take(db, &r, e);
     if (err == TAKO_OK) {
-        *commit = r->lsn;
-        err = run_rows(r, &request, d, o, fn, e);
+        err = api_reader_commit(r, commit, e);
+        if (err == TAKO_OK)
+            err = run_rows(r, &request, d, o, fn, e);
         api_reader_give(db, r);
     }
     return api_request_end(&request, err, e);

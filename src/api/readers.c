@@ -9,6 +9,10 @@
  * that still stands, so whoever reads sees every commit that had returned, and
  * nobody sees less than another thread did before.
  *
+ * WHICH COMMIT a snapshot shows costs as much as a short query to ask. Where
+ * the same even epoch stood before it was taken and after, it is the one that
+ * ended under that epoch.
+ *
  * A kept snapshot holds back the emptying of the write-ahead log; each commit
  * therefore first ends those of idle readers (api_readers_let_go), and a
  * reader that comes back meanwhile or later ends its own. */
@@ -63,13 +67,25 @@ static void snapshot_end(api_reader *r)
 static tako_err snapshot_renew(tako_db *db, api_reader *r, tako_errbuf *e)
 {
     uint64_t epoch = atomic_load(&db->epoch);
+    uint64_t commit = atomic_load(&db->commit);
 
     if (r->snapshot && r->epoch == epoch && (epoch & 1u) == 0)
         return TAKO_OK;
     snapshot_end(r);
-    TAKO_TRY(store_snapshot_begin(r->conn, &r->lsn, e));
+    TAKO_TRY(store_snapshot_take(r->conn, e));
     r->snapshot = true;
     r->epoch = epoch;
+    r->lsn = (epoch & 1u) == 0 && epoch == atomic_load(&db->epoch) ? commit : 0;
+    return TAKO_OK;
+}
+
+tako_err api_reader_commit(api_reader *r, uint64_t *commit, tako_errbuf *e)
+{
+    if (r->lsn == 0) {
+        TAKO_TRY(store_snapshot_begin(r->conn, &r->lsn, e));
+        store_snapshot_end(r->conn);
+    }
+    *commit = r->lsn;
     return TAKO_OK;
 }
 

@@ -23,6 +23,8 @@ static void committing(tako_db *db)
 
 static void committed(tako_db *db, uint64_t lsn)
 {
+    if (lsn != 0)
+        atomic_store(&db->commit, lsn);
     (void)atomic_fetch_add(&db->epoch, 1u);
     if (lsn != 0)
         api_observers_mark(db, lsn);

@@ -456,27 +456,58 @@ sqlite3 *store_conn_db(store_conn *c)
 
 /* ---- snapshots ----------------------------------------------------------- */
 
-tako_err store_snapshot_begin(store_conn *c, uint64_t *lsn, tako_errbuf *e)
+static tako_err read_lsn(store_conn *c, tako_errbuf *e)
 {
-    int64_t last = 0;
+    int64_t last;
+
+    TAKO_TRY(conn_int(c, "SELECT max(lsn) FROM feed", &last, e));
+    c->snapshot_lsn = (uint64_t)last;
+    c->snapshot_known = true;
+    return TAKO_OK;
+}
+
+/* The least that there is to read. */
+static tako_err read_little(store_conn *c, tako_errbuf *e)
+{
+    int64_t version;
+
+    c->snapshot_known = false;
+    return conn_int(c, "PRAGMA schema_version", &version, e);
+}
+
+/* The first read fixes what is seen. */
+static tako_err snapshot_fix(store_conn *c,
+                             tako_err (*first)(store_conn *, tako_errbuf *),
+                             tako_errbuf *e)
+{
     tako_err err;
 
-    if (c->snapshots == 0) {
-        c->snapshot_own = sqlite3_get_autocommit(c->db) != 0;
-        if (c->snapshot_own)
-            TAKO_TRY(conn_run(c, "BEGIN", e));
-        /* the first read fixes what is seen */
-        err = conn_int(c, "SELECT max(lsn) FROM feed", &last, e);
-        if (err != TAKO_OK) {
-            if (c->snapshot_own)
-                (void)conn_run(c, "ROLLBACK", NULL);
-            return err;
-        }
-        c->snapshot_lsn = (uint64_t)last;
-    }
+    c->snapshot_own = sqlite3_get_autocommit(c->db) != 0;
+    if (c->snapshot_own)
+        TAKO_TRY(conn_run(c, "BEGIN", e));
+    err = first(c, e);
+    if (err != TAKO_OK && c->snapshot_own)
+        (void)conn_run(c, "ROLLBACK", NULL);
+    return err;
+}
+
+tako_err store_snapshot_begin(store_conn *c, uint64_t *lsn, tako_errbuf *e)
+{
+    if (c->snapshots == 0)
+        TAKO_TRY(snapshot_fix(c, read_lsn, e));
+    else if (lsn != NULL && !c->snapshot_known)
+        TAKO_TRY(read_lsn(c, e));
     c->snapshots++;
     if (lsn != NULL)
         *lsn = c->snapshot_lsn;
+    return TAKO_OK;
+}
+
+tako_err store_snapshot_take(store_conn *c, tako_errbuf *e)
+{
+    if (c->snapshots == 0)
+        TAKO_TRY(snapshot_fix(c, read_little, e));
+    c->snapshots++;
     return TAKO_OK;
 }
 

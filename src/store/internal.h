@@ -61,7 +61,8 @@ struct store_conn {
     size_t coll_cap;
     tako_buf row; /* the row that was read last */
     unsigned snapshots;
-    bool snapshot_own; /* this BEGIN is the snapshot's */
+    bool snapshot_own;   /* this BEGIN is the snapshot's */
+    bool snapshot_known; /* which commit it shows, was asked */
     uint64_t snapshot_lsn;
 };
 

@@ -10,9 +10,13 @@ static void test_readers__keep_a_snapshot_until_the_next_commit(void **state)
     tako_errbuf e = { "" };
     uint64_t lsn;
 
+    assert_int_equal(api_reader_take(db, &r, &e), TAKO_OK);
+    assert_int_equal(r->lsn, 0); /* there was no commit yet to know of */
+    api_reader_give(db, r);
     db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
     assert_int_equal(api_reader_take(db, &r, &e), TAKO_OK);
     lsn = r->lsn;
+    assert_int_equal(lsn, store_lsn(db->store));
     assert_true(r->snapshot);
     api_reader_give(db, r);
     assert_true(r->snapshot);
@@ -39,13 +43,60 @@ static void test_readers__keep_nothing_during_a_commit(void **state)
     tako_db *db = db_open(db_path(*state, "a.tako"));
     api_reader *r = NULL;
     tako_errbuf e = { "" };
+    uint64_t commit = 0;
 
     db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
     (void)atomic_fetch_add(&db->epoch, 1u);
     assert_int_equal(api_reader_take(db, &r, &e), TAKO_OK);
+    assert_int_equal(r->lsn, 0); /* it may show what is on its way */
+    assert_int_equal(api_reader_commit(r, &commit, &e), TAKO_OK);
+    assert_int_equal(commit, store_lsn(db->store));
     api_reader_give(db, r);
     assert_false(r->snapshot);
     (void)atomic_fetch_add(&db->epoch, 1u);
+    tako_close(db);
+}
+
+static int commit_once(unsigned kind, void *ctx, void *stmt, void *text)
+{
+    tako_db **db = ctx, *now = *db;
+
+    (void)kind;
+    (void)stmt;
+    (void)text;
+    *db = NULL;
+    if (now != NULL)
+        db_run(now, "INSERT INTO c DOCUMENTS ({'_id': 3})", NULL);
+    return 0;
+}
+
+/* A commit may begin and end while a snapshot is taken: it is in it. */
+static void test_readers__know_no_commit_where_one_came_between(void **state)
+{
+    tako_db *db = db_open(db_path(*state, "a.tako")), *once = db;
+    api_reader *r = NULL;
+    tako_errbuf e = { "" };
+    uint64_t shown, commit = 0;
+
+    db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 1})", NULL);
+    assert_int_equal(api_reader_take(db, &r, &e), TAKO_OK);
+    assert_int_equal(r->lsn, store_lsn(db->store));
+    api_reader_give(db, r);
+    db_run(db, "INSERT INTO c DOCUMENTS ({'_id': 2})", NULL);
+    /* its BEGIN, after which the first read fixes what is seen */
+    assert_int_equal(sqlite3_trace_v2(store_conn_db(r->conn), SQLITE_TRACE_STMT,
+                                      commit_once, &once),
+                     SQLITE_OK);
+    assert_int_equal(api_reader_take(db, &r, &e), TAKO_OK);
+    assert_null(once);
+    assert_int_equal(r->lsn, 0);
+    assert_int_equal(store_snapshot_begin(r->conn, &shown, &e), TAKO_OK);
+    store_snapshot_end(r->conn);
+    assert_int_equal(shown, store_lsn(db->store));
+    assert_int_equal(api_reader_commit(r, &commit, &e), TAKO_OK);
+    assert_int_equal(commit, shown);
+    (void)sqlite3_trace_v2(store_conn_db(r->conn), 0, NULL, NULL);
+    api_reader_give(db, r);
     tako_close(db);
 }
 
@@ -73,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_readers__keep_a_snapshot_until_the_next_commit),
         T(test_readers__keep_nothing_during_a_commit),
+        T(test_readers__know_no_commit_where_one_came_between),
         T(test_readers__close_what_is_idle_beyond_a_few),
     };
 
