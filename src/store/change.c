@@ -327,17 +327,39 @@ void change_undo(change_list *l, change_mark to)
 
 /* ---- for the caller ------------------------------------------------------ */
 
-tako_err store_change_joined(store *s, uint32_t coll, int64_t row)
+/* NULL: it did not change, or is new here. */
+static tako_err prior_find(change_list *l, uint32_t coll, int64_t row,
+                           change_prior **out)
 {
-    change_list *l = &s->changes;
     change_entry *x = l->count == 0 ? NULL : &l->entries[l->count - 1];
 
+    *out = NULL;
     if (x == NULL || x->row != row || x->coll_alive >> 1 != coll) {
         TAKO_TRY(table_ready(l));
         x = entry_find(l, coll, row);
     }
     if (x != NULL && x->prior != 0)
-        l->priors[x->prior - 1].joined = true;
+        *out = &l->priors[x->prior - 1];
+    return TAKO_OK;
+}
+
+tako_err store_change_joined(store *s, uint32_t coll, int64_t row)
+{
+    change_prior *prior;
+
+    TAKO_TRY(prior_find(&s->changes, coll, row, &prior));
+    if (prior != NULL)
+        prior->joined = true;
+    return TAKO_OK;
+}
+
+tako_err store_change_jumped(store *s, uint32_t coll, int64_t row)
+{
+    change_prior *prior;
+
+    TAKO_TRY(prior_find(&s->changes, coll, row, &prior));
+    if (prior != NULL)
+        prior->jumped = true;
     return TAKO_OK;
 }
 
@@ -364,6 +386,7 @@ void store_change_at(const store *s, size_t i, store_change *out)
         memcpy(out->version_before, prior->version, sizeof prior->version);
         out->alive_before = prior->body.len > 0;
         out->joined = prior->joined;
+        out->jumped = prior->jumped;
     }
 }
 

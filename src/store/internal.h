@@ -185,7 +185,7 @@ typedef struct change_prior {
     uint64_t lsn;
     uint8_t version[16];
     tako_slice id, meta, body;
-    bool joined;
+    bool joined, jumped;
 } change_prior;
 
 typedef struct change_entry {

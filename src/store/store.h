@@ -346,15 +346,18 @@ typedef struct store_change {
     uint64_t lsn_before; /* 0: the document is new here */
     bool alive_before, alive;
     bool joined;            /* it is neither what was here nor what came */
+    bool jumped;            /* what came is more than one write's on that */
     tako_slice id;          /* of one that was before; empty when new */
     tako_slice meta_before; /* empty when new */
     tako_slice body_before;
     uint8_t version_before[16]; /* zeros when new */
 } store_change;
 const store_change *store_changes(const store *s, size_t *count);
-/* The running transaction merged a document into what no peer sent: `joined`
- * is true of its change. TAKO_NOMEM */
+/* The running transaction merged a document into what no peer sent, or one that
+ * was here into what came of more than one write: `joined`, or `jumped`, is true
+ * of its change. TAKO_NOMEM */
 tako_err store_change_joined(store *s, uint32_t coll, int64_t row);
+tako_err store_change_jumped(store *s, uint32_t coll, int64_t row);
 /* The same one by one, from 16 bytes a change, without the array that
  * store_changes() makes (NULL with *count > 0 means: out of memory). */
 size_t store_change_count(const store *s);

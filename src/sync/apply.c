@@ -217,6 +217,8 @@ static tako_err note_known(apply *a, uint32_t coll, const sync_held *h,
     }
     if (!changed)
         return TAKO_OK;
+    if (h->record.jump || a->lane == SYNC_CATCHUP)
+        TAKO_TRY(store_change_jumped(a->st, coll, row.row));
     return same ? sync_known_add(s, coll, row.row)
                 : store_change_joined(a->st, coll, row.row);
 }

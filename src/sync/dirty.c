@@ -88,8 +88,10 @@ sync_dirty_doc *sync_dirty_touch(sync_dirty *d, uint32_t coll, int64_t row,
     *fresh = false;
     for (uint32_t at = d->chain_count == 0 ? 0 : *chain_of(d, coll, row);
          at != 0; at = d->docs[at - 1u].next)
-        if (d->docs[at - 1u].coll == coll && d->docs[at - 1u].row == row)
+        if (d->docs[at - 1u].coll == coll && d->docs[at - 1u].row == row) {
+            d->docs[at - 1u].jumped = true;
             return &d->docs[at - 1u];
+        }
     if (d->count >= TAKO_SYNC_DIRTY_MAX || !grow(d))
         return NULL;
     head = chain_of(d, coll, row);

@@ -22,7 +22,8 @@ typedef struct sync_dirty_doc {
     uint8_t *base;
     uint32_t meta_len, body_len;
     bool has_body;
-    bool local; /* a write of this node's app is in it */
+    bool local;  /* a write of this node's app is in it */
+    bool jumped; /* more than one write may be in it */
 } sync_dirty_doc;
 
 typedef struct sync_dirty {

@@ -116,6 +116,13 @@ static void judge_before(sync_session *s, const store_change *c, bool local,
  * came may have matched, and have it nowhere else any more, though the result
  * does not. Who has nothing of it, and no use for it, leaves it (apply.c).
  *
+ * So does what JUMPED: a document that was here became what came of several
+ * writes, and one of them may have had it match in between, or at who made it
+ * beside the others. Who shows the document, as somebody else reopened it, is owed
+ * that write with the rest of its transaction. Who sends such a state says so
+ * (sync_put_jump); of what comes in a catch-up nobody knows. What is new here is
+ * let be, or each first download would go to all.
+ *
  * echo: the peer sent this document, and the merge made something else of it.
  * Then it has an older state, whether that matches here or not. What was made
  * is ours alone: a peer that asks for no more than our own gets it too.
@@ -138,6 +145,7 @@ static void take_change(sync_session *s, const store_change *c, bool echo,
         return;
     }
     doc->local = doc->local || local;
+    doc->jumped = doc->jumped || c->joined || c->jumped;
     doc->matched = doc->matched || echo || unseen || c->joined ||
                    crdt_meta_is_marker(c->meta_before) ||
                    (c->lsn_before == 0 && !c->alive); /* deletes travel */
@@ -145,7 +153,7 @@ static void take_change(sync_session *s, const store_change *c, bool echo,
     if (doc->matched)
         return;
     judge_before(s, c, local, &matched, &has);
-    doc->matched = matched;
+    doc->matched = matched || (c->jumped && c->alive);
     if (has && fresh)
         sync_dirty_base(&s->dirty, doc, c->meta_before, c->body_before);
 }
@@ -257,11 +265,18 @@ static tako_err fill_from_feed(sync_session *s, tako_errbuf *e)
         tako_arena_reset(&s->arena);
         err =
             store_feed_next(s->reader, lsn, &s->arena, &lsn, &touched, &count);
-        for (size_t i = 0; err == TAKO_OK && i < count; i++)
-            if (coll_wanted(s, touched[i].coll, true) &&
-                sync_dirty_touch(&s->dirty, touched[i].coll, touched[i].row,
-                                 &fresh) == NULL)
+        for (size_t i = 0; err == TAKO_OK && i < count; i++) {
+            sync_dirty_doc *doc;
+
+            if (!coll_wanted(s, touched[i].coll, true))
+                continue;
+            doc = sync_dirty_touch(&s->dirty, touched[i].coll, touched[i].row,
+                                   &fresh);
+            if (doc == NULL)
                 s->overflow = true;
+            else
+                doc->jumped = true; /* for all that is known */
+        }
     }
     if (err == TAKO_UNSUPPORTED)
         s->overflow = true;
@@ -348,6 +363,8 @@ static tako_err put_doc(sync_session *s, sync_writer *w,
         return TAKO_OK;
     name = (sync_doc_name){ doc->coll, store_coll_name(s->reader, doc->coll),
                             doc->row, row.id };
+    if (doc->jumped)
+        sync_put_jump(w);
     if (doc->whole && doc->asked)
         err = sync_put_fields(s, w, &name, doc, &row, e);
     else if (doc->base != NULL && !doc->whole)
@@ -589,7 +606,7 @@ void sync_tell_behind(sync_session *s, uint32_t coll, const store_row *row,
     if (doc == NULL)
         s->overflow = true;
     else
-        doc->matched = true;
+        doc->matched = doc->jumped = true;
 }
 
 /* The peer's state has the context of ours, and other bytes. A delta would say
@@ -608,7 +625,7 @@ void sync_tell_differing(sync_session *s, uint32_t coll, int64_t row)
         s->overflow = true;
         return;
     }
-    doc->matched = doc->whole = true;
+    doc->matched = doc->whole = doc->jumped = true;
     doc->asked = false;
 }
 
@@ -657,7 +674,7 @@ static tako_err need_one(sync_session *s, tako_reader *in, tako_errbuf *e)
         s->overflow = true;
         return TAKO_OK;
     }
-    doc->whole = true;
+    doc->whole = doc->jumped = true;
     sync_dirty_ask(&s->dirty, doc, question);
     return TAKO_OK;
 }

@@ -348,6 +348,12 @@ static tako_err end_delta(sync_writer *w, size_t at)
     return writer_done(w);
 }
 
+void sync_put_jump(sync_writer *w)
+{
+    tako_put_varint(w->out,
+                    SYNC_CLAIMS_JUMP << SYNC_TAG_BITS | SYNC_TAG_CLAIMS);
+}
+
 tako_err sync_put_delta(sync_writer *w, const sync_doc_name *name,
                         const crdt_doc *d, const crdt_context *base,
                         const crdt_doc *before, const uint8_t sum_key[16])
@@ -521,13 +527,19 @@ static tako_err get_state(sync_names *n, tako_arena *a, tako_reader *in,
 tako_err sync_get_record(sync_names *n, tako_arena *a, tako_reader *in,
                          sync_record *out, bool *replaced, tako_errbuf *e)
 {
+    bool jump = false;
+
     while (tako_reader_left(in) > 0) {
         uint64_t head = tako_read_varint(in);
         uint64_t rest = head >> SYNC_TAG_BITS;
         uint64_t tag = head & ((1u << SYNC_TAG_BITS) - 1u);
 
-        if (!in->failed && head == SYNC_TAG_CLAIMS)
+        if (!in->failed && head == SYNC_TAG_CLAIMS && !jump)
             return TAKO_NOTFOUND;
+        if (!in->failed && tag == SYNC_TAG_CLAIMS && rest == SYNC_CLAIMS_JUMP) {
+            jump = true;
+            continue;
+        }
         if (in->failed || (tag > SYNC_TAG_COLLECTION && tag != SYNC_TAG_ANSWER))
             return bad(e, "unknown tag");
         if (tag != SYNC_TAG_STATE && tag != SYNC_TAG_DELTA &&
@@ -536,7 +548,8 @@ tako_err sync_get_record(sync_names *n, tako_arena *a, tako_reader *in,
             continue;
         }
         *out = (sync_record){ .delta = tag != SYNC_TAG_STATE,
-                              .answer = tag == SYNC_TAG_ANSWER };
+                              .answer = tag == SYNC_TAG_ANSWER,
+                              .jump = jump };
         TAKO_TRY(get_doc(n, a, rest, in, out, e));
         if (!out->delta)
             return get_state(n, a, in, out, e);
@@ -544,7 +557,7 @@ tako_err sync_get_record(sync_names *n, tako_arena *a, tako_reader *in,
         out->body = tako_read_block(in);
         return in->failed ? bad(e, "short delta") : TAKO_OK;
     }
-    return in->failed ? bad(e, "short") : TAKO_NOTFOUND;
+    return in->failed || jump ? bad(e, "short") : TAKO_NOTFOUND;
 }
 
 tako_err sync_get_seen(sync_names *n, tako_arena *a, tako_reader *in,

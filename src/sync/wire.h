@@ -101,6 +101,9 @@ typedef enum sync_tag {
     SYNC_TAG_ANSWER, /* a delta that answers NEEDS, by fields */
 } sync_tag;
 
+/* CLAIMS with this number: the next record is of more than one write. */
+#define SYNC_CLAIMS_JUMP 1u
+
 #define SYNC_TAG_BITS 3u
 
 /* The tables of one lane in one direction. */
@@ -140,6 +143,8 @@ tako_err sync_put_state(sync_writer *w, const sync_doc_name *name,
 
 /* Appends delta(d, base); before may be NULL. The document gets a number, but
  * where the writer is `unnamed`: of many, who are not soon spoken of again. */
+/* Before a record of more than one write. */
+void sync_put_jump(sync_writer *w);
 tako_err sync_put_delta(sync_writer *w, const sync_doc_name *name,
                         const crdt_doc *d, const crdt_context *base,
                         const crdt_doc *before, const uint8_t sum_key[16]);
@@ -159,6 +164,7 @@ tako_err sync_put_seen(sync_writer *w, uint64_t key,
 typedef struct sync_record {
     bool delta;
     bool answer;     /* a delta that answers a question by fields */
+    bool jump;       /* of more than one write, or nobody knows */
     uint32_t coll;   /* slot of the collection's name */
     tako_slice id;   /* CBOR */
     tako_slice meta; /* states: rebuilt */

@@ -18,6 +18,7 @@ class Live:
         self.s = s
         self.has = {}    # name -> (context, state or None) that the peer has
         self.dirty = {}  # name -> whether whole; or what was asked
+        self.jumped = set()  # those that changed more than once
         self.held = []   # records of cuts that wait
         self.needs = set()
         self.by_fields = set()  # names that were asked for so
@@ -152,6 +153,8 @@ class Live:
     def committed(self, names, by):
         if by is not self.s:
             for name in names:
+                if name in self.dirty:
+                    self.jumped.add(name)
                 self.dirty.setdefault(name, False)
 
     def note_sent(self, name):
@@ -172,10 +175,12 @@ class Live:
             close = self.s.store.commit - self.close_out + 1
             self.close_out = self.s.store.commit
             self.s.send(CUT, varint(close) + out.out)
-        self.dirty = {}
+        self.dirty, self.jumped = {}, set()
 
     def put(self, out, name, whole):
         base, doc = self.has.get(name), self.s.store.docs[name]
+        if whole or name in self.jumped:
+            out.jump()
         if isinstance(whole, fields.Question) and whole.fits(doc):
             self.counts["answers"] += 1
             out.answer(name, doc, whole, self.s.sum_key)

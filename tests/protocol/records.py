@@ -7,6 +7,7 @@ from wire import (Reader, block, check, get_id, put_id, u64, unzigzag,
                   varint, zigzag)
 
 STATE, DELTA, ACTOR, KEY, COLLECTION, SEEN, CLAIMS, ANSWER = range(8)
+JUMP = 1 << 3 | CLAIMS
 ACTORS_MAX = 4096
 NAME_BYTES_MAX = 128
 SIZES = {ACTOR: 8192, KEY: 4096, COLLECTION: 1024, STATE: 16384}
@@ -119,6 +120,10 @@ class Writer:
             return varint(LITERAL << 3 | tag) + told
         return varint(DEFINE << 3 | tag) + varint(slot) + told
 
+    def jump(self):
+        """The next record is of more than one write."""
+        self.out += varint(JUMP)
+
     def state(self, name, meta, body, remember=True):
         """name: (collection, id as CBOR)."""
         r = Reader(meta)
@@ -167,7 +172,9 @@ class Writer:
 
 class Record:
     """name: (collection, id); of a state meta and body, else told; whether
-    that answers a question by fields."""
+    that answers a question by fields; whether it is of more than one write."""
+
+    jump = False
 
     def __init__(self, name, meta=None, body=None, told=None, answer=False):
         self.name = name
@@ -184,20 +191,25 @@ class RecordReader:
 
     def all(self, claims=False):
         """Up to the end; in a CUT, to its claims."""
-        out = []
+        out, jump = [], False
         while self.r.left():
             head = self.r.varint()
             tag, number = head & 7, head >> 3
             if claims and head == CLAIMS:
                 break
+            if head == JUMP:
+                jump = True
+                continue
             check(tag <= COLLECTION or tag == ANSWER, "an unknown tag")
             if tag in (STATE, DELTA, ANSWER):
                 name = self.document(number)
                 out.append(self.state(name) if tag == STATE
                            else self.delta(name, tag == ANSWER))
+                out[-1].jump, jump = jump, False
             else:
                 name = self.r.take(16) if tag == ACTOR else self.r.block()
                 self.tables.define(tag, number, name)
+        check(not jump, "a jump of nothing")
         return out
 
     def seen(self):

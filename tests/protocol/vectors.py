@@ -240,6 +240,8 @@ class Lane:
                                             raw(case["body"]))
         doc, before = document.decode(*state), None
         w = records.Writer(self.out)
+        if case.get("jump"):
+            w.jump()
         if "question" in case:
             before = document.decode(raw(case["meta_before"]),
                                      raw(case["body_before"]))
@@ -254,6 +256,7 @@ class Lane:
         got, = records.RecordReader(self.into,
                                     wire.Reader(raw(case["bytes"]))).all()
         same((got.name, got.answer), (name, "question" in case), "the name")
+        same(got.jump, case.get("jump", False), "the jump")
         if before is None:
             same((got.meta, got.body), state, "the state")
         else:

@@ -19,6 +19,7 @@ static void test_dirty__is_a_set_in_order_of_first_change(void **state)
 
             assert_non_null(doc);
             assert_true(fresh == (i < 500));
+            assert_true(doc->jumped == !fresh);
             if (fresh)
                 sync_dirty_base(&d, doc, tako_slice_of(base, 60),
                                 tako_slice_of(base, 40));

@@ -148,6 +148,107 @@ static void test_live__what_a_merge_joined_goes_on(void **state)
     net_fini(&n);
 }
 
+/* What node 3 tells node 2. */
+static bool is_told_by_3(const net_link *l, int end, int lane)
+{
+    const net *n = l->ends[0].node->net;
+
+    return lane != SYNC_CONTROL && l->ends[0].node == n->nodes + 2 &&
+           l->ends[1].node == n->nodes + 3 && end == 1;
+}
+
+/* A line: all want all orders, but for node 3, which wants open ones. Order 1 is
+ * done, but 4 has opened it again, which 2 has not heard of; and where node 0 is
+ * away, it has it open still. */
+static net_link *reopened(net *n, bool away)
+{
+    net_link *ab;
+
+    net_init(n, 10, 5);
+    for (size_t i = 0; i < 5; i++)
+        net_subscribe(n, i, i == 3 ? "orders?open" : "orders");
+    ab = net_connect(n, 0, 1);
+    for (size_t i = 1; i + 1 < 5; i++)
+        net_connect(n, i, i + 1);
+    net_insert(n, 1, "orders", 1, "open", "pad");
+    net_settle_later(n, 4);
+    if (away)
+        net_disconnect(n, ab);
+    net_set(n, 1, "orders", 1, "s", "done");
+    net_settle_later(n, 4);
+    net_set(n, 4, "orders", 1, "s", "open");
+    net_settle_but(n, is_told_by_3);
+    assert_string_equal(net_get(n, 3, "orders", 1, "s"), "open");
+    return ab;
+}
+
+/* The order that 0 wrote to, while it was open there, is done for those between;
+ * node 3, which shows it, would have half of the transaction. */
+static void test_live__what_was_joined_elsewhere_goes_on(void **state)
+{
+    net n;
+    net_link *ab;
+
+    (void)state;
+    ab = reopened(&n, true);
+    net_begin(&n, 0);
+    net_set(&n, 0, "orders", 1, "a", "late");
+    net_insert(&n, 0, "orders", 2, "open", "pad");
+    net_commit_now(&n, 0);
+    net_reconnect(&n, ab);
+    net_settle_but(&n, is_told_by_3);
+    assert_string_equal(net_get(&n, 2, "orders", 1, "a"), "late");
+    assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "done");
+    assert_string_equal(net_get(&n, 3, "orders", 2, "s"), "open");
+    assert_string_equal(net_get(&n, 3, "orders", 1, "a"), "late");
+    assert_string_equal(net_get(&n, 3, "orders", 1, "s"), "open");
+    net_settle(&n);
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
+/* Likewise where it was open only between two writes that come as one. */
+static void test_live__what_matched_between_goes_on(void **state)
+{
+    net n;
+
+    (void)state;
+    (void)reopened(&n, false);
+    net_begin(&n, 0);
+    net_set(&n, 0, "orders", 1, "a", "late");
+    net_set(&n, 0, "orders", 1, "s", "open");
+    net_insert(&n, 0, "orders", 2, "open", "pad");
+    net_commit_now(&n, 0);
+    net_set(&n, 0, "orders", 1, "s", "done");
+    net_settle_but(&n, is_told_by_3);
+    assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "done");
+    assert_string_equal(net_get(&n, 3, "orders", 2, "s"), "open");
+    assert_string_equal(net_get(&n, 3, "orders", 1, "a"), "late");
+    net_settle(&n);
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
+/* One write of what nobody there wants is for nobody: nothing more than a state
+ * before it and one after it can have matched. */
+static void test_live__one_write_is_no_jump(void **state)
+{
+    net n;
+    sync_counts before, after;
+
+    (void)state;
+    (void)reopened(&n, false);
+    sync_session_counts(n.links[2].ends[0].session, &before);
+    net_set(&n, 0, "orders", 1, "a", "late");
+    net_settle_but(&n, is_told_by_3);
+    assert_string_equal(net_get(&n, 2, "orders", 1, "a"), "late");
+    sync_session_counts(n.links[2].ends[0].session, &after);
+    assert_int_equal(after.documents_out, before.documents_out);
+    net_settle(&n);
+    assert_int_equal(n.last_error, TAKO_OK);
+    net_fini(&n);
+}
+
 /* What the host has at hand of a commit, made to show what was before it: so
  * that what a cut is made of can be told. */
 typedef struct at_hand {
@@ -273,6 +374,9 @@ int main(void)
         cmocka_unit_test(test_live__what_leaves_an_interest_is_told_once),
         cmocka_unit_test(test_live__too_many_changes_start_over),
         cmocka_unit_test(test_live__what_a_merge_joined_goes_on),
+        cmocka_unit_test(test_live__what_was_joined_elsewhere_goes_on),
+        cmocka_unit_test(test_live__what_matched_between_goes_on),
+        cmocka_unit_test(test_live__one_write_is_no_jump),
         cmocka_unit_test(test_live__a_commit_at_hand_is_not_read),
         cmocka_unit_test(test_live__a_commit_at_hand_that_is_not_the_last_is),
         cmocka_unit_test(test_live__a_commit_at_hand_is_not_all_that_is_dirty),

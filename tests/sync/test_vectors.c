@@ -129,6 +129,7 @@ typedef struct bench {
     tako_arena arena;
     sync_names out, in;
     tako_buf bytes, scratch, vectors;
+    bool jump; /* before the next record */
 } bench;
 
 static void bench_init(bench *b)
@@ -136,6 +137,7 @@ static void bench_init(bench *b)
     test_env_init(&b->t, 1);
     b->arena = tako_arena_on(&b->t.env);
     b->bytes = b->scratch = b->vectors = tako_buf_on(&b->t.env);
+    b->jump = false;
     sync_names_init(&b->out, &b->t.env);
     sync_names_init(&b->in, &b->t.env);
 }
@@ -189,6 +191,8 @@ static void put_record(bench *b, const char *name, const sync_doc_name *doc,
 
     tako_buf_reset(&b->bytes);
     ok(crdt_doc_encode(d, &meta, &body));
+    if (b->jump)
+        sync_put_jump(&w);
     if (before != NULL)
         ok(sync_put_delta(&w, doc, d, crdt_doc_context(before), before,
                           sum_key));
@@ -198,8 +202,10 @@ static void put_record(bench *b, const char *name, const sync_doc_name *doc,
     in = tako_reader_of(tako_buf_slice(&b->bytes));
     ok(sync_get_record(&b->in, &b->arena, &in, &r, &replaced, NULL));
     assert_true(tako_reader_done(&in) && tako_slice_eq(r.id, doc->id));
+    assert_true(r.jump == b->jump);
     vectors_open(&b->vectors, "record", name);
     vectors_bool(&b->vectors, "remember", remember);
+    vectors_bool(&b->vectors, "jump", b->jump);
     vectors_text(&b->vectors, "collection", doc->coll_name);
     vectors_hex(&b->vectors, "id", doc->id);
     put_doc(b, "meta", "body", d);
@@ -286,6 +292,15 @@ static void put_records(bench *b)
                before);
     ok(crdt_delete(e, dot('C', 10, 0)));
     put_record(b, "a tombstone", &text, true, e, NULL);
+    before = copy_of(b, d);
+    ok(crdt_set(d, dot('A', 244000, 0), (crdt_path){ &s, 1 }, CRDT_AUTO,
+                tako_slice_str("\x64open"), NULL));
+    ok(crdt_set(d, dot('B', 244001, 0), (crdt_path){ &s, 1 }, CRDT_AUTO,
+                tako_slice_str("\x64"
+                               "done"),
+                NULL));
+    b->jump = true;
+    put_record(b, "two writes at once", &ulid, true, d, before);
 }
 
 static void test_vectors__records_stay_as_they_are(void **state)
