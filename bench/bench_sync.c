@@ -36,7 +36,12 @@
  *     _own             RssAnon, the most, against before
  *     _files           RssFile: libraries, the log's index, maps of the file
  *
- *   bench_sync [--docs N] [--rss-docs N] [--only two|first|hops|growth]
+ *   busy_*           a program that writes and reads a document of its own each
+ *                    2 ms while its device downloads W: how long it waits. To
+ *                    write: for a chunk, and at most for a move of the log,
+ *                    which is the disk's
+ *
+ *   bench_sync [--docs N] [--rss-docs N] [--only two|first|busy|hops|growth]
  *              [--dir FOLDER] [--json] */
 #include <sqlite3.h>
 #include <stdio.h>
@@ -212,6 +217,44 @@ static void measure_first(measure *m)
     }
     bench_value_line(&m->out, "first_100", "ms", bench_median(ms, ROUNDS), 150,
                      true);
+    bench_child_end(&server);
+}
+
+/* ---- busy ------------------------------------------------------------------ */
+
+static void measure_busy(measure *m)
+{
+    enum { ROUNDS = 5 };
+    static const char *const lines[] = { "busy_write_p95", "busy_write_max",
+                                         "busy_read_p95", "busy_read_max" };
+    static const double goals[] = { 50, 0, 0, 0 };
+    double ms[4][ROUNDS], samples = 0;
+    char path[600], dial[300];
+    bench_child server =
+        bench_child_start(file_of(m, "server.tako", path), m->docs, 0, NULL);
+
+    bench_child_hear(&server, "address", m->address);
+    (void)snprintf(dial, sizeof dial, "dial %s", m->address);
+    for (size_t i = 0; i < ROUNDS; i++) {
+        bench_child c;
+
+        bench_file_remove(file_of(m, "busy.tako", path));
+        c = bench_child_start(path, 0, 0, NULL);
+        bench_child_hear(&c, "address", NULL);
+        bench_child_ask(&c, "work", "working", NULL);
+        bench_child_ask(&c, dial, "dialled", NULL);
+        bench_child_ask(&server, "ack", "acked", NULL);
+        bench_child_ask(&c, "rest", "rested", m->rest);
+        bench_need(sscanf(m->rest, "%*u %lf %lf %lf %lf", &ms[0][i], &ms[1][i],
+                          &ms[2][i], &ms[3][i]) == 4,
+                   "rest", m->rest);
+        samples += strtod(m->rest, NULL);
+        bench_child_end(&c);
+    }
+    bench_value_line(&m->out, "busy_samples", "of both", samples, 0, false);
+    for (size_t k = 0; k < 4; k++)
+        bench_value_line(&m->out, lines[k], "ms", bench_median(ms[k], ROUNDS),
+                         goals[k], true);
     bench_child_end(&server);
 }
 
@@ -475,9 +518,8 @@ static const struct {
     const char *name;
     void (*run)(measure *m);
 } parts[] = {
-    { "two", measure_two },
-    { "first", measure_first },
-    { "hops", measure_hops },
+    { "two", measure_two },       { "first", measure_first },
+    { "busy", measure_busy },     { "hops", measure_hops },
     { "growth", measure_growth },
 };
 

@@ -22,11 +22,22 @@
 #define PACED    2000
 #define WAIT_MS  120000
 #define WATCH_MS 10
+#define WORKED   20000
+#define WORK_US  2000
 
 /* ---- a node ---------------------------------------------------------------- */
 
+/* What a program waits for while it works. */
+typedef struct peer_work {
+    pthread_t thread;
+    atomic_bool rest;
+    double writes[WORKED], reads[WORKED]; /* ms */
+    size_t count;
+} peer_work;
+
 typedef struct peer_node {
     tako_db *db;
+    peer_work *work;
     uint64_t commit; /* the last one of ours */
     pthread_mutex_t mutex;
     double samples[PACED];
@@ -257,6 +268,68 @@ static void node_observe(peer_node *n, const char *select, bool diff)
     reply("observing");
 }
 
+static double milliseconds(uint64_t since)
+{
+    return (double)(nanoseconds() - since) / 1e6;
+}
+
+static void *work_run(void *ctx)
+{
+    peer_node *n = ctx;
+    peer_work *w = n->work;
+    const struct timespec pause = { 0, WORK_US * 1000 };
+
+    while (!atomic_load(&w->rest) && w->count < WORKED) {
+        tako_result *r = NULL;
+        uint64_t start = nanoseconds();
+
+        node_need(n,
+                  tako_execute(n->db, "UPDATE own SET n = n + 1 WHERE _id = 1",
+                               NULL, NULL),
+                  "update");
+        w->writes[w->count] = milliseconds(start);
+        start = nanoseconds();
+        node_need(
+            n, tako_execute(n->db, "SELECT n FROM own WHERE _id = 1", NULL, &r),
+            "select");
+        node_need(n, tako_result_next(r), "a row");
+        tako_result_free(r);
+        w->reads[w->count++] = milliseconds(start);
+        (void)nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+static void node_work(peer_node *n)
+{
+    n->work = calloc(1, sizeof *n->work);
+    bench_need(n->work != NULL, "memory", NULL);
+    node_need(n,
+              tako_execute(n->db,
+                           "INSERT INTO own DOCUMENTS ({'_id': 1, 'n': 0})",
+                           NULL, NULL),
+              "insert");
+    bench_need(pthread_create(&n->work->thread, NULL, work_run, n) == 0,
+               "a thread", NULL);
+    reply("working");
+}
+
+static void node_rest(peer_node *n)
+{
+    peer_work *w = n->work;
+
+    bench_need(w != NULL, "rest without work", NULL);
+    atomic_store(&w->rest, true);
+    (void)pthread_join(w->thread, NULL);
+    reply("rested %zu %.3f %.3f %.3f %.3f", w->count,
+          bench_percentile(w->writes, w->count, 0.95),
+          bench_percentile(w->writes, w->count, 1),
+          bench_percentile(w->reads, w->count, 0.95),
+          bench_percentile(w->reads, w->count, 1));
+    free(w);
+    n->work = NULL;
+}
+
 /* The database's own number comes before those of its parts. */
 static void node_count(peer_node *n)
 {
@@ -306,6 +379,10 @@ static void node_obey(peer_node *n)
             reply("probing");
         } else if (strcmp(line, "latency") == 0) {
             node_latency(n);
+        } else if (strcmp(line, "work") == 0) {
+            node_work(n);
+        } else if (strcmp(line, "rest") == 0) {
+            node_rest(n);
         } else if (strcmp(line, "count") == 0) {
             node_count(n);
         } else if (strncmp(line, "observe ", 8) == 0) {

@@ -15,6 +15,8 @@
  *   pace N US      paced                N changes of the probe, so far apart
  *   probe          probing              observes the probe
  *   latency        latency N P50 P99 P999   of what was observed since, ms
+ *   work           working              writes and reads a document, each 2 ms
+ *   rest           rested N W95 WMAX R95 RMAX   and has done so: ms
  *   quit           none                 ends
  *
  * "address ADDRESS" is said once it listens, "complete" when a count of the
