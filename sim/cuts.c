@@ -83,22 +83,37 @@ bool sim_wanted(const sim_model *m, const sim_node *n, const store_row *row)
     return false;
 }
 
-/* Does the writer, if nobody wrote to the document since, show it in a state
- * that n wants? */
-static bool still_wanted(sim_model *m, const sim_node *n, size_t token,
-                         const sim_written *d)
+/* Does another show the document, with this write, in a state that n wants? */
+static bool shows_wanted(const sim_model *m, const sim_node *n, sim_node *at,
+                         uint32_t key)
 {
-    sim_node *w = m->world->nodes[m->writes[token].node];
-    const sim_list *l = &m->by_key[d->key];
     store_row row;
     bool yes;
 
-    if (l->items[l->count - 1] != token || !w->up || w->reader == NULL ||
-        w == n || !sim_has(m, d, w->index))
-        return false;
-    sim_node_watch(w, true);
-    yes = row_at(w, w->reader, d->key, &row) && sim_wanted(m, n, &row);
-    sim_node_watch(w, false);
+    sim_node_watch(at, true);
+    yes = row_at(at, at->reader, key, &row) && sim_wanted(m, n, &row);
+    sim_node_watch(at, false);
+    return yes;
+}
+
+/* Does the writer, if nobody wrote to the document since, show it in a state
+ * that n wants? Not where somebody has put it together with what another wrote
+ * meanwhile, in a state that n does not want: that is what n has heard of. */
+static bool still_wanted(const sim_model *m, const sim_node *n, size_t token,
+                         const sim_written *d)
+{
+    const sim_node *w = m->world->nodes[m->writes[token].node];
+    const sim_list *l = &m->by_key[d->key];
+    bool yes = l->items[l->count - 1] == token && w->up && w->reader != NULL &&
+               w != n && sim_has(m, d, w->index);
+
+    for (size_t i = 0; i < m->world->count && yes; i++) {
+        sim_node *at = m->world->nodes[i];
+
+        if (at != n && at->up && at->reader != NULL &&
+            (d->holders >> i & 1) != 0)
+            yes = shows_wanted(m, n, at, d->key);
+    }
     return yes;
 }
 
