@@ -24,7 +24,8 @@ const sim_result *run_text(test_env *t, const char *text, uint64_t seed)
     return &result;
 }
 
-void pair_init(pair *p, uint64_t seed, store_durability durability)
+static void init(pair *p, uint64_t seed, store_durability durability,
+                 const char *third)
 {
     memset(p, 0, sizeof *p);
     test_env_init(&p->t, seed);
@@ -36,9 +37,25 @@ void pair_init(pair *p, uint64_t seed, store_durability durability)
     sim_node_subscribe(p->a, "SELECT * FROM orders");
     sim_node_subscribe(p->b, "SELECT * FROM orders");
     p->link = sim_link_add(p->w, p->a, p->b, &sim_link_usual);
+    if (third != NULL) {
+        p->c = sim_node_add(p->w, "c");
+        sim_node_subscribe(p->c, third);
+    }
     sim_model_watch(p->m);
     sim_node_start(p->a);
     sim_node_start(p->b);
+    if (third != NULL)
+        sim_node_start(p->c);
+}
+
+void pair_init(pair *p, uint64_t seed, store_durability durability)
+{
+    init(p, seed, durability, NULL);
+}
+
+void pair_init_beside(pair *p, uint64_t seed, const char *third)
+{
+    init(p, seed, STORE_NORMAL, third);
 }
 
 void pair_fini(pair *p)

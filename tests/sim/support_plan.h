@@ -16,11 +16,13 @@ typedef struct pair {
     test_env t;
     sim_world *w;
     sim_model *m;
-    sim_node *a, *b;
+    sim_node *a, *b, *c;
     sim_link *link;
 } pair;
 
 void pair_init(pair *p, uint64_t seed, store_durability durability);
+/* And c, which wants what `third` says, and is linked with nobody. */
+void pair_init_beside(pair *p, uint64_t seed, const char *third);
 void pair_fini(pair *p);
 /* A statement at a node, past the model's workload. */
 tako_err pair_do(sim_node *n, const char *statement);

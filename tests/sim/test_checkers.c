@@ -239,6 +239,49 @@ static void test_checkers__who_has_some_of_a_document_is_not_apart(void **state)
     finish(&p, "causal order");
 }
 
+/* Where b has finished an order, a has written to it, open, and to another one;
+ * c, who wants open ones, has nothing of the first. Returns a's last write. */
+static size_t finished_meanwhile(pair *p)
+{
+    pair_init_beside(p, 7, "SELECT * FROM orders WHERE s = 'open'");
+    pair_run(p, 1000);
+    assert_true(pair_op(p, p->a, SIM_OP_INSERT, 2));
+    pair_run(p, 1000);
+    sim_link_cut(p->link, 2);
+    assert_true(pair_op(p, p->a, SIM_OP_INCREMENT, 2));
+    assert_int_equal(pair_do(p->b, "UPDATE orders SET s = 'done'"), TAKO_OK);
+    assert_true(pair_op(p, p->a, SIM_OP_INSERT, 8));
+    assert_false(p->w->failed);
+    return p->m->write_count - 1;
+}
+
+static void test_checkers__what_the_writer_shows_is_wanted(void **state)
+{
+    size_t last;
+    pair p;
+
+    (void)state;
+    last = finished_meanwhile(&p);
+    sim_check_order(p.m, p.c, last);
+    finish(&p, "causal order");
+}
+
+/* But c may have heard of the two as b has put them together. */
+static void test_checkers__what_was_finished_meanwhile_is_not(void **state)
+{
+    size_t last;
+    pair p;
+
+    (void)state;
+    last = finished_meanwhile(&p);
+    p.m->writes[last - 1].docs[0].holders |= 1u << p.b->index;
+    p.m->checked_order = 0;
+    sim_check_order(p.m, p.c, last);
+    assert_int_equal(p.m->checked_order, 1);
+    assert_false(p.w->failed);
+    pair_fini(&p);
+}
+
 /* A disk that says "synced" and has not. */
 static void test_checkers__a_full_commit_survives_the_power(void **state)
 {
@@ -309,6 +352,8 @@ int main(void)
         cmocka_unit_test(test_checkers__what_was_put_together_is_not_apart),
         cmocka_unit_test(
             test_checkers__who_has_some_of_a_document_is_not_apart),
+        cmocka_unit_test(test_checkers__what_the_writer_shows_is_wanted),
+        cmocka_unit_test(test_checkers__what_was_finished_meanwhile_is_not),
         cmocka_unit_test(test_checkers__a_full_commit_survives_the_power),
         cmocka_unit_test(test_checkers__an_acknowledged_write_is_everywhere),
         cmocka_unit_test(test_checkers__memory_that_is_kept_is_seen),
