@@ -214,6 +214,15 @@ static void rose(const node *n)
             sync_session_rose(k->session);
 }
 
+/* A neighbour acknowledged: what it had not seen may have kept others' words
+ * from counting. */
+static void seen(const node_link *l)
+{
+    for (node_link *k = l->node->links; k != NULL; k = k->next)
+        if (k != l && k->session != NULL)
+            sync_session_seen(k->session);
+}
+
 static void link_on_event(void *ctx, sync_event event, uint32_t number,
                           const char *text)
 {
@@ -245,8 +254,10 @@ static void link_on_event(void *ctx, sync_event event, uint32_t number,
     }
     if (event == SYNC_EVENT_SERVED || event == SYNC_EVENT_CAUGHT_UP)
         node_leave_wake(l->node);
-    if (event == SYNC_EVENT_ACKED)
+    if (event == SYNC_EVENT_ACKED) {
         node_receipts_acked(l);
+        seen(l);
+    }
     if (event == SYNC_EVENT_SWEEP)
         l->node->care_ms = node_now(l->node);
     if (event == SYNC_EVENT_HELD || event == SYNC_EVENT_CAUGHT_UP)

@@ -251,6 +251,10 @@ tako_err sync_unseen_sent(sync_session *s, store_conn *c,
  * UINT64_MAX. */
 tako_err sync_past_first(sync_session *s, const sync_want *w, uint64_t *lsn);
 /* Does the peer's word for being complete not do? */
+/* Is there something here because of which no word counts, and ours is not to be
+ * taken, but for closed ones? */
+tako_err sync_doubted_elsewhere(sync_session *s, store_conn *c,
+                                const sync_sub *sub, bool *any);
 tako_err sync_doubts_word(sync_session *s, store_conn *c, sync_sub *sub,
                           bool *any);
 /* A commit; an acknowledgement: may a doubt be over? */

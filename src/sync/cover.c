@@ -210,11 +210,16 @@ static tako_err covers_want(sync_session *s, const sync_holds *h,
     bool whole = false;
 
     for (const sync_hold *o = h->first; o != NULL && !whole; o = o->next) {
+        bool unproven = false;
+
         if (!covers(s, o, w->predicate, text))
             continue;
         TAKO_TRY(sync_hold_has(s, h, o, has));
         whole = crdt_context_covers(has, &h->upper);
-        *claim = whole ? SYNC_CLAIM_ALL : SYNC_CLAIM_PART;
+        if (!whole)
+            TAKO_TRY(sync_doubted_elsewhere(s, s->reader, o->sub, &unproven));
+        if (!unproven)
+            *claim = whole ? SYNC_CLAIM_ALL : SYNC_CLAIM_PART;
     }
     return TAKO_OK;
 }

@@ -203,6 +203,8 @@ void sync_session_past(sync_session *s, tako_slice coll, tako_slice id,
 
 /* SYNC_EVENT_HELD was told to some session: all are to look again. */
 void sync_session_recheck(sync_session *s);
+/* Another session's peer has acknowledged something. */
+void sync_session_seen(sync_session *s);
 /* SYNC_EVENT_ROSE likewise: all are to say so, after a while. */
 void sync_session_rose(sync_session *s);
 /* What was lost under a former name was given up (store_former_give_up). */

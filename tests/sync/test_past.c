@@ -703,6 +703,59 @@ static void test_past__what_is_not_told_yet_is_unseen(void **state)
     finish(&n);
 }
 
+/* What node 0 says to node 1. */
+static bool is_word_to_1(const net_link *l, int end, int lane)
+{
+    const net *n = l->ends[0].node->net;
+
+    return lane != SYNC_CONTROL && end == 1 &&
+           l->ends[0].node == n->nodes + 1 && l->ends[1].node == n->nodes;
+}
+
+/* Node 3 began an order, and 4, who had it by way of 2, ended it; so 0 has all
+ * that 4 wrote, and has not heard what else 3 did. Node 1 has that word: all of 4,
+ * less of 3, and the ended order is none for it. Then it takes the open one from
+ * node 2, as news. It must not tell 2 meanwhile that it has all that 4 wrote. */
+static void test_past__who_took_half_a_word_passes_none_on(void **state)
+{
+    net n;
+    net_link *l;
+
+    (void)state;
+    start(&n, 41, 5);
+    net_connect(&n, 2, 3);
+    net_insert(&n, 3, "orders", 1, "open", "pad");
+    settle_later(&n);
+    l = net_connect(&n, 2, 4);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 4, "orders", 1, "s"), "open");
+    net_disconnect(&n, l);
+    l = net_connect(&n, 4, 0);
+    done_and_next(&n, 4);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 0, "orders", 1, "s"), "done");
+    assert_false(is_whole(&n, 0));
+    net_disconnect(&n, l);
+    net_connect(&n, 1, 0);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 1, "orders", 2, "s"), "open");
+    assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "-");
+    assert_true(is_whole(&n, 2));
+
+    net_connect(&n, 1, 2);
+    net_settle_but(&n, is_word_to_1);
+    assert_string_equal(net_get(&n, 1, "orders", 1, "s"), "open");
+    assert_false(is_whole(&n, 1));
+    assert_true(!is_whole(&n, 2) ||
+                strcmp(net_get(&n, 2, "orders", 2, "s"), "-") == 0);
+    settle_later(&n);
+    assert_string_equal(net_get(&n, 2, "orders", 1, "s"), "done");
+    assert_string_equal(net_get(&n, 2, "orders", 2, "s"), "open");
+    assert_true(is_whole(&n, 1));
+    assert_true(is_whole(&n, 2));
+    finish(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -723,6 +776,7 @@ int main(void)
         cmocka_unit_test(test_past__own_writes_that_went_were_not_given),
         cmocka_unit_test(test_past__who_has_what_went_is_whole_by_what_stays),
         cmocka_unit_test(test_past__what_is_not_told_yet_is_unseen),
+        cmocka_unit_test(test_past__who_took_half_a_word_passes_none_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
