@@ -327,39 +327,20 @@ void change_undo(change_list *l, change_mark to)
 
 /* ---- for the caller ------------------------------------------------------ */
 
-/* NULL: it did not change, or is new here. */
-static tako_err prior_find(change_list *l, uint32_t coll, int64_t row,
-                           change_prior **out)
+tako_err store_change_came(store *s, uint32_t coll, int64_t row, bool joined,
+                           bool jumped)
 {
+    change_list *l = &s->changes;
     change_entry *x = l->count == 0 ? NULL : &l->entries[l->count - 1];
 
-    *out = NULL;
     if (x == NULL || x->row != row || x->coll_alive >> 1 != coll) {
         TAKO_TRY(table_ready(l));
         x = entry_find(l, coll, row);
     }
-    if (x != NULL && x->prior != 0)
-        *out = &l->priors[x->prior - 1];
-    return TAKO_OK;
-}
-
-tako_err store_change_joined(store *s, uint32_t coll, int64_t row)
-{
-    change_prior *prior;
-
-    TAKO_TRY(prior_find(&s->changes, coll, row, &prior));
-    if (prior != NULL)
-        prior->joined = true;
-    return TAKO_OK;
-}
-
-tako_err store_change_jumped(store *s, uint32_t coll, int64_t row)
-{
-    change_prior *prior;
-
-    TAKO_TRY(prior_find(&s->changes, coll, row, &prior));
-    if (prior != NULL)
-        prior->jumped = true;
+    if (x != NULL && x->prior != 0) {
+        l->priors[x->prior - 1].joined |= joined;
+        l->priors[x->prior - 1].jumped |= jumped;
+    }
     return TAKO_OK;
 }
 

@@ -353,11 +353,10 @@ typedef struct store_change {
     uint8_t version_before[16]; /* zeros when new */
 } store_change;
 const store_change *store_changes(const store *s, size_t *count);
-/* The running transaction merged a document into what no peer sent, or one that
- * was here into what came of more than one write: `joined`, or `jumped`, is true
- * of its change. TAKO_NOMEM */
-tako_err store_change_joined(store *s, uint32_t coll, int64_t row);
-tako_err store_change_jumped(store *s, uint32_t coll, int64_t row);
+/* The running transaction merged a document that was here with what came: notes
+ * in its change what is true of that. TAKO_NOMEM */
+tako_err store_change_came(store *s, uint32_t coll, int64_t row, bool joined,
+                           bool jumped);
 /* The same one by one, from 16 bytes a change, without the array that
  * store_changes() makes (NULL with *count > 0 means: out of memory). */
 size_t store_change_count(const store *s);

@@ -199,7 +199,7 @@ static tako_err note_known(apply *a, uint32_t coll, const sync_held *h,
     sync_session *s = a->s;
     crdt_context now = { NULL, 0, 0 };
     store_row row;
-    bool same;
+    bool same, jumped;
     tako_err err = TAKO_OK;
 
     if (!store_wrote(a->st, coll, h->record.id, &row))
@@ -217,10 +217,10 @@ static tako_err note_known(apply *a, uint32_t coll, const sync_held *h,
     }
     if (!changed)
         return TAKO_OK;
-    if (h->record.jump || a->lane == SYNC_CATCHUP)
-        TAKO_TRY(store_change_jumped(a->st, coll, row.row));
-    return same ? sync_known_add(s, coll, row.row)
-                : store_change_joined(a->st, coll, row.row);
+    jumped = h->record.jump || a->lane == SYNC_CATCHUP;
+    if (jumped || !same)
+        TAKO_TRY(store_change_came(a->st, coll, row.row, !same, jumped));
+    return same ? sync_known_add(s, coll, row.row) : TAKO_OK;
 }
 
 sync_need *sync_need_find(sync_need *list, uint32_t name, tako_slice id)

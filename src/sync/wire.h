@@ -141,10 +141,10 @@ typedef struct sync_doc_name {
 tako_err sync_put_state(sync_writer *w, const sync_doc_name *name,
                         bool remember, tako_slice meta, tako_slice body);
 
-/* Appends delta(d, base); before may be NULL. The document gets a number, but
- * where the writer is `unnamed`: of many, who are not soon spoken of again. */
 /* Before a record of more than one write. */
 void sync_put_jump(sync_writer *w);
+/* Appends delta(d, base); before may be NULL. The document gets a number, but
+ * where the writer is `unnamed`: of many, who are not soon spoken of again. */
 tako_err sync_put_delta(sync_writer *w, const sync_doc_name *name,
                         const crdt_doc *d, const crdt_context *base,
                         const crdt_doc *before, const uint8_t sum_key[16]);
