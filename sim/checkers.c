@@ -47,6 +47,21 @@ uint32_t sim_key_of(tako_slice id)
     return key < SIM_KEYS_MAX ? key : SIM_KEYS_MAX;
 }
 
+bool sim_row_at(store_conn *c, uint32_t key, store_row *row)
+{
+    uint8_t id[16] = { 0 };
+    char text[16];
+    uint32_t coll;
+    int len = snprintf(text, sizeof text, "k%u", key);
+
+    id[0] = (uint8_t)(0x60 + len);
+    memcpy(id + 1, text, (size_t)len);
+    return store_coll_find(c, tako_slice_str(SIM_COLLECTION), &coll) ==
+               TAKO_OK &&
+           store_get(c, coll, tako_slice_of(id, (size_t)len + 1), row) ==
+               TAKO_OK;
+}
+
 static size_t token_of(const sim_model *m, tako_slice name)
 {
     size_t token = 0;
@@ -298,6 +313,8 @@ static void check_generation(sim_model *m, const sim_node *n, uint32_t key,
     s->generation = g;
     s->alive = row->body.len > 0;
     s->left = store_row_is_marker(row);
+    s->evicted = s->left && !store_row_is_left(row);
+    m->was_evicted[key] = m->was_evicted[key] || s->evicted;
     s->dead = crdt_meta_is_notice(row->meta);
     if (!s->left && (g & 1) != (uint64_t)s->alive)
         sim_fail(m->world, "P8 no resurrection",
@@ -315,12 +332,14 @@ static bool elsewhere(const sim_model *m, const sim_written *d)
     return false;
 }
 
-/* The document left: its writes are to be somewhere else. */
+/* The document left: its writes are to be somewhere else. Of an eviction, only
+ * those of the device itself: others' are the app's to forget. */
 static void check_left(sim_model *m, const sim_node *n, uint32_t key)
 {
     const sim_list *l = &m->by_key[key];
 
     for (size_t i = 0; i < l->count; i++) {
+        const sim_write *w = &m->writes[l->items[i]];
         sim_written *d = written_on(&m->writes[l->items[i]], key);
 
         if ((d->holders & bit_of(n)) == 0)
@@ -328,7 +347,8 @@ static void check_left(sim_model *m, const sim_node *n, uint32_t key)
         d->holders &= ~bit_of(n);
         d->let_go |= bit_of(n);
         m->left++;
-        if (!elsewhere(m, d))
+        if ((w->node == n->index || !m->seen[n->index][key].evicted) &&
+            !elsewhere(m, d))
             sim_fail(m->world, "the last copy does not leave",
                      "%s: let go of k%u, and nobody else has t%u", n->name, key,
                      l->items[i]);
@@ -778,19 +798,10 @@ void sim_model_tokens(sim_model *m, const sim_node *n, uint32_t key,
                       tako_buf *out)
 {
     printing p = { out, false };
-    uint8_t id[16] = { 0 };
-    char text[16];
-    uint32_t coll;
     store_row row;
-    int len = snprintf(text, sizeof text, "k%u", key);
 
-    id[0] = (uint8_t)(0x60 + len);
-    memcpy(id + 1, text, (size_t)len);
     tako_put_u8(out, '[');
-    if (store_coll_find(n->reader, tako_slice_str(SIM_COLLECTION), &coll) ==
-            TAKO_OK &&
-        store_get(n->reader, coll, tako_slice_of(id, (size_t)len + 1), &row) ==
-            TAKO_OK)
+    if (sim_row_at(n->reader, key, &row))
         (void)tokens_each(m, row.body, print_token, &p);
     tako_put_u8(out, ']');
 }

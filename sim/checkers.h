@@ -10,7 +10,7 @@
  *       deleted). Excepted: with durability normal, what nobody else had when
  *       the power failed.
  *   the last copy does not leave   who lets a document go leaves each write
- *       in it at another device, be that one down.
+ *       in it at another device, be that one down; who evicts it, its own.
  *   counters are exact   n is the sum of the amounts of the tokens that show.
  *   equal contexts, equal bytes (P2)   one table of (key, context) -> version
  *       for the whole world.
@@ -24,7 +24,8 @@
  *   nobody takes what may not be written   the token of a node that reads only
  *       is never at another. Such a node may lose it, with what else was in the
  *       document (SYNC.md 9); in the end it has what all have.
- *   equal interests, equal documents   after healing, in bounded time.
+ *   equal interests, equal documents   after healing, in bounded time; of what
+ *       was evicted, who shows it has the state that was evicted elsewhere.
  *   bounded   memory of each node, what waits in each stream.
  *   all memory is given back; the database is sound. */
 #ifndef TAKO_SIM_CHECKERS_H
@@ -74,6 +75,7 @@ typedef struct sim_seen { /* a document at a node */
     uint64_t generation;
     bool alive;
     bool left;                   /* it was, and a marker stands for it */
+    bool evicted;                /* which the app has asked for */
     bool dead;                   /* it was, and a notice does */
     uint64_t buried[SIM_BURIED]; /* of the births by which it was, the last */
     size_t buried_count;
@@ -104,6 +106,7 @@ typedef struct sim_model {
     uint64_t delay_us; /* the longest from a commit to any other node */
     uint64_t checked_cuts, checked_order, checked_states;
     uint64_t left; /* writes, with the documents that left a node */
+    bool was_evicted[SIM_KEYS_MAX]; /* by anybody, at any time */
 } sim_model;
 
 sim_model *sim_model_new(sim_world *w);
@@ -129,6 +132,8 @@ void sim_model_tokens(sim_model *m, const sim_node *n, uint32_t key,
 /* ---- between checkers.c, cuts.c and equal.c ------------------------------------------ */
 
 uint32_t sim_key_of(tako_slice id);
+/* Whatever is stored under the key; false: nothing, or it cannot be read. */
+bool sim_row_at(store_conn *c, uint32_t key, store_row *row);
 /* Is its writer one whose writes others refuse? */
 bool sim_may_not(const sim_model *m, const sim_write *w);
 /* Which document of an acknowledged write is not at some node (*at) that wants

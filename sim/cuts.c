@@ -14,8 +14,6 @@
  * anything that a neighbour could compare with, shows that there were two. Who
  * gets both puts them together, and tells all. So of the one, who shows nothing
  * but the other is not asked; in the end it is, as everybody. */
-#include <stdio.h>
-
 #include "sim/checkers.h"
 
 static uint64_t bit_of(const sim_node *n)
@@ -58,23 +56,6 @@ bool sim_says_whole(const sim_model *m, const sim_node *n)
     return true;
 }
 
-static bool row_at(const sim_node *n, store_conn *c, uint32_t key,
-                   store_row *row)
-{
-    uint8_t id[16] = { 0 };
-    char text[16];
-    uint32_t coll;
-    int len = snprintf(text, sizeof text, "k%u", key);
-
-    (void)n;
-    id[0] = (uint8_t)(0x60 + len);
-    memcpy(id + 1, text, (size_t)len);
-    return store_coll_find(c, tako_slice_str(SIM_COLLECTION), &coll) ==
-               TAKO_OK &&
-           store_get(c, coll, tako_slice_of(id, (size_t)len + 1), row) ==
-               TAKO_OK;
-}
-
 bool sim_wanted(const sim_model *m, const sim_node *n, const store_row *row)
 {
     for (size_t i = 0; i < n->sub_count; i++)
@@ -91,7 +72,7 @@ static bool shows_wanted(const sim_model *m, const sim_node *n, sim_node *at,
     bool yes;
 
     sim_node_watch(at, true);
-    yes = row_at(at, at->reader, key, &row) && sim_wanted(m, n, &row);
+    yes = sim_row_at(at->reader, key, &row) && sim_wanted(m, n, &row);
     sim_node_watch(at, false);
     return yes;
 }
@@ -191,7 +172,7 @@ static bool is_missing(sim_model *m, sim_node *n, size_t token,
         return true;
     if ((d->wanted & bit_of(n)) == 0)
         return false;
-    if (!row_at(n, store_writer(n->store), d->key, &row))
+    if (!sim_row_at(store_writer(n->store), d->key, &row))
         return still_wanted(m, n, token, d);
     return row.body.len > 0 && sim_wanted(m, n, &row) && !is_apart(m, n, d);
 }

@@ -12,7 +12,16 @@ typedef struct digest {
     uint64_t sum, count;
 } digest;
 
-static bool digest_of(sim_node *n, query_predicate *p, digest *out)
+static bool was_evicted(const sim_model *m, const store_row *row)
+{
+    uint32_t key = sim_key_of(row->id);
+
+    return key < SIM_KEYS_MAX && m->was_evicted[key];
+}
+
+/* Of what nobody evicted. */
+static bool digest_of(const sim_model *m, sim_node *n, query_predicate *p,
+                      digest *out)
 {
     store_cursor *k = NULL;
     store_row row;
@@ -29,7 +38,8 @@ static bool digest_of(sim_node *n, query_predicate *p, digest *out)
     while (store_scan_next(k, &row) == TAKO_OK) {
         uint64_t version;
 
-        if (row.body.len == 0 || !query_predicate_match(p, row.id, row.body))
+        if (row.body.len == 0 || was_evicted(m, &row) ||
+            !query_predicate_match(p, row.id, row.body))
             continue;
         memcpy(&version, row.version, sizeof version);
         out->sum += tako_hash64(row.version, row.id);
@@ -83,7 +93,8 @@ static bool name_difference(sim_model *m, sim_node *a, const sim_node *b,
         char text[32];
         uint32_t key;
 
-        if (row.body.len == 0 || !query_predicate_match(p, row.id, row.body) ||
+        if (row.body.len == 0 || was_evicted(m, &row) ||
+            !query_predicate_match(p, row.id, row.body) ||
             !differs(b, name, &row))
             continue;
         found = true;
@@ -132,6 +143,49 @@ static bool wants(const sim_node *n, const char *text, tako_slice collection)
     return false;
 }
 
+static bool shows(const sim_node *n, query_predicate *p, uint32_t key,
+                  store_row *row)
+{
+    return sim_row_at(n->reader, key, row) && row->body.len > 0 &&
+           query_predicate_match(p, row->id, row->body);
+}
+
+/* Whoever shows a document, all who want it show that state, or that one is
+ * what they have evicted. */
+static bool evicted_converged(sim_model *m, query_predicate *p,
+                              const char *text, uint32_t key, char *why,
+                              size_t cap)
+{
+    const sim_node *first = NULL;
+    tako_slice name = query_predicate_collection(p);
+    uint8_t version[16];
+    store_row row;
+
+    for (size_t i = 0; i < m->world->count && first == NULL; i++) {
+        const sim_node *n = m->world->nodes[i];
+
+        if (!wants(n, text, name) || !shows(n, p, key, &row))
+            continue;
+        first = n;
+        memcpy(version, row.version, sizeof version);
+    }
+    for (size_t i = 0; first != NULL && i < m->world->count; i++) {
+        const sim_node *n = m->world->nodes[i];
+
+        if (!wants(n, text, name) ||
+            (sim_row_at(n->reader, key, &row) &&
+             (row.body.len > 0 || m->seen[i][key].evicted) &&
+             memcmp(row.version, version, sizeof version) == 0))
+            continue;
+        (void)snprintf(why, cap,
+                       "k%u of %.80s at %s is not what %s has, which was "
+                       "evicted somewhere",
+                       key, text, n->name, first->name);
+        return false;
+    }
+    return true;
+}
+
 static bool text_converged(sim_model *m, const char *text, char *why,
                            size_t cap)
 {
@@ -152,7 +206,7 @@ static bool text_converged(sim_model *m, const char *text, char *why,
 
         if (!wants(n, text, query_predicate_collection(p)))
             continue;
-        good = digest_of(n, p, &d);
+        good = digest_of(m, n, p, &d);
         if (!good)
             (void)snprintf(why, cap, "%s is not up", n->name);
         else if (first == NULL)
@@ -169,6 +223,9 @@ static bool text_converged(sim_model *m, const char *text, char *why,
         first = n;
         ref = d;
     }
+    for (uint32_t key = 0; key < SIM_KEYS_MAX && good; key++)
+        good = !m->was_evicted[key] ||
+               evicted_converged(m, p, text, key, why, cap);
     query_predicate_free(p);
     return good;
 }
@@ -184,6 +241,7 @@ size_t sim_not_everywhere(const sim_model *m, size_t token, size_t *at)
     for (size_t i = 0; i < w->count; i++)
         for (*at = 0; *at < m->world->count; ++*at)
             if ((m->whole >> *at & 1) != 0 &&
+                !m->seen[*at][w->docs[i].key].evicted &&
                 !sim_has_or_ended(m, &w->docs[i], *at))
                 return i;
     return SIM_NONE;

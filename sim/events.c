@@ -15,7 +15,7 @@ typedef struct weights {
 } weights;
 
 const char *const sim_op_names[SIM_OP_KINDS] = {
-    "insert", "update", "increment", "delete", "read", "attach", "get"
+    "insert", "update", "increment", "delete", "read", "attach", "get", "evict"
 };
 
 static void work_options(builder *b, weights *w)
@@ -39,8 +39,8 @@ static void work_options(builder *b, weights *w)
             size_t kind = sim_line_choice(l, sim_op_names, SIM_OP_KINDS,
                                           "keys, transaction, documents, "
                                           "bytes, contents, insert, update, "
-                                          "increment, delete, read, attach or "
-                                          "get");
+                                          "increment, delete, read, attach, "
+                                          "get or evict");
 
             w->of[kind] = sim_line_number(l, 0, 1000000);
         }
@@ -79,7 +79,7 @@ static int32_t draw_content(builder *b, const weights *w)
 
 static bool alone(sim_op_kind kind)
 {
-    return kind == SIM_OP_READ || kind == SIM_OP_ATTACH || kind == SIM_OP_GET;
+    return kind >= SIM_OP_READ;
 }
 
 /* Different documents in one transaction. */
@@ -148,7 +148,7 @@ static void do_step(builder *b, sim_action *a)
     }
     s->kind = (sim_op_kind)sim_line_choice(
         b->line, sim_op_names, SIM_OP_KINDS,
-        "insert, update, increment, delete, read, attach or get");
+        "insert, update, increment, delete, read, attach, get or evict");
     if (a->step_count > 0 && (alone(s->kind) || alone(a->steps[0].kind)))
         sim_line_fail(b->line, NULL, "%s stands alone", sim_op_names[s->kind]);
     s->key = (uint32_t)sim_line_number(b->line, 0, SIM_KEYS_MAX - 1);

@@ -29,6 +29,7 @@ typedef enum sim_op_kind {
     SIM_OP_READ,
     SIM_OP_ATTACH, /* puts in a content, and its token into the document */
     SIM_OP_GET,    /* reads what is attached, or fetches it */
+    SIM_OP_EVICT,  /* forgets it at its node, where that is allowed */
     SIM_OP_KINDS,
 } sim_op_kind;
 

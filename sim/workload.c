@@ -54,6 +54,11 @@ static void write_statement(sim_op_kind kind, const sim_op_step *s, bool alive,
                                "'s': 'open', '_id': 'k%u'})",
                        token, s->key);
         return;
+    case SIM_OP_EVICT:
+        (void)snprintf(out, cap,
+                       "EVICT FROM " SIM_COLLECTION " WHERE _id = 'k%u'",
+                       s->key);
+        return;
     case SIM_OP_GET:
     case SIM_OP_READ:
     case SIM_OP_KINDS:
@@ -109,6 +114,13 @@ static void read_one(sim_workload *w, sim_node *n, const sim_action *a)
     tako_buf_fini(&out);
 }
 
+/* Whatever goes wrong with a device: the app may try again. */
+static bool may_fail_with(tako_err err)
+{
+    return err == TAKO_IO || err == TAKO_FULL || err == TAKO_NOMEM ||
+           err == TAKO_BUSY || err == TAKO_CLOSED;
+}
+
 static void write_all(sim_workload *w, sim_node *n, const sim_action *asked,
                       tako_slice params)
 {
@@ -143,10 +155,25 @@ static void write_all(sim_workload *w, sim_node *n, const sim_action *asked,
     if (err != TAKO_OK)
         sim_note(w->world, n, "t%zu is not done: %s: %.200s", token,
                  tako_err_name(err), e.text);
-    if (err != TAKO_OK && err != TAKO_IO && err != TAKO_FULL &&
-        err != TAKO_NOMEM && err != TAKO_BUSY && err != TAKO_CLOSED)
+    if (err != TAKO_OK && !may_fail_with(err))
         sim_fail(w->world, "the app may write", "%s: %s: %s: %s", n->name,
                  texts[0], tako_err_name(err), e.text);
+}
+
+/* No write: nothing of it is for others, nor for a history. */
+static void evict_one(sim_workload *w, sim_node *n, const sim_action *a)
+{
+    char text[STATEMENT_BYTES_MAX];
+    const char *statement = text;
+    tako_errbuf e = { "" };
+    uint64_t lsn;
+    tako_err err;
+
+    write_statement(SIM_OP_EVICT, &a->steps[0], true, 0, text, sizeof text);
+    err = sim_node_run(n, &statement, 1, &lsn, NULL, &e);
+    if (err != TAKO_OK && err != TAKO_DENIED && !may_fail_with(err))
+        sim_fail(w->world, "the app may evict", "%s: %s: %s: %s", n->name, text,
+                 tako_err_name(err), e.text);
 }
 
 void sim_work_attach(void *ctx, sim_node *n, const sim_action *a,
@@ -168,6 +195,8 @@ void sim_work(sim_workload *w, const sim_action *a)
         sim_blobs_put(w->blobs, n, a);
     else if (a->steps[0].kind == SIM_OP_GET)
         sim_blobs_get(w->blobs, n, a->steps[0].key);
+    else if (a->steps[0].kind == SIM_OP_EVICT)
+        evict_one(w, n, a);
     else
         write_all(w, n, a, TAKO_SLICE_NONE);
 }

@@ -31,6 +31,10 @@
  *     time with it; it may be read after the transaction's end.
  *   - Copying a database file by hand is noticed at the next open and costs
  *     the copy a new identity; use tako_backup().
+ *   - A transaction that ended with TAKO_IO or TAKO_FULL is not there, and is
+ *     told to nobody. Where a sync failed it stands in the log until another
+ *     is written over it: if the process dies before, it may be there, whole,
+ *     when the database is opened again.
  *   - Callbacks (observers, status) run on tako's own threads: return soon,
  *     and do not close the database from one. */
 #ifndef TAKO_H

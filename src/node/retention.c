@@ -155,23 +155,6 @@ static void find_until(node_retain *r)
     r->until_ms = r->oldest + (int64_t)(span * i);
 }
 
-/* Some change made here that nobody is known to keep. */
-static bool is_owed(node *n, uint32_t coll, const store_row *row)
-{
-    tako_arena a = tako_arena_on(n->env);
-    crdt_context context;
-    crdt_actor self;
-    uint8_t incarnation[16];
-    bool owed = true;
-
-    if (store_self(n->reader, &self, incarnation, NULL) == TAKO_OK &&
-        crdt_meta_context(&a, row->meta, &context) == TAKO_OK)
-        owed = crdt_context_get(&context, self) != 0 &&
-               !node_is_kept(n, coll, row);
-    tako_arena_fini(&a);
-    return owed;
-}
-
 static bool too_many(node_retain *r, const store_row *row, int64_t date)
 {
     if (date >= r->until_ms || (r->documents == 0 && r->bytes == 0))
@@ -181,7 +164,7 @@ static bool too_many(node_retain *r, const store_row *row, int64_t date)
     return true;
 }
 
-static void look_at(node *n, node_retain *r, const store_row *row)
+static void look_at(node_retain *r, const store_row *row)
 {
     int64_t date = 0;
     bool dated, goes;
@@ -210,32 +193,33 @@ static void look_at(node *n, node_retain *r, const store_row *row)
                     date < r->now_ms - r->rule.after_ms);
     if (!goes && !(dated && too_many(r, row, date)))
         return;
-    if (is_owed(n, r->coll, row))
-        return;
     r->gone[r->gone_count].row = row->row;
     r->gone[r->gone_count++].lsn = row->lsn;
 }
 
+/* With changes made here, it goes once somebody is known to keep it. */
 static tako_err evict_one(node *n, store *st, size_t i)
 {
     node_retain *r = n->retain;
     tako_buf id = tako_buf_on(n->env);
     tako_errbuf e = { "" };
     store_row row;
+    bool kept = false;
     tako_err err =
         store_get_row(store_writer(st), r->coll, r->gone[i].row, &row);
 
     if (err == TAKO_NOTFOUND || (err == TAKO_OK && row.lsn != r->gone[i].lsn))
         return TAKO_OK; /* it changed: the next round looks at it */
-    if (err == TAKO_OK)
+    if (err == TAKO_OK) {
         tako_put_bytes(&id, row.id);
-    if (err == TAKO_OK)
+        kept = node_is_kept(n, r->coll, &row);
         err = id.failed
                   ? TAKO_NOMEM
-                  : store_evict(st, r->coll, tako_buf_slice(&id), true, &e);
+                  : store_evict(st, r->coll, tako_buf_slice(&id), kept, &e);
+    }
     r->evicted += err == TAKO_OK;
     tako_buf_fini(&id);
-    return err;
+    return err == TAKO_DENIED ? TAKO_OK : err;
 }
 
 /* What the walk found goes; false: not now. */
@@ -280,7 +264,7 @@ static bool walk(node *n, node_retain *r)
         err = store_scan_next(k, &row);
         if (err != TAKO_OK)
             break;
-        look_at(n, r, &row);
+        look_at(r, &row);
         r->after = row.row;
     }
     store_scan_close(k);

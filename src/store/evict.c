@@ -11,7 +11,7 @@
  * so it could not tell who comes with a copy of one of them that it is over.
  *
  * OWN CHANGES  Who else keeps a document is known above (query, node): here one
- * with an event of the present actor goes only when forced. A later INSERT here under
+ * with an event that this file wrote, by whatever name, goes only when forced. A later INSERT here under
  * the same _id is a new life of it (crdt/marker.c). And where another's state
  * comes back that has not seen those events, a later event of this actor
  * would claim to have seen them all the same: so it is the last of its name,
@@ -44,11 +44,13 @@ tako_err store_evict(store *s, uint32_t coll, tako_slice id, bool force,
                      tako_errbuf *e)
 {
     doc_edit d;
+    bool own = false;
     tako_err err;
 
     TAKO_TRY(load_living(s, coll, id, &d, e));
-    if (!force &&
-        crdt_context_get(crdt_doc_context(d.doc), s->state.actor) != 0)
+    if (!force)
+        TAKO_TRY(store_has_own(s, crdt_doc_context(d.doc), &own, e));
+    if (own)
         return tako_fail(e, TAKO_DENIED,
                          "the document has changes made on this device");
     TAKO_TRY(remember(s, &d, TAKO_SLICE_NONE, e));

@@ -274,8 +274,8 @@ bool store_lost_changed(store *s);
 
 /* Forgets what a living document holds, here alone: a marker stays, so that
  * neither this state nor an older one comes back by merging.
- * TAKO_NOTFOUND; TAKO_DENIED: it has changes of the present actor, and not
- * force; both leave all as it was. */
+ * TAKO_NOTFOUND; TAKO_DENIED: it has changes that this file made, by whatever
+ * actor, and not force; both leave all as it was. */
 tako_err store_evict(store *s, uint32_t coll, tako_slice id, bool force,
                      tako_errbuf *e);
 

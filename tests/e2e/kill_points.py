@@ -52,11 +52,17 @@ def strace(*expressions, output="/dev/null"):
     return args
 
 
+MAY_COME_BACK = ("TAKO_IO", "TAKO_FULL")
+
+
 class Writer:
     """One caller, one transaction at a time, and what must be true of them.
 
     Documents are this writer's alone: `acked` is what is there for sure,
-    `pending` the changes of the transaction whose outcome nobody heard."""
+    `pending` the changes of the transaction whose outcome nobody heard;
+    `may_come_back` those since of which a sync failed: refused, and not there,
+    but in the log until something is written over them, so the next start may
+    find one of them, whole (include/tako/tako.h)."""
 
     def __init__(self, device, prefix, rng):
         self.device = device
@@ -65,6 +71,7 @@ class Writer:
         self.number = 0
         self.acked = {}
         self.pending = {}
+        self.may_come_back = []
         self.transactions = 0
         self.refused = collections.Counter()
 
@@ -123,6 +130,8 @@ class Writer:
                 session.execute(statement)
         except Refused as refusal:
             self.refused[refusal.code] += 1
+            if self.pending and refusal.code in MAY_COME_BACK:
+                self.may_come_back.append(self.pending)
             self.pending = {}
             if len(statements) > 1:
                 try:
@@ -134,22 +143,32 @@ class Writer:
         self.transactions += 1
         return True
 
-    def settle(self):
-        for identity, step in self.pending.items():
+    def after(self, changes):
+        """What is acknowledged, and these."""
+        state = dict(self.acked)
+        for identity, step in changes.items():
             if step is None:
-                self.acked.pop(identity, None)
+                state.pop(identity, None)
             else:
-                self.acked[identity] = step
-        self.pending = {}
+                state[identity] = step
+        return state
 
-    def check(self, rows):
+    def settle(self):
+        self.acked = self.after(self.pending)
+        self.pending = {}
+        self.may_come_back = []
+
+    def check(self, rows, after_death=False):
         """rows: _id -> step, at the writer's own device."""
         have = {i: s for i, s in rows.items()
                 if i.startswith(self.prefix + "-")}
-        if have != self.acked and self.pending:
-            self.settle()  # all of it
+        states = [self.acked, self.after(self.pending)]
+        if after_death:
+            states += [self.after(c) for c in self.may_come_back]
+            self.may_come_back = []
         self.pending = {}
-        if have == self.acked:
+        if have in states:
+            self.acked = have
             return
         differing = {i: (have.get(i), self.acked.get(i))
                      for i in have.keys() | self.acked.keys()
@@ -257,7 +276,7 @@ class Points:
         self.victim.start(self.peer, extra=FULL)
         self.slowest = max(self.slowest, time.monotonic() - start)
         with Session(self.victim) as mine, Session(self.peer) as theirs:
-            self.writer.check(steps_of(mine))
+            self.writer.check(steps_of(mine), after_death=True)
             self.other.check(steps_of(theirs))
             mine.ask(op="check")
             wait_until(lambda: mine.hash() == theirs.hash(), 30,

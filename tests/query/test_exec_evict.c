@@ -70,6 +70,30 @@ static void test_exec_evict__own_changes_need_force(void **state)
     expect(db, "SELECT * FROM c", NULL, "");
 }
 
+static void kept(test_db *db, uint64_t lsn)
+{
+    store_keeper k = { .text = tako_slice_str("SELECT * FROM c"), .lsn = lsn };
+
+    assert_int_equal(store_begin(db->s, &db->e), TAKO_OK);
+    assert_int_equal(store_keeper_put(db->s, &k, &db->e), TAKO_OK);
+    assert_int_equal(store_commit(db->s, NULL, &db->e), TAKO_OK);
+}
+
+/* Who keeps the state before the last change does not keep the document. */
+static void test_exec_evict__a_keeper_has_this_state_or_a_newer(void **state)
+{
+    test_db *db = *state;
+
+    (void)must(db, "INSERT INTO c DOCUMENTS ({'_id': 1, 'n': 1})", NULL);
+    kept(db, store_lsn(db->s));
+    (void)must(db, "UPDATE c SET n = 2", NULL);
+    expect(db, "EVICT FROM c", NULL,
+           "ERROR TAKO_DENIED: 1 of the documents have changes made on this "
+           "device that no other is known to keep; EVICT ... FORCE drops them");
+    kept(db, store_lsn(db->s));
+    expect(db, "EVICT FROM c", NULL, "1 1");
+}
+
 static void test_exec_evict__a_key_may_be_inserted_again(void **state)
 {
     test_db *db = *state;
@@ -109,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_DB(test_exec_evict__forgets_what_it_finds),
         IN_DB(test_exec_evict__own_changes_need_force),
+        IN_DB(test_exec_evict__a_keeper_has_this_state_or_a_newer),
         IN_DB(test_exec_evict__a_key_may_be_inserted_again),
         IN_DB(test_exec_evict__seeds_stay_away),
     };

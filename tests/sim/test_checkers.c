@@ -4,6 +4,8 @@
 
 #include "store/deaths.h"
 
+#define KEPT_MS 10000u /* until who keeps a document is in the file */
+
 static void start(pair *p, store_durability durability)
 {
     pair_init(p, 7, durability);
@@ -321,6 +323,47 @@ static void test_checkers__an_acknowledged_write_is_everywhere(void **state)
     finish(&p, "no acknowledged write is lost");
 }
 
+/* One's own goes where it is somewhere else; another's, whenever one pleases. */
+static void test_checkers__the_last_copy_of_own_writes_stays(void **state)
+{
+    pair p;
+
+    (void)state;
+    start(&p, STORE_NORMAL);
+    pair_run(&p, KEPT_MS);
+    assert_int_equal(pair_do(p.a, "EVICT FROM orders"), TAKO_OK);
+    assert_int_equal(pair_do(p.b, "EVICT FROM orders"), TAKO_OK);
+    assert_false(p.w->failed);
+    assert_true(pair_op(&p, p.a, SIM_OP_INSERT, 2));
+    assert_int_equal(pair_do(p.a, "EVICT FROM orders FORCE"), TAKO_OK);
+    finish(&p, "the last copy does not leave");
+}
+
+static void test_checkers__what_was_evicted_is_the_state_of_all(void **state)
+{
+    pair p;
+    char why[240] = "";
+
+    (void)state;
+    start(&p, STORE_NORMAL);
+    pair_run(&p, KEPT_MS);
+    assert_true(pair_equal(&p));
+    assert_int_equal(pair_do(p.a, "EVICT FROM orders"), TAKO_OK);
+    pair_run(&p, 1000);
+    assert_true(pair_equal(&p));
+    sim_link_cut(p.link, 0);
+    sim_link_cut(p.link, 1);
+    assert_true(pair_op(&p, p.b, SIM_OP_UPDATE, 1));
+    assert_false(sim_model_converged(p.m, why, sizeof why));
+    assert_non_null(strstr(why, "at a is not what b has"));
+    sim_link_mend(p.link, 0);
+    sim_link_mend(p.link, 1);
+    pair_run(&p, 30000);
+    assert_true(pair_equal(&p));
+    assert_true(sim_model_alive(p.m, p.a, 1)); /* newer, and wanted */
+    pair_fini(&p);
+}
+
 static void test_checkers__memory_that_is_kept_is_seen(void **state)
 {
     pair p;
@@ -356,6 +399,8 @@ int main(void)
         cmocka_unit_test(test_checkers__what_was_finished_meanwhile_is_not),
         cmocka_unit_test(test_checkers__a_full_commit_survives_the_power),
         cmocka_unit_test(test_checkers__an_acknowledged_write_is_everywhere),
+        cmocka_unit_test(test_checkers__the_last_copy_of_own_writes_stays),
+        cmocka_unit_test(test_checkers__what_was_evicted_is_the_state_of_all),
         cmocka_unit_test(test_checkers__memory_that_is_kept_is_seen),
     };
 

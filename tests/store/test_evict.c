@@ -152,6 +152,9 @@ static void test_evict__own_changes_need_force(void **state)
     id = id_at(&x.w, 1);
     put_commit(&x.w, x.s, x.coll, id, "{\"a\":1}");
     assert_int_equal(evict(&x, id, false), TAKO_DENIED);
+    /* nor what this file wrote under a former name */
+    must(&x.w, store_renew_actor(x.s, &x.w.e));
+    assert_int_equal(evict(&x, id, false), TAKO_DENIED);
     assert_string_equal(show(&x.w, x.c, x.coll, id), "{\"a\":1}");
     assert_int_equal(evict(&x, id, true), TAKO_OK);
     assert_string_equal(show(&x.w, x.c, x.coll, id), "-");
