@@ -15,7 +15,7 @@
 FUZZ_SECONDS ?= 180
 JOBS ?= $(shell nproc)
 
-.PHONY: all setup demo test quick asan tsan soak planted bench fuzz check format install clean
+.PHONY: all setup demo test quick asan asan-build tsan soak planted bench fuzz fuzz-build check format install clean
 
 all: build/release/build.ninja
 	cmake --build build/release -j $(JOBS)
@@ -54,8 +54,10 @@ planted: | setup
 bench: all
 	tools/bench build/release
 
-fuzz: build/fuzz/build.ninja
+fuzz-build: build/fuzz/build.ninja
 	cmake --build build/fuzz -j $(JOBS)
+
+fuzz: fuzz-build
 	tools/fuzz build/fuzz $(FUZZ_SECONDS)
 
 check: | setup

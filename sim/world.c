@@ -138,8 +138,8 @@ static void trace_text(sim_world *w, const char *text)
     sim_trace(w, h, 1);
 }
 
-static void put_line(sim_world *w, const sim_node *n, const char *fmt,
-                     va_list args)
+__attribute__((format(printf, 3, 0))) static void
+put_line(sim_world *w, const sim_node *n, const char *fmt, va_list args)
 {
     char *line;
     int at;
