@@ -231,7 +231,7 @@ static void measure_busy(measure *m)
     double ms[4][ROUNDS], samples = 0;
     char path[600], dial[300];
     bench_child server =
-        bench_child_start(file_of(m, "server.tako", path), m->docs, 0, NULL);
+        bench_child_start(file_of(m, "fed.tako", path), m->docs, 0, NULL);
 
     bench_child_hear(&server, "address", m->address);
     (void)snprintf(dial, sizeof dial, "dial %s", m->address);
