@@ -129,9 +129,16 @@ uint64_t sim_model_documents(sim_model *m); /* of a whole interest; or 0 */
 void sim_model_tokens(sim_model *m, const sim_node *n, uint32_t key,
                       tako_buf *out);
 
-/* ---- between checkers.c, cuts.c and equal.c ------------------------------------------ */
+/* ---- between checkers.c, tokens.c, cuts.c and equal.c --------------------------------- */
 
+/* SIM_KEYS_MAX: none of ours. */
 uint32_t sim_key_of(tako_slice id);
+/* 0: it is none. */
+int64_t sim_whole_number(tako_slice value);
+/* Calls fn (may be NULL) for each token of a body; returns the sum of their
+ * amounts. */
+int64_t sim_tokens_each(const sim_model *m, tako_slice body,
+                        void (*fn)(void *ctx, size_t token), void *ctx);
 /* Whatever is stored under the key; false: nothing, or it cannot be read. */
 bool sim_row_at(store_conn *c, uint32_t key, store_row *row);
 /* Is its writer one whose writes others refuse? */
