@@ -363,3 +363,31 @@ void world_end(world_store *x)
     store_close(x->s);
     world_fini(&x->w);
 }
+
+void world_pair_begin(world_pair *p, uint64_t seed)
+{
+    world_begin(&p->near, seed);
+    p->far = world_open(&p->near.w, "far");
+    p->far_coll = coll_of(&p->near.w, p->far, "orders");
+}
+
+void world_pair_end(world_pair *p)
+{
+    test_world *w = &p->near.w;
+    uint64_t findings;
+
+    must(w, store_check(p->near.c, NULL, NULL, &findings, &w->e));
+    assert_int_equal(findings, 0);
+    store_close(p->far);
+    world_end(&p->near);
+}
+
+copied state_of(test_world *w, store *s, uint32_t coll, tako_slice id)
+{
+    store_row row;
+
+    must(w, store_get(store_writer(s), coll, id, &row));
+    return (copied){ tako_arena_copy(&w->arena, row.meta),
+                     row.body.len == 0 ? TAKO_SLICE_NONE
+                                       : tako_arena_copy(&w->arena, row.body) };
+}

@@ -72,4 +72,21 @@ typedef struct world_store {
 void world_begin(world_store *x, uint64_t seed);
 void world_end(world_store *x);
 
+/* With a second one, whose documents it takes. */
+typedef struct world_pair {
+    world_store near;
+    store *far;
+    uint32_t far_coll;
+} world_pair;
+
+void world_pair_begin(world_pair *p, uint64_t seed);
+void world_pair_end(world_pair *p); /* checks what is near */
+
+/* A document's state as it was, until the world ends. */
+typedef struct copied {
+    tako_slice meta, body;
+} copied;
+
+copied state_of(test_world *w, store *s, uint32_t coll, tako_slice id);
+
 #endif /* TAKO_TESTS_STORE_SUPPORT_FILES_H */

@@ -1,47 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/support_files.h"
 
-/* Two databases, and documents of `far` that `near` has. */
-typedef struct pair {
-    world_store near;
-    store *far;
-    uint32_t far_coll;
-} pair;
-
-static void pair_begin(pair *p, uint64_t seed)
+static copied far_state(world_pair *p, tako_slice id)
 {
-    world_begin(&p->near, seed);
-    p->far = world_open(&p->near.w, "far");
-    p->far_coll = coll_of(&p->near.w, p->far, "orders");
+    return state_of(&p->near.w, p->far, p->far_coll, id);
 }
 
-static void pair_end(pair *p)
-{
-    uint64_t findings;
-
-    must(&p->near.w,
-         store_check(p->near.c, NULL, NULL, &findings, &p->near.w.e));
-    assert_int_equal(findings, 0);
-    store_close(p->far);
-    world_end(&p->near);
-}
-
-typedef struct copied {
-    tako_slice meta, body;
-} copied;
-
-static copied state_of(pair *p, tako_slice id)
-{
-    tako_arena *a = &p->near.w.arena;
-    store_row row;
-
-    must(&p->near.w, store_get(store_writer(p->far), p->far_coll, id, &row));
-    return (copied){ tako_arena_copy(a, row.meta),
-                     row.body.len == 0 ? TAKO_SLICE_NONE
-                                       : tako_arena_copy(a, row.body) };
-}
-
-static crdt_merge_info merge(pair *p, tako_slice id, copied state, bool back)
+static crdt_merge_info merge(world_pair *p, tako_slice id, copied state,
+                             bool back)
 {
     test_world *w = &p->near.w;
     crdt_merge_info info;
@@ -64,7 +30,8 @@ static tako_err evict(world_store *x, tako_slice id, bool force)
     return err;
 }
 
-static void far_set(pair *p, tako_slice id, const char *key, const char *json)
+static void far_set(world_pair *p, tako_slice id, const char *key,
+                    const char *json)
 {
     test_world *w = &p->near.w;
 
@@ -75,7 +42,7 @@ static void far_set(pair *p, tako_slice id, const char *key, const char *json)
 
 static void test_evict__leaves_a_marker(void **state)
 {
-    pair p;
+    world_pair p;
     world_store *x = &p.near;
     uint8_t version[16];
     store_change change;
@@ -84,10 +51,10 @@ static void test_evict__leaves_a_marker(void **state)
     tako_slice id;
 
     (void)state;
-    pair_begin(&p, 1);
+    world_pair_begin(&p, 1);
     id = id_at(&x->w, 1);
     put_commit(&x->w, p.far, p.far_coll, id, "{\"a\":1}");
-    (void)merge(&p, id, state_of(&p, id), false);
+    (void)merge(&p, id, far_state(&p, id), false);
     must(&x->w, store_get(x->c, x->coll, id, &row));
     memcpy(version, row.version, 16);
     assert_int_equal(evict(x, id, false), TAKO_OK);
@@ -104,13 +71,13 @@ static void test_evict__leaves_a_marker(void **state)
     assert_int_equal(facts.documents, 0);
     assert_int_equal(facts.tombstones, 0);
     assert_int_equal(facts.evicted, 1);
-    pair_end(&p);
+    world_pair_end(&p);
 }
 
 /* A marker merges nothing: only a grave can tell an old copy that it is over. */
 static void test_evict__buries_the_lives_that_ended(void **state)
 {
-    pair p;
+    world_pair p;
     test_world *w = &p.near.w;
     world_store *x = &p.near;
     crdt_merge_info info;
@@ -120,10 +87,10 @@ static void test_evict__buries_the_lives_that_ended(void **state)
     tako_slice id;
 
     (void)state;
-    pair_begin(&p, 8);
+    world_pair_begin(&p, 8);
     id = id_at(w, 1);
     put_commit(w, p.far, p.far_coll, id, "{\"a\":1}");
-    old = state_of(&p, id);
+    old = far_state(&p, id);
     must(w, store_begin(p.far, &w->e));
     must(w, store_edit(p.far, p.far_coll, id, &d, &w->e));
     must(w, store_dot(p.far, &dot, &w->e));
@@ -131,15 +98,15 @@ static void test_evict__buries_the_lives_that_ended(void **state)
     must(w, store_edit_save(p.far, &w->e));
     must(w, store_commit(p.far, NULL, &w->e));
     put_commit(w, p.far, p.far_coll, id, "{\"a\":2}");
-    (void)merge(&p, id, state_of(&p, id), false);
+    (void)merge(&p, id, far_state(&p, id), false);
     assert_false(merge(&p, id, old, false).dead);
     assert_int_equal(evict(x, id, false), TAKO_OK);
     info = merge(&p, id, old, true);
     assert_true(info.dead && !info.changed);
     assert_int_equal(info.birth_count, 1);
     /* the life that was evicted is not dead */
-    assert_false(merge(&p, id, state_of(&p, id), true).dead);
-    pair_end(&p);
+    assert_false(merge(&p, id, far_state(&p, id), true).dead);
+    world_pair_end(&p);
 }
 
 static void test_evict__own_changes_need_force(void **state)
@@ -165,19 +132,19 @@ static void test_evict__own_changes_need_force(void **state)
  * when it is wanted. */
 static void test_evict__only_what_is_newer_comes_back(void **state)
 {
-    pair p;
+    world_pair p;
     world_store *x = &p.near;
     copied old, same, newer;
     crdt_merge_info info;
     tako_slice id;
 
     (void)state;
-    pair_begin(&p, 3);
+    world_pair_begin(&p, 3);
     id = cb(&x->w, "\"o1\"");
     put_commit(&x->w, p.far, p.far_coll, id, "{\"a\":1,\"b\":{\"c\":2}}");
-    old = state_of(&p, id);
+    old = far_state(&p, id);
     far_set(&p, id, "a", "2");
-    same = state_of(&p, id);
+    same = far_state(&p, id);
     (void)merge(&p, id, same, false);
     assert_int_equal(evict(x, id, false), TAKO_OK);
     for (int back = 0; back < 2; back++) {
@@ -188,7 +155,7 @@ static void test_evict__only_what_is_newer_comes_back(void **state)
         assert_string_equal(show(&x->w, x->c, x->coll, id), "-");
     }
     far_set(&p, id, "a", "3");
-    newer = state_of(&p, id);
+    newer = far_state(&p, id);
     info = merge(&p, id, newer, false);
     assert_true(info.evicted && !info.changed);
     assert_string_equal(show(&x->w, x->c, x->coll, id), "-");
@@ -196,13 +163,13 @@ static void test_evict__only_what_is_newer_comes_back(void **state)
     assert_true(info.changed);
     assert_string_equal(show(&x->w, x->c, x->coll, id),
                         "{\"a\":3,\"b\":{\"c\":2}}");
-    assert_true(tako_slice_eq(state_of(&p, id).meta, newer.meta));
-    pair_end(&p);
+    assert_true(tako_slice_eq(far_state(&p, id).meta, newer.meta));
+    world_pair_end(&p);
 }
 
 static void test_evict__a_delete_is_taken_and_an_older_life_is_not(void **state)
 {
-    pair p;
+    world_pair p;
     world_store *x = &p.near;
     copied first, deleted, second;
     crdt_merge_info info;
@@ -210,19 +177,19 @@ static void test_evict__a_delete_is_taken_and_an_older_life_is_not(void **state)
     tako_slice id;
 
     (void)state;
-    pair_begin(&p, 4);
+    world_pair_begin(&p, 4);
     id = id_at(&x->w, 1);
     put_commit(&x->w, p.far, p.far_coll, id, "{\"a\":1}");
-    (void)merge(&p, id, state_of(&p, id), false);
+    (void)merge(&p, id, far_state(&p, id), false);
     far_set(&p, id, "a",
             "2"); /* of the first life, and unknown to the marker */
-    first = state_of(&p, id);
+    first = far_state(&p, id);
     must(&x->w, store_begin(p.far, &x->w.e));
     delete_one(&x->w, p.far, p.far_coll, id);
     must(&x->w, store_commit(p.far, NULL, &x->w.e));
-    deleted = state_of(&p, id);
+    deleted = far_state(&p, id);
     put_commit(&x->w, p.far, p.far_coll, id, "{\"b\":1}");
-    second = state_of(&p, id);
+    second = far_state(&p, id);
 
     assert_int_equal(evict(x, id, false), TAKO_OK);
     info = merge(&p, id, deleted, false);
@@ -235,14 +202,14 @@ static void test_evict__a_delete_is_taken_and_an_older_life_is_not(void **state)
     assert_int_equal(evict(x, id, false), TAKO_OK);
     info = merge(&p, id, first, true);
     assert_false(info.changed || info.evicted);
-    pair_end(&p);
+    world_pair_end(&p);
 }
 
 /* Nor one of a generation that is over, which the marker never heard of: an
  * INSERT of the first, made while the document had its second. */
 static void test_evict__a_lesser_generation_stays_away(void **state)
 {
-    pair p;
+    world_pair p;
     world_store *x = &p.near;
     store *third;
     uint32_t coll;
@@ -252,14 +219,14 @@ static void test_evict__a_lesser_generation_stays_away(void **state)
     tako_slice id;
 
     (void)state;
-    pair_begin(&p, 9);
+    world_pair_begin(&p, 9);
     id = id_at(&x->w, 1);
     put_commit(&x->w, p.far, p.far_coll, id, "{\"a\":1}");
     must(&x->w, store_begin(p.far, &x->w.e));
     delete_one(&x->w, p.far, p.far_coll, id);
     must(&x->w, store_commit(p.far, NULL, &x->w.e));
     put_commit(&x->w, p.far, p.far_coll, id, "{\"a\":2}");
-    (void)merge(&p, id, state_of(&p, id), false);
+    (void)merge(&p, id, far_state(&p, id), false);
     assert_int_equal(evict(x, id, false), TAKO_OK);
 
     third = world_open(&x->w, "third");
@@ -273,13 +240,13 @@ static void test_evict__a_lesser_generation_stays_away(void **state)
     must(&x->w, store_get(x->c, x->coll, id, &row));
     assert_true(store_row_is_marker(&row));
     store_close(third);
-    pair_end(&p);
+    world_pair_end(&p);
 }
 
 /* A local INSERT begins anew, beside what others have. */
 static void test_evict__an_insert_begins_anew(void **state)
 {
-    pair p;
+    world_pair p;
     world_store *x = &p.near;
     crdt_merge_info info;
     crdt_doc *doc;
@@ -287,10 +254,10 @@ static void test_evict__an_insert_begins_anew(void **state)
     tako_slice id;
 
     (void)state;
-    pair_begin(&p, 5);
+    world_pair_begin(&p, 5);
     id = id_at(&x->w, 1);
     put_commit(&x->w, p.far, p.far_coll, id, "{\"a\":1,\"b\":1}");
-    (void)merge(&p, id, state_of(&p, id), false);
+    (void)merge(&p, id, far_state(&p, id), false);
     assert_int_equal(evict(x, id, false), TAKO_OK);
     must(&x->w, store_begin(x->s, &x->w.e));
     must(&x->w, store_edit(x->s, x->coll, id, &doc, &x->w.e));
@@ -302,10 +269,10 @@ static void test_evict__an_insert_begins_anew(void **state)
     must(&x->w, store_get(x->c, x->coll, id, &row));
     assert_int_equal(crdt_meta_generation(row.meta), 1);
     assert_string_equal(show(&x->w, x->c, x->coll, id), "{\"a\":9}");
-    info = merge(&p, id, state_of(&p, id), false); /* the old one again */
+    info = merge(&p, id, far_state(&p, id), false); /* the old one again */
     assert_true(info.changed && !info.lost);
     assert_string_equal(show(&x->w, x->c, x->coll, id), "{\"a\":9,\"b\":1}");
-    pair_end(&p);
+    world_pair_end(&p);
 }
 
 /* Events of ours that are gone here and unknown to what comes back: nothing
@@ -313,7 +280,7 @@ static void test_evict__an_insert_begins_anew(void **state)
 static void
 test_evict__an_actor_whose_events_are_gone_writes_no_more(void **state)
 {
-    pair p;
+    world_pair p;
     world_store *x = &p.near;
     crdt_actor first, second;
     crdt_merge_info info;
@@ -321,17 +288,17 @@ test_evict__an_actor_whose_events_are_gone_writes_no_more(void **state)
 
     (void)state;
     for (int reopen = 0; reopen < 2; reopen++) {
-        pair_begin(&p, 8);
+        world_pair_begin(&p, 8);
         id = id_at(&x->w, 1);
         put_commit(&x->w, p.far, p.far_coll, id, "{\"a\":1}");
-        (void)merge(&p, id, state_of(&p, id), false);
+        (void)merge(&p, id, far_state(&p, id), false);
         must(&x->w, store_begin(x->s, &x->w.e));
         set_one(&x->w, x->s, x->coll, id, "mine", "1");
         must(&x->w, store_commit(x->s, NULL, &x->w.e));
         first = store_actor(x->s);
         assert_int_equal(evict(x, id, true), TAKO_OK);
         far_set(&p, id, "a", "2"); /* without `mine` */
-        info = merge(&p, id, state_of(&p, id), true);
+        info = merge(&p, id, far_state(&p, id), true);
         assert_true(info.changed);
         if (reopen == 1) {
             store_close(x->s);
@@ -347,7 +314,7 @@ test_evict__an_actor_whose_events_are_gone_writes_no_more(void **state)
         x->s = world_open(&x->w, "a"); /* once only */
         x->c = store_writer(x->s);
         assert_int_equal(crdt_actor_cmp(store_actor(x->s), second), 0);
-        pair_end(&p);
+        world_pair_end(&p);
     }
 }
 

@@ -4,45 +4,6 @@
 #include "base/limits.h"
 #include "store/internal.h"
 
-/* Two databases, and documents of one that the other takes. */
-typedef struct pair {
-    world_store near;
-    store *far;
-    uint32_t far_coll;
-} pair;
-
-static void pair_begin(pair *p, uint64_t seed)
-{
-    world_begin(&p->near, seed);
-    p->far = world_open(&p->near.w, "far");
-    p->far_coll = coll_of(&p->near.w, p->far, "orders");
-}
-
-static void pair_end(pair *p)
-{
-    uint64_t findings;
-
-    must(&p->near.w,
-         store_check(p->near.c, NULL, NULL, &findings, &p->near.w.e));
-    assert_int_equal(findings, 0);
-    store_close(p->far);
-    world_end(&p->near);
-}
-
-typedef struct copied {
-    tako_slice meta, body;
-} copied;
-
-static copied state_of(test_world *w, store *s, uint32_t coll, tako_slice id)
-{
-    store_row row;
-
-    must(w, store_get(store_writer(s), coll, id, &row));
-    return (copied){ tako_arena_copy(&w->arena, row.meta),
-                     row.body.len == 0 ? TAKO_SLICE_NONE
-                                       : tako_arena_copy(&w->arena, row.body) };
-}
-
 static void take(test_world *w, store *s, uint32_t coll, tako_slice id,
                  copied state)
 {
@@ -95,7 +56,7 @@ static bool is_new_actor(test_world *w, store *s, crdt_actor before)
  * far's, which is of the same life. */
 static void test_forgot__who_claims_too_much_writes_no_more(void **state)
 {
-    pair p;
+    world_pair p;
     test_world *w = &p.near.w;
     world_store *x = &p.near;
     crdt_actor before;
@@ -103,7 +64,7 @@ static void test_forgot__who_claims_too_much_writes_no_more(void **state)
     tako_slice id;
 
     (void)state;
-    pair_begin(&p, 1);
+    world_pair_begin(&p, 1);
     id = id_at(w, 1);
     put_commit(w, p.far, p.far_coll, id, "{\"far\":1}");
     other = state_of(w, p.far, p.far_coll, id);
@@ -119,19 +80,19 @@ static void test_forgot__who_claims_too_much_writes_no_more(void **state)
     before = next_actor(w, x->s);
     remove_doc(w, x->s, x->coll, id_at(w, 1));
     assert_false(is_new_actor(w, x->s, before));
-    pair_end(&p);
+    world_pair_end(&p);
 }
 
 static void test_forgot__a_life_that_remembers_no_more_is_no_claim(void **state)
 {
-    pair p;
+    world_pair p;
     test_world *w = &p.near.w;
     world_store *x = &p.near;
     crdt_actor before;
     tako_slice id;
 
     (void)state;
-    pair_begin(&p, 2);
+    world_pair_begin(&p, 2);
     id = id_at(w, 1);
     put_commit(w, x->s, x->coll, id, "{\"near\":1}");
     remove_doc(w, x->s, x->coll, id);
@@ -144,13 +105,13 @@ static void test_forgot__a_life_that_remembers_no_more_is_no_claim(void **state)
     take(w, x->s, x->coll, id, state_of(w, p.far, p.far_coll, id));
     assert_string_equal(show(w, x->c, x->coll, id), "{\"far\":2}");
     assert_false(is_new_actor(w, x->s, before));
-    pair_end(&p);
+    world_pair_end(&p);
 }
 
 /* First without what we did to the life before, then with it. */
 static void test_forgot__an_old_event_in_a_new_life_is_ours(void **state)
 {
-    pair p;
+    world_pair p;
     test_world *w = &p.near.w;
     world_store *x = &p.near;
     crdt_actor before;
@@ -158,7 +119,7 @@ static void test_forgot__an_old_event_in_a_new_life_is_ours(void **state)
     tako_slice id;
 
     (void)state;
-    pair_begin(&p, 6);
+    world_pair_begin(&p, 6);
     id = id_at(w, 1);
     put_commit(w, x->s, x->coll, id, "{\"near\":1}");
     old = state_of(w, x->s, x->coll, id);
@@ -174,13 +135,13 @@ static void test_forgot__an_old_event_in_a_new_life_is_ours(void **state)
     take(w, x->s, x->coll, id, state_of(w, p.far, p.far_coll, id));
     assert_int_equal(store_foreign_self(x->s), 0);
     assert_false(is_new_actor(w, x->s, before));
-    pair_end(&p);
+    world_pair_end(&p);
 }
 
 /* The other has seen all that we did to it. */
 static void test_forgot__what_comes_back_whole_is_no_claim(void **state)
 {
-    pair p;
+    world_pair p;
     test_world *w = &p.near.w;
     world_store *x = &p.near;
     crdt_actor before;
@@ -189,7 +150,7 @@ static void test_forgot__what_comes_back_whole_is_no_claim(void **state)
     uint64_t reaped = 0;
 
     (void)state;
-    pair_begin(&p, 3);
+    world_pair_begin(&p, 3);
     id = id_at(w, 1);
     put_commit(w, x->s, x->coll, id, "{\"near\":1}");
     take(w, p.far, p.far_coll, id, state_of(w, x->s, x->coll, id));
@@ -203,7 +164,7 @@ static void test_forgot__what_comes_back_whole_is_no_claim(void **state)
     assert_string_equal(show(w, x->c, x->coll, id), "{\"near\":1}");
     assert_int_equal(store_foreign_self(x->s), 0);
     assert_false(is_new_actor(w, x->s, before));
-    pair_end(&p);
+    world_pair_end(&p);
 }
 
 /* The marker would have said so; see crdt/marker.c. */
