@@ -26,6 +26,7 @@
  *       document (SYNC.md 9); in the end it has what all have.
  *   equal interests, equal documents   after healing, in bounded time; of what
  *       was evicted, who shows it has the state that was evicted elsewhere.
+ *   rules of retention hold in the end, when everything is kept by somebody.
  *   bounded   memory of each node, what waits in each stream.
  *   all memory is given back; the database is sound. */
 #ifndef TAKO_SIM_CHECKERS_H

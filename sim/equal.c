@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/hash.h"
+#include "query/retention.h"
 #include "sim/checkers.h"
 
 typedef struct digest {
@@ -296,9 +298,70 @@ static bool all_say_so(const sim_model *m, char *why, size_t cap)
     return true;
 }
 
+/* How many documents are there that the rule would let go, all being kept. */
+static uint64_t beyond_rule(const sim_node *n, uint32_t coll,
+                            const query_retention *rule)
+{
+    int64_t now = (int64_t)sim_node_wall_ms(n), date;
+    uint64_t count = 0, old = 0;
+    store_cursor *k = NULL;
+    store_row row;
+
+    TAKO_ASSERT(store_scan(n->reader, coll, INT64_MIN, &k) == TAKO_OK);
+    while (store_scan_next(k, &row) == TAKO_OK) {
+        if (row.body.len == 0 ||
+            (rule->where != NULL &&
+             !query_predicate_match(rule->where, row.id, row.body)))
+            continue;
+        count++;
+        old += rule->after_ms > 0 && query_retention_date(rule, &row, &date) &&
+               date < now - rule->after_ms;
+    }
+    store_scan_close(k);
+    if (rule->after_ms == 0 && rule->documents == 0)
+        return count;
+    if (rule->documents > 0 && count > old + rule->documents)
+        return count - rule->documents;
+    return old;
+}
+
+/* In the end everything is kept by somebody, and each rule of retention holds. */
+static bool rules_hold(sim_model *m, char *why, size_t cap)
+{
+    tako_buf value = tako_buf_on(m->env);
+    query_pool *pool = NULL;
+    uint64_t beyond = 0;
+
+    for (size_t i = 0; i < m->world->count && beyond == 0; i++) {
+        const sim_node *n = m->world->nodes[i];
+        tako_slice name = tako_slice_str(SIM_COLLECTION);
+        query_retention rule;
+        uint32_t coll;
+
+        tako_buf_reset(&value);
+        if (n->reader == NULL ||
+            store_coll_find(n->reader, name, &coll) != TAKO_OK ||
+            query_retention_get(n->reader, name, &value) != TAKO_OK)
+            continue;
+        if (pool == NULL)
+            TAKO_ASSERT(query_pool_new(m->env, &pool, NULL) == TAKO_OK);
+        TAKO_ASSERT(query_retention_read(pool, name, tako_buf_slice(&value),
+                                         &rule, NULL) == TAKO_OK);
+        beyond = beyond_rule(n, coll, &rule);
+        query_retention_free(&rule);
+        if (beyond > 0)
+            (void)snprintf(why, cap, "%s has %llu documents beyond its rule",
+                           n->name, (unsigned long long)beyond);
+    }
+    query_pool_free(pool);
+    tako_buf_fini(&value);
+    return beyond == 0;
+}
+
 bool sim_model_converged(sim_model *m, char *why, size_t cap)
 {
-    if (!nothing_waits(m, why, cap) || !all_say_so(m, why, cap))
+    if (!nothing_waits(m, why, cap) || !all_say_so(m, why, cap) ||
+        !rules_hold(m, why, cap))
         return false;
     for (size_t i = 0; i < m->world->count; i++) {
         const sim_node *n = m->world->nodes[i];

@@ -99,6 +99,7 @@ static sim_plan *plan_less(const sim_plan *p, const bool *without, size_t gone)
 
     q->time_us = p->time_us;
     q->settle_us = p->settle_us;
+    q->grace_us = p->grace_us;
     memcpy(q->title, p->title, sizeof q->title);
     memcpy(q->expects, p->expects, sizeof q->expects);
     q->expect_count = p->expect_count;

@@ -343,6 +343,47 @@ bool sim_busy(sim_node *n, sim_event_fn *fn, void *ctx, uint64_t number)
     return true;
 }
 
+/* ---- statements -------------------------------------------------------------------- */
+
+static tako_err run_one(sim_node *n, const char *statement, tako_slice params,
+                        uint64_t *count, tako_errbuf *e)
+{
+    tako_buf ids = tako_buf_on(&n->env);
+    query *q = NULL;
+    tako_err err = query_prepare(&n->env, store_writer(n->store),
+                                 tako_slice_str(statement), &q, e);
+
+    if (err == TAKO_OK)
+        err = query_bind(q, params, e);
+    if (err == TAKO_OK)
+        err = query_run(q, n->store, &ids, count, e);
+    query_free(q);
+    tako_buf_fini(&ids);
+    return err;
+}
+
+static tako_err transact(sim_node *n, const char *const *statements,
+                         size_t count, tako_slice params, uint64_t *lsn,
+                         uint64_t *counts, tako_errbuf *e)
+{
+    tako_err err = store_begin(n->store, e);
+
+    if (err != TAKO_OK)
+        return err;
+    for (size_t i = 0; i < count && err == TAKO_OK; i++) {
+        uint64_t touched = 0;
+
+        err = run_one(n, statements[i], params, &touched, e);
+        if (counts != NULL)
+            counts[i] = touched;
+    }
+    if (err != TAKO_OK) {
+        store_rollback(n->store);
+        return err;
+    }
+    return store_commit(n->store, lsn, e);
+}
+
 /* ---- starts --------------------------------------------------------------------- */
 
 sim_node *sim_node_add(sim_world *w, const char *name)
@@ -434,6 +475,19 @@ static tako_err start_node(sim_node *n, tako_errbuf *e)
     return sim_net_dial_all(n, e);
 }
 
+/* As an app at its start, before sync: a setting, no documents. */
+static tako_err set_up(sim_node *n, tako_errbuf *e)
+{
+    const char *statement = n->setup;
+    uint64_t lsn = 0;
+
+    if (n->setup[0] == '\0')
+        return TAKO_OK;
+    TAKO_TRY(transact(n, &statement, 1, TAKO_SLICE_NONE, &lsn, NULL, e));
+    return lsn == 0 ? TAKO_OK
+                    : tako_fail(e, TAKO_INVALID, "a setup writes no document");
+}
+
 static void start_failed(sim_node *n, tako_err err, const char *why)
 {
     sim_world *w = n->world;
@@ -470,6 +524,8 @@ void sim_node_start(sim_node *n)
         sim_node_watch(n, false);
     }
     if (err == TAKO_OK)
+        err = set_up(n, &e);
+    if (err == TAKO_OK)
         err = start_node(n, &e);
     if (err != TAKO_OK && !sim_disk_stopped(n->disk))
         start_failed(n, err, e.text);
@@ -482,23 +538,6 @@ void sim_node_start(sim_node *n)
 
 /* ---- what apps do ------------------------------------------------------------------ */
 
-static tako_err run_one(sim_node *n, const char *statement, tako_slice params,
-                        uint64_t *count, tako_errbuf *e)
-{
-    tako_buf ids = tako_buf_on(&n->env);
-    query *q = NULL;
-    tako_err err = query_prepare(&n->env, store_writer(n->store),
-                                 tako_slice_str(statement), &q, e);
-
-    if (err == TAKO_OK)
-        err = query_bind(q, params, e);
-    if (err == TAKO_OK)
-        err = query_run(q, n->store, &ids, count, e);
-    query_free(q);
-    tako_buf_fini(&ids);
-    return err;
-}
-
 static void hand_over(sim_node *n, uint64_t lsn)
 {
     node_commit *c = NULL;
@@ -509,28 +548,6 @@ static void hand_over(sim_node *n, uint64_t lsn)
         node_on_commit(n->node, c);
     else
         node_on_commit_lost(n->node);
-}
-
-static tako_err transact(sim_node *n, const char *const *statements,
-                         size_t count, tako_slice params, uint64_t *lsn,
-                         uint64_t *counts, tako_errbuf *e)
-{
-    tako_err err = store_begin(n->store, e);
-
-    if (err != TAKO_OK)
-        return err;
-    for (size_t i = 0; i < count && err == TAKO_OK; i++) {
-        uint64_t touched = 0;
-
-        err = run_one(n, statements[i], params, &touched, e);
-        if (counts != NULL)
-            counts[i] = touched;
-    }
-    if (err != TAKO_OK) {
-        store_rollback(n->store);
-        return err;
-    }
-    return store_commit(n->store, lsn, e);
 }
 
 tako_err sim_node_run(sim_node *n, const char *const *statements, size_t count,

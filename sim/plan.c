@@ -219,6 +219,10 @@ void sim_plan_print(const sim_plan *p, tako_buf *out)
     for (size_t i = 0; i < p->sub_count; i++)
         tako_put_fmt(out, "subscribe %s \"%s\"\n",
                      p->nodes[p->subs[i].node].name, p->subs[i].text);
+    for (size_t i = 0; i < p->node_count; i++)
+        if (p->nodes[i].setup[0] != '\0')
+            tako_put_fmt(out, "setup %s \"%s\"\n", p->nodes[i].name,
+                         p->nodes[i].setup);
     for (size_t i = 0; i < p->link_count; i++)
         put_link(p, &p->links[i], out);
     for (size_t i = 0; i < p->action_count; i++)

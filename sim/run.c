@@ -42,6 +42,7 @@ static void make_nodes(run *r)
             n->grace_ms = p->grace_us / SIM_MS;
         n->slow = s->slow;
         n->skew_ms = s->skew_ms;
+        memcpy(n->setup, s->setup, sizeof n->setup);
         if (s->memory_bytes > 0)
             n->limit_bytes = (size_t)s->memory_bytes;
         sim_disk_faults_of(n->disk)->quota_bytes = s->quota_bytes;

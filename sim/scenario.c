@@ -165,6 +165,21 @@ static void do_subscribe(builder *b)
     }
 }
 
+/* Whether it is one is told when the first node starts. */
+static void do_setup(builder *b)
+{
+    uint64_t bits = build_pattern(b);
+    const sim_word *w = sim_line_word(b->line, "a statement in quotes");
+
+    if (w != NULL && strlen(w->text) >= SIM_SETUP_BYTES_MAX)
+        sim_line_fail(b->line, w, "a setup of more than %u bytes",
+                      SIM_SETUP_BYTES_MAX - 1);
+    for (size_t i = 0; w != NULL && i < b->plan->node_count; i++)
+        if ((bits >> i & 1) != 0)
+            (void)snprintf(b->plan->nodes[i].setup, SIM_SETUP_BYTES_MAX, "%s",
+                           w->text);
+}
+
 /* ---- links ---------------------------------------------------------------------- */
 
 const sim_link_kind sim_link_usual = { .latency_us = 2000,
@@ -456,7 +471,7 @@ static const struct {
     { "place", do_place },       { "move", do_move },
     { "work", build_work },      { "do", build_do },
     { "fault", build_fault },    { "expect", do_expect },
-    { "grace", do_grace },
+    { "grace", do_grace },       { "setup", do_setup },
 };
 
 static bool statement(builder *b)

@@ -79,6 +79,7 @@ typedef struct sim_plan_node {
     uint64_t memory_bytes, quota_bytes;
     uint32_t slow;
     int64_t skew_ms;
+    char setup[SIM_SETUP_BYTES_MAX]; /* a statement; "": none */
 } sim_plan_node;
 
 typedef struct sim_plan_link {

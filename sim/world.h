@@ -22,6 +22,7 @@
 
 #define SIM_NODES_MAX        64u
 #define SIM_SUBS_MAX         8u
+#define SIM_SETUP_BYTES_MAX  256u
 #define SIM_LINE_BYTES_MAX   480u
 #define SIM_LAST_LINES       40u
 #define SIM_EVENTS_MAX       (1u << 20)
@@ -54,6 +55,7 @@ struct sim_node {
     bool reads_only;   /* its grant has no right to write */
     bool fetches;      /* what its documents refer to, by itself */
     uint64_t grace_ms; /* of attachments that nobody refers to */
+    char setup[SIM_SETUP_BYTES_MAX]; /* what its app does at each start */
     sim_sub subs[SIM_SUBS_MAX];
     size_t sub_count;
 

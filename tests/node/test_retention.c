@@ -100,6 +100,29 @@ static void test_retention__never_what_nobody_else_keeps(void **state)
     world_fini(&w);
 }
 
+/* It holds up nothing else. */
+static void test_retention__what_is_kept_goes_beside_it(void **state)
+{
+    world w;
+
+    (void)state;
+    world_init(&w, 5, 2);
+    world_listen(&w, 0, "tcp://hub:1");
+    world_dial(&w, 1, "tcp://hub:1");
+    world_subscribe(&w, 0, 1, WORLD_ALL);
+    world_subscribe(&w, 1, 1, WORLD_ALL);
+    for (unsigned i = 1; i <= 3; i++)
+        world_insert(&w, 0, i, "done");
+    world_run(&w, 10000);
+    world_stop(&w, 0);
+    world_insert(&w, 1, 4, "done"); /* nobody else has it */
+    (void)world_do(&w, 1,
+                   "ALTER COLLECTION orders SET evict = {'where': \"true\"}");
+    world_run(&w, 2 * 60000);
+    assert_int_equal(world_count(&w, 1), 1);
+    world_fini(&w);
+}
+
 static void test_retention__markers_of_what_left_go(void **state)
 {
     world w;
@@ -133,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_retention__by_predicate_and_age),
         cmocka_unit_test(test_retention__the_oldest_beyond_a_number),
         cmocka_unit_test(test_retention__never_what_nobody_else_keeps),
+        cmocka_unit_test(test_retention__what_is_kept_goes_beside_it),
         cmocka_unit_test(test_retention__markers_of_what_left_go),
     };
 

@@ -364,6 +364,35 @@ static void test_checkers__what_was_evicted_is_the_state_of_all(void **state)
     pair_fini(&p);
 }
 
+static void test_checkers__rules_of_retention_hold_in_the_end(void **state)
+{
+    pair p;
+    char why[240] = "";
+
+    (void)state;
+    start(&p, STORE_NORMAL);
+    assert_true(pair_op(&p, p.a, SIM_OP_INSERT, 2));
+    pair_run(&p, KEPT_MS);
+    assert_true(pair_equal(&p));
+    assert_int_equal(pair_do(p.a, "ALTER COLLECTION orders SET evict = "
+                                  "{'documents': 1}"),
+                     TAKO_OK);
+    assert_false(sim_model_converged(p.m, why, sizeof why));
+    assert_string_equal(why, "a has 1 documents beyond its rule");
+    pair_run(&p, 120000);
+    assert_true(sim_model_converged(p.m, why, sizeof why));
+    assert_false(sim_model_alive(p.m, p.a, 1)); /* the older one */
+    assert_true(sim_model_alive(p.m, p.a, 2));
+    assert_int_equal(pair_do(p.b, "ALTER COLLECTION orders SET evict = "
+                                  "{'after': '1h'}"),
+                     TAKO_OK);
+    assert_true(sim_model_converged(p.m, why, sizeof why));
+    p.b->skew_ms = 7200000;
+    assert_false(sim_model_converged(p.m, why, sizeof why));
+    assert_string_equal(why, "b has 2 documents beyond its rule");
+    pair_fini(&p);
+}
+
 static void test_checkers__memory_that_is_kept_is_seen(void **state)
 {
     pair p;
@@ -401,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_checkers__an_acknowledged_write_is_everywhere),
         cmocka_unit_test(test_checkers__the_last_copy_of_own_writes_stays),
         cmocka_unit_test(test_checkers__what_was_evicted_is_the_state_of_all),
+        cmocka_unit_test(test_checkers__rules_of_retention_hold_in_the_end),
         cmocka_unit_test(test_checkers__memory_that_is_kept_is_seen),
     };
 

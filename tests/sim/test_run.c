@@ -55,6 +55,37 @@ static void test_run__what_cannot_converge_is_a_failure(void **state)
     test_env_check_empty(&t);
 }
 
+/* A setting is there after each start; a wrong one, or a write, is told. */
+static void test_run__a_setup_is_run_at_each_start(void **state)
+{
+    static const struct {
+        const char *setup, *failure;
+    } rows[] = {
+        { "ALTER COLLECTION orders SET evict = {'documents': 1}", "" },
+        { "ALTER COLLECTION orders SET evict = {'documents': 0}", "from 1" },
+        { "INSERT INTO orders DOCUMENTS ({'v': 1})", "writes no document" },
+    };
+    test_env t;
+
+    (void)state;
+    test_env_init(&t, 1);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char all[400];
+        const sim_result *r;
+
+        (void)snprintf(all, sizeof all,
+                       "time 9s\nnode a archive\nnode b\n"
+                       "subscribe * \"SELECT * FROM orders\"\nlink a b\n"
+                       "setup b \"%s\"\ndo b at 1s insert 1\n"
+                       "do b at 2s insert 2\nfault kill b at 3s for 1s\n",
+                       rows[i].setup);
+        r = run_text(&t, all, 1);
+        if (r->failed != (i > 0) || strstr(r->failure, rows[i].failure) == NULL)
+            fail_msg("%s: %s", rows[i].setup, r->failure);
+    }
+    test_env_check_empty(&t);
+}
+
 static void test_run__what_is_expected_is_checked(void **state)
 {
     static const char text[] = "time 2s\nnode a\nsubscribe a \"SELECT * FROM "
@@ -123,6 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_run__one_seed_one_course),
         cmocka_unit_test(test_run__what_cannot_converge_is_a_failure),
+        cmocka_unit_test(test_run__a_setup_is_run_at_each_start),
         cmocka_unit_test(test_run__what_is_expected_is_checked),
         cmocka_unit_test(test_run__a_history_has_each_operation_twice),
     };

@@ -7,6 +7,8 @@ static const char example[] = "scenario \"a test\"\n"
                               "grace 90s\n"
                               "node hub clock -1d slow 3 fetches reads-only\n"
                               "subscribe * \"SELECT * FROM orders\"\n"
+                              "setup n* \"ALTER COLLECTION orders SET evict "
+                              "= {'after': '20s'}\"\n"
                               "topology random * latency 2ms loss 0.5%\n"
                               "work n* operations 50 keys 9 read 0 attach 9 "
                               "get 9 bytes 1kb to 1mb contents 5\n"
@@ -66,6 +68,9 @@ static void test_scenario__a_plan_is_a_scenario(void **state)
         assert_true(tako_slice_eq(tako_buf_slice(&one), tako_buf_slice(&two)));
         assert_int_equal(p->link_count, q->link_count);
         assert_true(q->nodes[q->node_count - 1].reads_only);
+        assert_string_equal(q->nodes[0].setup, p->nodes[0].setup);
+        assert_int_equal(strncmp(q->nodes[0].setup, "ALTER ", 6), 0);
+        assert_string_equal(q->nodes[q->node_count - 1].setup, "");
         sim_plan_free(p);
         sim_plan_free(q);
     }
@@ -98,6 +103,9 @@ static void test_scenario__who_moves_is_linked_elsewhere(void **state)
     test_env_check_empty(&t);
 }
 
+#define X64        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define LONG_SETUP "node a\nsetup a \"" X64 X64 X64 X64 "\""
+
 static void test_scenario__a_mistake_has_a_place(void **state)
 {
     static const struct {
@@ -113,6 +121,9 @@ static void test_scenario__a_mistake_has_a_place(void **state)
         { "nodes 5..2 n", 1, 7, "A..B" },
         { "node a\nsubscribe b \"x\"", 2, 11, "no node" },
         { "node a\nsubscribe a \"x", 2, 13, "quote" },
+        { "node a\nsetup b \"x\"", 2, 7, "no node" },
+        { "node a\nsetup a", 2, 8, "statement" },
+        { LONG_SETUP, 2, 9, "more than 255 bytes" },
         { "node a\nnode b\nlink a a", 3, 8, "different" },
         { "node a\nnode b\nlink a b latency 5", 3, 18, "time" },
         { "node a\nnode b\nlink a b loss 120%", 3, 15, "chance" },
