@@ -170,14 +170,16 @@ static void do_setup(builder *b)
 {
     uint64_t bits = build_pattern(b);
     const sim_word *w = sim_line_word(b->line, "a statement in quotes");
+    size_t len = w == NULL ? 0 : strlen(w->text);
 
-    if (w != NULL && strlen(w->text) >= SIM_SETUP_BYTES_MAX)
+    if (len >= SIM_SETUP_BYTES_MAX) {
         sim_line_fail(b->line, w, "a setup of more than %u bytes",
                       SIM_SETUP_BYTES_MAX - 1);
+        return;
+    }
     for (size_t i = 0; w != NULL && i < b->plan->node_count; i++)
         if ((bits >> i & 1) != 0)
-            (void)snprintf(b->plan->nodes[i].setup, SIM_SETUP_BYTES_MAX, "%s",
-                           w->text);
+            memcpy(b->plan->nodes[i].setup, w->text, len + 1);
 }
 
 /* ---- links ---------------------------------------------------------------------- */
