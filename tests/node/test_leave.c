@@ -218,6 +218,22 @@ static void test_leave__what_goes_to_an_archive_is_noted_as_such(void **state)
     }
 }
 
+/* A till and a kitchen, each with an order of its own, both linked with an archive
+ * that is then gone. */
+static void orders_without_archive(world *w, uint64_t seed)
+{
+    archive_star(w, seed, 3, WORLD_ALL);
+    world_listen(w, 2, "tcp://kitchen:1");
+    world_dial(w, 1, "tcp://kitchen:1");
+    world_subscribe(w, 1, 1, OPEN);
+    world_subscribe(w, 2, 1, DONE);
+    world_run(w, 10000);
+    world_insert(w, 1, 1, "open");
+    world_insert(w, 2, 2, "open");
+    world_run(w, 3000);
+    world_stop(w, 0);
+}
+
 /* What our app wrote waits for an archive, where there is one, though another keeps
  * it meanwhile: only we can say that this is all we wrote, and then we could not.
  * What others wrote does not wait. */
@@ -226,16 +242,7 @@ static void test_leave__what_is_ours_waits_for_the_archive(void **state)
     world w;
 
     (void)state;
-    archive_star(&w, 18, 3, WORLD_ALL);
-    world_listen(&w, 2, "tcp://kitchen:1");
-    world_dial(&w, 1, "tcp://kitchen:1");
-    world_subscribe(&w, 1, 1, OPEN);
-    world_subscribe(&w, 2, 1, DONE);
-    world_run(&w, 10000);
-    world_insert(&w, 1, 1, "open");
-    world_insert(&w, 2, 2, "open");
-    world_run(&w, 3000);
-    world_stop(&w, 0);
+    orders_without_archive(&w, 18);
     (void)world_do(&w, 1, "UPDATE orders SET s = 'done' WHERE _id = 1");
     (void)world_do(&w, 2, "UPDATE orders SET s = 'done' WHERE _id = 2");
     world_run(&w, 120000);
@@ -256,16 +263,7 @@ static void test_leave__what_cannot_be_read_keeps_no_other(void **state)
     world w;
 
     (void)state;
-    archive_star(&w, 20, 3, WORLD_ALL);
-    world_listen(&w, 2, "tcp://kitchen:1");
-    world_dial(&w, 1, "tcp://kitchen:1");
-    world_subscribe(&w, 1, 1, OPEN);
-    world_subscribe(&w, 2, 1, DONE);
-    world_run(&w, 10000);
-    world_insert(&w, 1, 1, "open");
-    world_insert(&w, 2, 2, "open");
-    world_run(&w, 3000);
-    world_stop(&w, 0);
+    orders_without_archive(&w, 20);
     (void)world_do(&w, 1, "UPDATE orders SET s = 'done' WHERE _id = 1");
     world_run(&w, 500);
     assert_true(has(&w, 2, 1));
