@@ -14,14 +14,16 @@ typedef struct digest {
     uint64_t sum, count;
 } digest;
 
-static bool was_evicted(const sim_model *m, const store_row *row)
+/* What nobody evicted is compared as it is; the rest in evicted_converged(). */
+static bool is_compared(const sim_model *m, query_predicate *p,
+                        const store_row *row)
 {
     uint32_t key = sim_key_of(row->id);
 
-    return key < SIM_KEYS_MAX && m->was_evicted[key];
+    return row->body.len > 0 && (key == SIM_KEYS_MAX || !m->was_evicted[key]) &&
+           query_predicate_match(p, row->id, row->body);
 }
 
-/* Of what nobody evicted. */
 static bool digest_of(const sim_model *m, sim_node *n, query_predicate *p,
                       digest *out)
 {
@@ -40,8 +42,7 @@ static bool digest_of(const sim_model *m, sim_node *n, query_predicate *p,
     while (store_scan_next(k, &row) == TAKO_OK) {
         uint64_t version;
 
-        if (row.body.len == 0 || was_evicted(m, &row) ||
-            !query_predicate_match(p, row.id, row.body))
+        if (!is_compared(m, p, &row))
             continue;
         memcpy(&version, row.version, sizeof version);
         out->sum += tako_hash64(row.version, row.id);
@@ -95,9 +96,7 @@ static bool name_difference(sim_model *m, sim_node *a, const sim_node *b,
         char text[32];
         uint32_t key;
 
-        if (row.body.len == 0 || was_evicted(m, &row) ||
-            !query_predicate_match(p, row.id, row.body) ||
-            !differs(b, name, &row))
+        if (!is_compared(m, p, &row) || !differs(b, name, &row))
             continue;
         found = true;
         key = sim_key_of(row.id);
@@ -298,12 +297,23 @@ static bool all_say_so(const sim_model *m, char *why, size_t cap)
     return true;
 }
 
-/* How many documents are there that the rule would let go, all being kept. */
-static uint64_t beyond_rule(const sim_node *n, uint32_t coll,
-                            const query_retention *rule)
+/* Whether the rule lets it go whatever else is there. */
+static bool goes(const query_retention *rule, const store_row *row, int64_t now)
 {
-    int64_t now = (int64_t)sim_node_wall_ms(n), date;
-    uint64_t count = 0, old = 0;
+    int64_t date;
+
+    if (rule->after_ms == 0)
+        return rule->documents == 0 && rule->bytes == 0;
+    return query_retention_date(rule, row, &date) &&
+           date < now - rule->after_ms;
+}
+
+/* When all is kept by somebody, the node has no more than its rule leaves. */
+static bool rule_holds(const sim_node *n, uint32_t coll,
+                       const query_retention *rule, char *why, size_t cap)
+{
+    int64_t now = (int64_t)sim_node_wall_ms(n);
+    uint64_t count = 0, bytes = 0, beyond = 0;
     store_cursor *k = NULL;
     store_row row;
 
@@ -314,27 +324,32 @@ static uint64_t beyond_rule(const sim_node *n, uint32_t coll,
              !query_predicate_match(rule->where, row.id, row.body)))
             continue;
         count++;
-        old += rule->after_ms > 0 && query_retention_date(rule, &row, &date) &&
-               date < now - rule->after_ms;
+        bytes += row.body.len;
+        beyond += goes(rule, &row, now);
     }
     store_scan_close(k);
-    if (rule->after_ms == 0 && rule->documents == 0)
-        return count;
-    if (rule->documents > 0 && count > old + rule->documents)
-        return count - rule->documents;
-    return old;
+    if (rule->documents > 0 && count - beyond > rule->documents)
+        beyond = count - rule->documents;
+    if (beyond > 0)
+        (void)snprintf(why, cap, "%s has %llu documents beyond its rule",
+                       n->name, (unsigned long long)beyond);
+    else if (rule->bytes > 0 && bytes > rule->bytes)
+        (void)snprintf(why, cap, "%s has %llu bytes beyond its rule", n->name,
+                       (unsigned long long)(bytes - rule->bytes));
+    else
+        return true;
+    return false;
 }
 
-/* In the end everything is kept by somebody, and each rule of retention holds. */
 static bool rules_hold(sim_model *m, char *why, size_t cap)
 {
+    tako_slice name = tako_slice_str(SIM_COLLECTION);
     tako_buf value = tako_buf_on(m->env);
     query_pool *pool = NULL;
-    uint64_t beyond = 0;
+    bool good = true;
 
-    for (size_t i = 0; i < m->world->count && beyond == 0; i++) {
+    for (size_t i = 0; i < m->world->count && good; i++) {
         const sim_node *n = m->world->nodes[i];
-        tako_slice name = tako_slice_str(SIM_COLLECTION);
         query_retention rule;
         uint32_t coll;
 
@@ -347,15 +362,12 @@ static bool rules_hold(sim_model *m, char *why, size_t cap)
             TAKO_ASSERT(query_pool_new(m->env, &pool, NULL) == TAKO_OK);
         TAKO_ASSERT(query_retention_read(pool, name, tako_buf_slice(&value),
                                          &rule, NULL) == TAKO_OK);
-        beyond = beyond_rule(n, coll, &rule);
+        good = rule_holds(n, coll, &rule, why, cap);
         query_retention_free(&rule);
-        if (beyond > 0)
-            (void)snprintf(why, cap, "%s has %llu documents beyond its rule",
-                           n->name, (unsigned long long)beyond);
     }
     query_pool_free(pool);
     tako_buf_fini(&value);
-    return beyond == 0;
+    return good;
 }
 
 bool sim_model_converged(sim_model *m, char *why, size_t cap)

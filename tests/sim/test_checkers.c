@@ -390,6 +390,15 @@ static void test_checkers__rules_of_retention_hold_in_the_end(void **state)
     p.b->skew_ms = 7200000;
     assert_false(sim_model_converged(p.m, why, sizeof why));
     assert_string_equal(why, "b has 2 documents beyond its rule");
+    assert_int_equal(pair_do(p.b, "ALTER COLLECTION orders SET evict = "
+                                  "{'bytes': 1000}"),
+                     TAKO_OK);
+    assert_true(sim_model_converged(p.m, why, sizeof why));
+    assert_int_equal(pair_do(p.b, "ALTER COLLECTION orders SET evict = "
+                                  "{'bytes': 20}"),
+                     TAKO_OK);
+    assert_false(sim_model_converged(p.m, why, sizeof why));
+    assert_non_null(strstr(why, "bytes beyond its rule"));
     pair_fini(&p);
 }
 
