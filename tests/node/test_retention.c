@@ -106,14 +106,7 @@ static void test_retention__what_is_kept_goes_beside_it(void **state)
     world w;
 
     (void)state;
-    world_init(&w, 5, 2);
-    world_listen(&w, 0, "tcp://hub:1");
-    world_dial(&w, 1, "tcp://hub:1");
-    world_subscribe(&w, 0, 1, WORLD_ALL);
-    world_subscribe(&w, 1, 1, WORLD_ALL);
-    for (unsigned i = 1; i <= 3; i++)
-        world_insert(&w, 0, i, "done");
-    world_run(&w, 10000);
+    shop(&w, 5, 3);
     world_stop(&w, 0);
     world_insert(&w, 1, 4, "done"); /* nobody else has it */
     (void)world_do(&w, 1,
