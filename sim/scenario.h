@@ -26,7 +26,7 @@ typedef enum sim_op_kind {
     SIM_OP_UPDATE, /* of none: an insert */
     SIM_OP_INCREMENT,
     SIM_OP_DELETE,
-    SIM_OP_READ,
+    SIM_OP_READ,   /* this and what follows are in no transaction with others */
     SIM_OP_ATTACH, /* puts in a content, and its token into the document */
     SIM_OP_GET,    /* reads what is attached, or fetches it */
     SIM_OP_EVICT,  /* forgets it at its node, where that is allowed */
